@@ -1,0 +1,40 @@
+// The Internet checksum (RFC 1071) over any length and alignment.
+#pragma once
+
+#include <cstdint>
+
+#include "ipv6.h"
+#include "packet.h"
+
+namespace kagemusha {
+
+// Folds a sum of 16-bit words to 16 bits, the carries added in again. 0 only when nothing but zeros was
+// summed.
+constexpr std::uint16_t foldSum(std::uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+// One's complement sum of `bytes` as big-endian 16-bit words, odd end padded with zero, added to `seed`;
+// folded to 16 bits, not complemented.
+std::uint16_t checksumAdd(ConstBytes bytes, std::uint16_t seed = 0);
+
+// Sum of the IPv6 pseudo-header (RFC 8200 8.1), folded, not complemented: what CHECKSUM_PARTIAL wants in the
+// checksum field.
+std::uint16_t pseudoHeaderSum(const Address& source, const Address& destination, std::uint32_t upperLength,
+                              std::uint8_t protocol);
+
+// Computes and stores the checksum that `offload` says is missing (VIRTIO_NET_HDR_F_NEEDS_CSUM) and clears
+// the flag. False, and nothing written, when csum_start/csum_offset point outside the packet or into its IPv6
+// header.
+bool completeChecksum(Packet& packet);
+
+// The same, octet by octet as RFC 1071 1 says it: what tests compare with.
+namespace reference {
+std::uint16_t checksumAdd(ConstBytes bytes, std::uint16_t seed = 0);
+}
+
+}  // namespace kagemusha

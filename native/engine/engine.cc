@@ -1,0 +1,124 @@
+#include "engine.h"
+
+#include <algorithm>
+
+#include "error.h"
+#include "packet_socket.h"
+#include "tun_device.h"
+
+namespace kagemusha {
+namespace {
+
+void requireOptions(const EngineOptions& options) {
+  constexpr std::uint32_t kMost = 65536;
+  if (options.workers < 1 || options.workers > 64 || options.maxPorts < 1 || options.maxPorts > kMost ||
+      options.maxTunnels < 1 || options.maxTunnels > kMost)
+    throw EngineError("ENGINE_OPTIONS", "engine options: workers is 1 to 64, maxPorts and maxTunnels are 1 to 65536");
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, std::function<void()> wake)
+    : region_((requireOptions(options), std::make_shared<Region>(options.maxPorts, options.maxTunnels))),
+      slowPath_(*region_, std::move(wake)),
+      table_(options.workers, makeTable({})) {
+  for (std::uint32_t index = 0; index < options.workers; ++index)
+    workers_.push_back(std::make_unique<Worker>(index, *region_, slowPath_, table_,
+                                                index == 0 ? std::optional(region_->transmitRing()) : std::nullopt));
+}
+
+Engine::~Engine() = default;
+
+std::unique_ptr<const TunnelTable> Engine::makeTable(const TableSpec& spec) const {
+  return std::make_unique<const TunnelTable>(spec, ports_, uplink_, *region_);
+}
+
+PortId Engine::freePort() const {
+  const auto free = std::find(ports_.begin(), ports_.end(), nullptr);
+  const auto id = static_cast<PortId>(free - ports_.begin());
+  if (id >= region_->layout().maxPorts)
+    throw EngineError("TOO_MANY_PORTS", "all " + std::to_string(id) + " ports are open: close one, or give the engine a larger maxPorts");
+  return id;
+}
+
+// The uplink lives on worker 0; with more workers, guests start at the next one.
+Worker& Engine::workerOf(PortId id) const { return *workers_[(id + 1) % workers_.size()]; }
+
+void Engine::addPort(std::shared_ptr<Port> port) {
+  const PortId id = port->id;
+  region_->clearPortCounters(id);
+  if (id == ports_.size()) ports_.emplace_back();
+  ports_[id] = port;
+  table_.publish(makeTable(spec_));
+  workerOf(id).add(std::move(port));
+}
+
+PortId Engine::openTap(const std::string& device, const Mac& localMac) {
+  const PortId id = freePort();
+  addPort(std::make_shared<Port>(id, Port::Role::kGuest, openTunDevice(device, TunMode::kTap), localMac, region_->portCounters(id)));
+  return id;
+}
+
+Engine::PacketPort Engine::openPacketPort(const std::string& interface) {
+  const PortId id = freePort();
+  PacketSocket socket = openPacketSocket(interface);
+  addPort(std::make_shared<Port>(id, Port::Role::kControl, std::move(socket.device), socket.mac, region_->portCounters(id)));
+  return {id, socket.mac};
+}
+
+Engine::MemoryPort Engine::openMemoryPort(const Mac& localMac) {
+  const PortId id = freePort();
+  auto device = std::make_shared<MemoryDevice>();
+  addPort(std::make_shared<Port>(id, Port::Role::kGuest, device, localMac, region_->portCounters(id)));
+  return {id, std::move(device)};
+}
+
+void Engine::requireNoUplink() const {
+  if (uplink_) throw EngineError("UPLINK_OPEN", "the engine has an uplink already: use one engine per uplink");
+}
+
+void Engine::setUplink(std::shared_ptr<Device> device) {
+  uplink_ = std::make_shared<Uplink>(std::move(device));
+  table_.publish(makeTable(spec_));
+  workers_.front()->add(uplink_);
+}
+
+void Engine::openTun(const std::string& device) {
+  requireNoUplink();
+  setUplink(openTunDevice(device, TunMode::kTun));
+}
+
+std::shared_ptr<MemoryDevice> Engine::openMemoryUplink() {
+  requireNoUplink();
+  auto device = std::make_shared<MemoryDevice>();
+  setUplink(device);
+  return device;
+}
+
+Port& Engine::port(PortId id) const {
+  if (id >= ports_.size() || !ports_[id]) throw EngineError("NO_PORT", "port " + std::to_string(id) + " is not open");
+  return *ports_[id];
+}
+
+void Engine::closePort(PortId id) {
+  workerOf(id).remove(*port(id).device);
+  ports_[id] = nullptr;
+  for (TunnelSpec& tunnel : spec_.tunnels)
+    if (tunnel.port == id) tunnel.port = kNone;  // not the next one's that gets this number
+  table_.publish(makeTable(spec_));
+}
+
+void Engine::setPeerMac(PortId id, const Mac& mac) { port(id).setPeerMac(mac); }
+
+void Engine::watchFirstFrame(PortId id) { port(id).watchFirstFrame(); }
+
+void Engine::publish(TableSpec spec) {
+  for (const TunnelSpec& tunnel : spec.tunnels)
+    if (tunnel.port != kNone) port(tunnel.port);
+  table_.publish(makeTable(spec));
+  spec_ = std::move(spec);
+}
+
+void Engine::kick() { workers_.front()->kick(); }
+
+}  // namespace kagemusha

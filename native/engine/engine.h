@@ -1,0 +1,74 @@
+// The packet engine: ports, one uplink, the tunnel table, the workers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "memory_device.h"
+#include "worker.h"
+
+namespace kagemusha {
+
+struct EngineOptions {
+  std::uint32_t workers = 1;
+  std::uint32_t maxPorts = 1024;
+  std::uint32_t maxTunnels = 1024;
+};
+
+// One thread controls it; errors are thrown as EngineError. It neither brings devices up nor configures them.
+class Engine {
+ public:
+  // `wake` is called from any worker when the receive ring of the region has packets.
+  Engine(const EngineOptions& options, std::function<void()> wake);
+  ~Engine();
+
+  struct PacketPort {
+    PortId id;
+    Mac mac;  // the interface's
+  };
+  struct MemoryPort {
+    PortId id;
+    std::shared_ptr<MemoryDevice> device;
+  };
+
+  // A guest's tap (see openTunDevice). `localMac` is the source of the frames that the guest gets.
+  PortId openTap(const std::string& device, const Mac& localMac);
+  // A link where every frame goes to the slow path (see openPacketSocket).
+  PacketPort openPacketPort(const std::string& interface);
+  MemoryPort openMemoryPort(const Mac& localMac);
+  // The uplink; UPLINK_OPEN when there is one already.
+  void openTun(const std::string& device);
+  std::shared_ptr<MemoryDevice> openMemoryUplink();
+  // Nothing more is read from or written to the port once this returns. NO_PORT when there is none.
+  void closePort(PortId port);
+
+  void setPeerMac(PortId port, const Mac& mac);
+  void watchFirstFrame(PortId port);
+  // Replaces the whole table; workers see all of it or nothing. TABLE_INVALID: the old one stays.
+  void publish(TableSpec table);
+  // There is something on the transmit ring.
+  void kick();
+
+  const std::shared_ptr<Region>& region() const { return region_; }
+
+ private:
+  PortId freePort() const;
+  void addPort(std::shared_ptr<Port> port);
+  void setUplink(std::shared_ptr<Device> device);
+  void requireNoUplink() const;
+  Port& port(PortId id) const;
+  Worker& workerOf(PortId id) const;
+  std::unique_ptr<const TunnelTable> makeTable(const TableSpec& spec) const;
+
+  std::shared_ptr<Region> region_;  // others may look at it after our end
+  SlowPath slowPath_;
+  TunnelTable::Ports ports_;
+  std::shared_ptr<Uplink> uplink_;
+  TableSpec spec_;
+  Published<TunnelTable> table_;
+  std::vector<std::unique_ptr<Worker>> workers_;  // last: they stop before the rest goes
+};
+
+}  // namespace kagemusha

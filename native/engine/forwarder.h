@@ -1,0 +1,75 @@
+// What happens to a packet: classification, the tunnel's rules, and the writes that follow.
+#pragma once
+
+#include <array>
+
+#include "coalesce.h"
+#include "encapsulate.h"
+#include "slow_path.h"
+#include "tunnel_table.h"
+
+namespace kagemusha {
+
+//                   ┌────────────────────────── fromPort ─────────────────────────┐
+//   guest ── tap ──▶│ classify ─▶ tunnel by source ─▶ cut ─▶ outer header         │──▶ TUN ── network
+//                   │    │                                                        │
+//                   │    ▼                                                        │
+//                   │ slow path (NDP, MLD, mobility, ESP, ICMPv6 errors)          │
+//                   │    ▲                                                        │
+//                   │    │                                                        │
+//   guest ◀── tap ──│ merge ◀─ check inner ◀─ outer header off ◀─ tunnel by ends  │◀── TUN ── network
+//                   └───────────────────────── fromUplink ────────────────────────┘
+//
+// One per worker. Nothing here allocates, blocks or throws.
+class Forwarder {
+ public:
+  static constexpr std::size_t kBatch = 32;
+
+  Forwarder(const Region& region, SlowPath& slowPath);
+
+  // The table that holds for the packets until endBatch().
+  void beginBatch(const TunnelTable& table) { table_ = &table; }
+  // Takes a frame as read from `port`. The slot may be used again at once.
+  void fromPort(Port& port, const Packet& frame);
+  // Takes a packet as read from the uplink. True: its bytes must stay where they are until endBatch().
+  bool fromUplink(const Packet& packet);
+  // Sends what is on the transmit ring.
+  void transmit(SlowPathRing& ring);
+  // Writes what was held for merging, and wakes JavaScript when there is something for it.
+  void endBatch();
+
+ private:
+  struct WireTotals {
+    std::uint64_t packets, bytes;
+  };
+
+  // Network side, in uplink_path.cc.
+  bool toMobileNode(Packet packet, const Ipv6View& outer);
+  bool toHomeAgent(Packet packet, const Ipv6View& outer);
+  bool type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing);
+  void toRegistered(Packet packet, const Ipv6View& view);
+  void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
+
+  // Both directions.
+  // Cuts, encapsulates and writes to the uplink. True when all of it was passed on.
+  bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes, const DropCounters& drops);
+  bool hold(const Tunnel& tunnel, const Packet& packet);
+  void deliver(const Tunnel& tunnel, const Train& train);
+  void deliverToGuest(const Tunnel& tunnel, const Train& train);
+  void deliverToKernel(const Tunnel& tunnel, const Train& train);
+  bool writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops);
+  bool writePort(Port& port, const Packet& head, std::span<const iovec> tail, const DropCounters& drops);
+  void toSlowPath(SlowPathRecord record, Packet packet, const DropCounters& drops);
+  void truncatedToSlowPath(const SlowPathRecord& record, ConstBytes bytes, const DropCounters& drops);
+  static WireTotals wireTotals(const Train& train);
+
+  const Region& region_;
+  const EngineCounters counters_;
+  SlowPath& slowPath_;
+  const TunnelTable* table_ = nullptr;
+  Coalescer coalescer_{kBatch};
+  std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment being cut
+  bool wakeNeeded_ = false;
+};
+
+}  // namespace kagemusha

@@ -1,0 +1,57 @@
+// The way of a guest's frame: port → slow path, or tunnel.
+#include "forwarder.h"
+
+namespace kagemusha {
+namespace {
+
+// NDP (RFC 4861) and MLD (RFC 2710, RFC 3810) live on the link only.
+bool isLinkMessage(std::uint8_t type) {
+  return (type >= 133 && type <= 137) || (type >= 130 && type <= 132) || type == 143;
+}
+
+bool isOfTheLink(const Address& address) { return address.isLinkLocal() || address.isMulticast() || address.isUnspecified(); }
+
+// ICMPv6 that src/homelink answers in the home link's name.
+bool isHomeLinkControl(const Ipv6View& view) {
+  const auto upper = findUpperLayer(view);
+  if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size()) return false;
+  return isLinkMessage(view.bytes[upper->offset]) || isOfTheLink(view.source()) || isOfTheLink(view.destination());
+}
+
+}  // namespace
+
+void Forwarder::fromPort(Port& port, const Packet& frame) {
+  const PortCounters& counters = port.counters;
+  counters.add(PortCounter::framesRead);
+  counters.add(PortCounter::bytesRead, frame.bytes.size());
+  if (port.takeFirstFrame()) truncatedToSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes, counters);
+  const SlowPathRecord control{.kind = SlowPathKind::control, .port = port.id};
+  if (port.role == Port::Role::kControl) return toSlowPath(control, frame, counters);
+
+  if (frame.bytes.size() < kEthernetHeader) return counters.drop(Drop::malformed);
+  if (etherType(frame.bytes) != kEtherTypeIpv6) return counters.drop(Drop::not_ipv6);
+  Packet packet = frame;
+  trimFront(packet, kEthernetHeader);
+  const auto view = viewIpv6(packet.bytes);
+  if (!view) return counters.drop(Drop::malformed);
+  packet.bytes = packet.bytes.first(view->bytes.size());
+
+  if (isHomeLinkControl(*view)) return toSlowPath(control, frame, counters);
+  const Address source = view->source(), destination = view->destination();
+  if (source.isLinkLocal() || destination.isLinkLocal()) return counters.drop(Drop::link_local);
+  if (source.isMulticast() || destination.isMulticast()) return counters.drop(Drop::multicast);
+
+  const Tunnel* tunnel = table_->mobileNodeOf(source);
+  if (!tunnel || tunnel->port.get() != &port)
+    return counters.drop(table_->hasTunnel(port) ? Drop::source_not_home : Drop::no_tunnel);
+  if (const Mac mac = sourceMac(frame.bytes); !mac.isGroup()) port.setPeerMac(mac);
+
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu) {
+    counters.drop(Drop::too_big);
+    return truncatedToSlowPath(
+        {.kind = SlowPathKind::tooBig, .port = port.id, .tunnelSlot = tunnel->spec.slot, .mtu = tunnel->spec.mtu}, frame.bytes, counters);
+  }
+  sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters);
+}
+
+}  // namespace kagemusha

@@ -1,0 +1,44 @@
+// A packet as the engine holds it: bytes in a slot of the BufferRing and what the kernel said of its checksum
+// and segmentation (struct virtio_net_hdr, linux/virtio_net.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+// The kernel's header is C and names a member `class`: include it through this file only.
+#define class class_
+#include <linux/virtio_net.h>
+#undef class
+
+namespace kagemusha {
+
+using Bytes = std::span<std::uint8_t>;
+using ConstBytes = std::span<const std::uint8_t>;
+
+// The kernel's virtio_net_hdr, host byte order; `csum_start` counts from the first byte of `Packet::bytes`.
+using Offload = virtio_net_hdr;
+
+// Bytes that every slot keeps free before a packet as it was read: room for a vnet header, an Ethernet header
+// and an outer IPv6 header with a tunnel encapsulation limit option.
+inline constexpr std::size_t kHeadroom = 128;
+// The largest packet: 64 KiB of IPv6 payload, the IPv6 header, an Ethernet header.
+inline constexpr std::size_t kMaxPacket = 65535 + 40 + 14;
+
+struct Packet {
+  Bytes bytes;      // IPv6 header first, once past the port; inside a slot, kHeadroom before it is writable
+  Offload offload;  // as read; flags and csum_start are kept true by whatever moves `bytes`
+};
+
+// Takes `count` bytes off the front of a packet and keeps csum_start and hdr_len true. `count` must not
+// exceed the length. (A tap refuses a frame whose hdr_len is longer than itself.)
+inline void trimFront(Packet& packet, std::size_t count) {
+  packet.bytes = packet.bytes.subspan(count);
+  if (packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+    packet.offload.csum_start = static_cast<std::uint16_t>(packet.offload.csum_start - count);
+  packet.offload.hdr_len = packet.offload.hdr_len > count
+                               ? static_cast<std::uint16_t>(packet.offload.hdr_len - count)
+                               : std::uint16_t{0};
+}
+
+}  // namespace kagemusha

@@ -1,0 +1,100 @@
+// Which packet belongs to which tunnel: an immutable table that the workers read without locks.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "flat_map.h"
+#include "ipv6.h"
+#include "port.h"
+#include "region.h"
+
+namespace kagemusha {
+
+enum class Side : std::uint8_t { kMobileNode, kHomeAgent };
+
+struct TunnelSpec {
+  std::uint32_t slot;  // counter block, chosen by the caller
+  Side side;
+  Address local;   // outer source: care-of address, or the home agent's address
+  Address remote;  // home agent's address, or care-of address
+  std::vector<Address> homeAddresses;
+  PortId port = kNone;  // mobile node's side
+  std::uint32_t mtu;    // of inner packets, octets
+};
+
+struct LocalSpec {
+  Address address;
+  Side side;
+};
+
+struct TableSpec {
+  std::vector<TunnelSpec> tunnels;
+  std::vector<LocalSpec> locals;
+};
+
+// The two outer addresses of a tunnel.
+struct AddressPair {
+  Address remote, local;
+  bool operator==(const AddressPair&) const = default;
+};
+
+}  // namespace kagemusha
+
+template <>
+struct std::hash<kagemusha::AddressPair> {
+  std::size_t operator()(const kagemusha::AddressPair& pair) const noexcept {
+    const std::hash<kagemusha::Address> one;
+    return (one(pair.remote) ^ (one(pair.local) >> 7)) * 0x9e3779b97f4a7c15ULL;
+  }
+};
+
+namespace kagemusha {
+
+struct Tunnel {
+  std::uint32_t index;  // in the table
+  TunnelSpec spec;
+  std::shared_ptr<Port> port;  // null: none, or closed
+  TunnelCounters counters;
+
+  bool owns(const Address& homeAddress) const {
+    for (const Address& own : spec.homeAddresses)
+      if (own == homeAddress) return true;
+    return false;
+  }
+};
+
+// Everything that a worker needs to know about the world outside its packets. Owns the devices it names: they close when the last
+// table that knows them is gone.
+class TunnelTable {
+ public:
+  using Ports = std::vector<std::shared_ptr<Port>>;  // by number; null where there is none
+
+  // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in two tunnels of one side,
+  // a local address twice, an MTU below 1280 (RFC 8200 5).
+  TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
+
+  // nullptr: none.
+  const Tunnel* mobileNodeOf(const Address& homeAddress) const { return at(mobileNodes_.find(homeAddress)); }
+  const Tunnel* homeAgentOf(const Address& homeAddress) const { return at(homeAgents_.find(homeAddress)); }
+  const Tunnel* between(const Address& remote, const Address& local) const { return at(byPair_.find({remote, local})); }
+  const Side* localSide(const Address& address) const { return locals_.find(address); }
+
+  const Tunnel& tunnel(std::uint32_t index) const { return tunnels_[index]; }
+  Port* port(PortId id) const { return id < ports_.size() ? ports_[id].get() : nullptr; }
+  bool hasTunnel(const Port& port) const { return port.id < portHasTunnel_.size() && portHasTunnel_[port.id]; }
+  Uplink* uplink() const { return uplink_.get(); }
+
+ private:
+  const Tunnel* at(const std::uint32_t* index) const { return index ? &tunnels_[*index] : nullptr; }
+
+  std::vector<Tunnel> tunnels_;
+  FlatMap<Address, std::uint32_t> mobileNodes_, homeAgents_;  // home address → tunnel
+  FlatMap<AddressPair, std::uint32_t> byPair_;                // mobile node's side only: a home agent asks the inner source
+  FlatMap<Address, Side> locals_;
+  Ports ports_;
+  std::vector<bool> portHasTunnel_;
+  std::shared_ptr<Uplink> uplink_;
+};
+
+}  // namespace kagemusha

@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { request, requestStatus } from '../daemon/control-client.js';
+import type { BindingStatus } from '../daemon/status.js';
+import { KagemushaError } from '../errors.js';
+import { chooseSocket } from './socket.js';
+
+export interface BindArguments {
+  readonly socket?: string;
+}
+
+const POLL_MS = 100;
+/** Duplicate address detection takes the Home Agent a second; three more transmissions fit in. */
+const PATIENCE_MS = 10_000;
+
+/** `kagemusha bind GUEST`: registers now and waits for the outcome. */
+export async function bind(guest: string, options: BindArguments): Promise<number> {
+  return await change(guest, 'bind', options, (binding) => {
+    if (binding.state === 'registered') return { exitCode: 0, text: `registered${granted(binding)}` };
+    if (binding.state === 'rejected') return { exitCode: 1, text: why('rejected', binding) };
+    return undefined;
+  });
+}
+
+/** `kagemusha unbind GUEST`: de-registers now and waits for the outcome. */
+export async function unbind(guest: string, options: BindArguments): Promise<number> {
+  return await change(guest, 'unbind', options, (binding) =>
+    binding.state === 'idle' ? { exitCode: 0, text: 'not registered any more' } : undefined,
+  );
+}
+
+interface Outcome {
+  readonly exitCode: number;
+  readonly text: string;
+}
+
+async function change(
+  guest: string,
+  verb: 'bind' | 'unbind',
+  options: BindArguments,
+  outcomeOf: (binding: BindingStatus) => Outcome | undefined,
+): Promise<number> {
+  const socket = chooseSocket(options.socket);
+  await request(socket, 'POST', `/v1/guests/${encodeURIComponent(guest)}/${verb}`);
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const binding = await bindingOf(socket, guest);
+    const outcome = outcomeOf(binding);
+    if (outcome !== undefined) {
+      if (outcome.exitCode !== 0) throw new KagemushaError('BINDING_REJECTED', `${guest}: ${outcome.text}`);
+      process.stdout.write(`${guest}: ${outcome.text}\n`);
+      return 0;
+    }
+    if (Date.now() > end) {
+      const message = `${guest}: ${why(binding.state, binding)}; it goes on trying, see kagemusha status`;
+      throw new KagemushaError('BINDING_SLOW', message);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+async function bindingOf(socket: string, name: string): Promise<BindingStatus> {
+  const status = await requestStatus(socket);
+  const guest =
+    status.role === 'host' ? status.guests.find((candidate) => candidate.name === name) : undefined;
+  if (guest === undefined) {
+    throw new KagemushaError('GUEST_UNKNOWN', `guest "${name}" is gone from the configuration`);
+  }
+  return guest.binding;
+}
+
+const granted = ({ lifetime }: BindingStatus) => (lifetime === undefined ? '' : ` for ${lifetime} s`);
+const why = (state: string, { reason }: BindingStatus) =>
+  reason === undefined ? state : `${state}: ${reason}`;

@@ -1,0 +1,101 @@
+import { KagemushaError } from '../../errors.js';
+import { endProcess, type Netns, until } from './netns.js';
+import { cpuSeconds } from './processes.js';
+
+/** What ping6 said, times in milliseconds. */
+export interface PingResult {
+  sent: number;
+  received: number;
+  lost: number;
+  min_ms: number;
+  avg_ms: number;
+  max_ms: number;
+  /** ping's own "mdev". */
+  stddev_ms: number;
+  command: string;
+}
+
+/** `count` echo requests, one each `intervalMs`. */
+export async function ping(
+  from: Netns,
+  to: string,
+  count: number,
+  intervalMs: number,
+): Promise<PingResult> {
+  const argv = ['ping', '-6', '-n', '-c', `${count}`, '-i', `${intervalMs / 1000}`, '-W', '2', to];
+  // ping exits 1 when nothing came back: that is a result here.
+  const output = await from.run(['sh', '-c', `${argv.join(' ')} || test $? = 1`]);
+  return parsePing(output, argv.join(' '));
+}
+
+/** Reads ping's summary (iputils). @throws KagemushaError PING_OUTPUT */
+export function parsePing(output: string, command: string): PingResult {
+  const counts = /(\d+) packets transmitted, (\d+) received/.exec(output);
+  if (counts === null) throw new KagemushaError('PING_OUTPUT', `${command}: no summary`);
+  const sent = Number(counts[1]);
+  const received = Number(counts[2]);
+  const times = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(output);
+  const time = (index: number): number => Number(times?.[index] ?? Number.NaN);
+  return {
+    sent,
+    received,
+    lost: sent - received,
+    min_ms: time(1),
+    avg_ms: time(2),
+    max_ms: time(3),
+    stddev_ms: time(4),
+    command,
+  };
+}
+
+export interface IperfResult {
+  bits_per_second: number;
+  retransmits: number;
+  /** Processor use of the watched process while it ran, percent of one core. */
+  cpu_percent: number;
+  command: string;
+}
+
+/** One TCP flow (cubic) between two namespaces; `down`: the server sends. `watch` is a process id. */
+export async function iperf(
+  client: Netns,
+  server: Netns,
+  address: string,
+  options: { seconds: number; down: boolean; watch?: number },
+): Promise<IperfResult> {
+  const listening = server.spawn(['iperf3', '-6', '-s', '-1'], { stdio: 'ignore' });
+  try {
+    await until('iperf3 server', async () =>
+      (await server.run(['ss', '-6tlnH'])).includes(':5201') ? true : undefined,
+    );
+    const argv = ['iperf3', '-6', '-c', address, '-t', `${options.seconds}`, '-C', 'cubic', '-J'];
+    if (options.down) argv.push('-R');
+    const before = options.watch === undefined ? 0 : cpuSeconds(options.watch);
+    const started = process.hrtime.bigint();
+    const output = await client.run(argv);
+    const elapsed = Number(process.hrtime.bigint() - started) / 1e9;
+    const after = options.watch === undefined ? 0 : cpuSeconds(options.watch);
+    const result = JSON.parse(output) as {
+      end: { sum_received: { bits_per_second: number }; sum_sent: { retransmits?: number } };
+    };
+    return {
+      bits_per_second: result.end.sum_received.bits_per_second,
+      retransmits: result.end.sum_sent.retransmits ?? 0,
+      cpu_percent: (100 * (after - before)) / elapsed,
+      command: argv.join(' '),
+    };
+  } finally {
+    await endProcess(listening);
+  }
+}
+
+/** Shapes the WAN to `rate` in both directions with a token bucket (tc-tbf(8)); undefined takes the shaper away. */
+export async function shapeWire(ends: readonly Netns[], rate: string | undefined): Promise<void> {
+  for (const end of ends) {
+    if (rate === undefined) await end.run(['tc', 'qdisc', 'del', 'dev', 'wan0', 'root']);
+    else {
+      const tbf = ['tbf', 'rate', rate, 'burst', '16kb', 'latency', '20ms'];
+      await end.run(['tc', 'qdisc', 'replace', 'dev', 'wan0', 'root', ...tbf]);
+    }
+  }
+}

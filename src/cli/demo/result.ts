@@ -1,0 +1,46 @@
+import type { IperfResult, PingResult } from './measure.js';
+
+/** The demo's outcome; `demo --json` prints exactly this. */
+export interface DemoResult {
+  schemaVersion: 1;
+  binding: {
+    status: number | undefined;
+    state: string;
+    homeAddress: string;
+    careOfAddress: string;
+    homeAgent: string;
+    lifetime: number | undefined;
+    /** From pulling the cable to the accepted binding, as the demo saw it. */
+    move_to_registered_ms: number;
+  };
+  ping: {
+    /** Echo requests without an answer while the guest was registered. */
+    lost: number;
+    at_home: PingResult;
+    registered: PingResult;
+  };
+  tcp: {
+    survived: boolean;
+    bytes_before_move: number;
+    bytes_after_move: number;
+    longest_gap_ms: number;
+    error?: string;
+  };
+  iperf: { up_bps: number; down_bps: number; up: IperfResult; down: IperfResult };
+  /** The paper's wire: 100 Mbit/s each way. */
+  paper_wire: {
+    native: { tcp: IperfResult; ping: PingResult };
+    tunnel: { tcp: IperfResult; ping: PingResult };
+  };
+  memory: { host_daemon_rss_bytes: number };
+  /** The paper's Listing 1: one packet of each kind, as tcpdump words it. */
+  capture: {
+    binding_update: string;
+    binding_acknowledgement: string;
+    guest_to_correspondent: string;
+    correspondent_to_guest: string;
+    file?: string;
+    command: string;
+  };
+  machine: { kernel: string; architecture: string; cpu: string; cores: number; node: string };
+}

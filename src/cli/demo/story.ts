@@ -1,0 +1,165 @@
+import { copyFile } from 'node:fs/promises';
+import { availableParallelism, cpus, machine, release } from 'node:os';
+import { join } from 'node:path';
+import { listing } from './listing.js';
+import { iperf, ping, shapeWire } from './measure.js';
+import { endProcess, until } from './netns.js';
+import { KAGEMUSHA, residentBytes } from './processes.js';
+import type { DemoResult } from './result.js';
+import { TcpStream } from './tcp-stream.js';
+import { buildTestbed, PAPER, type Testbed } from './testbed.js';
+
+export interface DemoOptions {
+  /** Keep the capture of the WAN here. */
+  capture?: string;
+  /** Told what happens, a line at a time. */
+  progress(line: string): void;
+}
+
+/** The paper's WAN and how long each throughput run on it and on the bare wire lasts. */
+const PAPER_RATE = '100mbit';
+const IPERF_SECONDS = 4;
+const PAPER_SECONDS = 5;
+
+/** Runs the paper's experiment from end to end and takes everything away again. */
+export async function runStory(options: DemoOptions): Promise<DemoResult> {
+  options.progress('building Host A, Home Agent, Host B and the guest, each in its namespace');
+  const testbed = await buildTestbed({ register: 'traffic' });
+  try {
+    return await act(testbed, options);
+  } finally {
+    await testbed.remove();
+  }
+}
+
+async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promise<DemoResult> {
+  const { hostA, homeAgent, hostB, guest } = testbed;
+  const ends = [homeAgent, hostB];
+
+  progress('starting kagemusha home-agent and kagemusha host');
+  await testbed.startHomeAgent();
+  const host = await testbed.startHost();
+
+  progress(`the guest is at home: ${PAPER.guest} pings Host A`);
+  await until('the home link', async () =>
+    (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined,
+  );
+  const atHome = await ping(guest, PAPER.hostA, 20, 50);
+
+  progress(`the guest on its native network, WAN at ${PAPER_RATE}: ping6 and iperf3 to Host B`);
+  await shapeWire(ends, PAPER_RATE);
+  const nativePing = await ping(guest, PAPER.hostB, 40, 50);
+  const nativeTcp = await iperf(guest, hostB, PAPER.hostB, { seconds: PAPER_SECONDS, down: false });
+  await shapeWire(ends, undefined);
+
+  progress('a TCP stream starts between the guest and Host A');
+  const stream = await TcpStream.open(guest, hostA, PAPER.hostA);
+  try {
+    await until('TCP octets at home', () => (stream.report.bytes > 200_000 ? true : undefined));
+
+    const file = join(testbed.directory, 'wan.pcapng');
+    const capturing = await startCapture(testbed, file);
+
+    progress('the cable moves from Host A to Host B; the TCP stream and a ping6 go on');
+    const pinging = hostA.spawn(['ping', '-6', '-n', '-q', '-i', '0.1', PAPER.guest], {
+      stdio: 'ignore',
+    });
+    const bytesBefore = stream.report.bytes;
+    const moved = performance.now();
+    await testbed.moveGuestToHostB();
+    const status = await testbed.registered();
+    const moveToRegistered = Math.round(performance.now() - moved);
+    const binding = status.guests[0]?.binding;
+    progress(
+      `registered with the Home Agent, status ${binding?.status}, ${moveToRegistered} ms after the cable moved`,
+    );
+
+    await until('the TCP stream', () =>
+      stream.report.bytes > bytesBefore + 200_000 || stream.report.error ? true : undefined,
+    );
+    await endProcess(pinging);
+    const registered = await ping(guest, PAPER.hostA, 100, 20);
+    progress(`ping6 through the tunnel: ${registered.received} of ${registered.sent} answered`);
+    await endProcess(capturing);
+    const kinds = await listing(file);
+    if (capture !== undefined) await copyFile(file, capture);
+
+    progress('iperf3 through the tunnel, up and down, on the bare wire');
+    const watch = host.pid;
+    const up = await iperf(guest, hostA, PAPER.hostA, {
+      seconds: IPERF_SECONDS,
+      down: false,
+      watch,
+    });
+    const down = await iperf(guest, hostA, PAPER.hostA, {
+      seconds: IPERF_SECONDS,
+      down: true,
+      watch,
+    });
+
+    progress(`the same on the paper's wire, ${PAPER_RATE}`);
+    await shapeWire(ends, PAPER_RATE);
+    const tunnelPing = await ping(guest, PAPER.hostA, 40, 50);
+    const tunnelTcp = await iperf(guest, hostA, PAPER.hostA, {
+      seconds: PAPER_SECONDS,
+      down: false,
+      watch,
+    });
+    await shapeWire(ends, undefined);
+
+    const { bytes, longestGapMs, error } = stream.report;
+    return {
+      schemaVersion: 1,
+      binding: {
+        status: binding?.status,
+        state: binding?.state ?? 'unknown',
+        homeAddress: PAPER.guest,
+        careOfAddress: PAPER.careOf,
+        homeAgent: PAPER.homeAgent,
+        lifetime: binding?.lifetime,
+        move_to_registered_ms: moveToRegistered,
+      },
+      ping: { lost: registered.lost + tunnelPing.lost, at_home: atHome, registered },
+      tcp: {
+        survived: error === undefined && bytes > bytesBefore,
+        bytes_before_move: bytesBefore,
+        bytes_after_move: bytes - bytesBefore,
+        longest_gap_ms: longestGapMs,
+        ...(error === undefined ? {} : { error }),
+      },
+      iperf: { up_bps: up.bits_per_second, down_bps: down.bits_per_second, up, down },
+      paper_wire: {
+        native: { tcp: nativeTcp, ping: nativePing },
+        tunnel: { tcp: tunnelTcp, ping: tunnelPing },
+      },
+      memory: { host_daemon_rss_bytes: residentBytes(host.pid) },
+      capture: { ...kinds, ...(capture === undefined ? {} : { file: capture }) },
+      machine: {
+        kernel: `Linux ${release()}`,
+        architecture: machine(),
+        cpu: cpus()[0]?.model ?? 'unknown',
+        cores: availableParallelism(),
+        node: process.version,
+      },
+    };
+  } finally {
+    await stream.close();
+  }
+}
+
+/** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken. */
+async function startCapture(testbed: Testbed, file: string) {
+  const child = testbed.hostB.spawn(
+    [process.execPath, KAGEMUSHA, 'capture', '--interface', 'wan0=WAN', '--write', file],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await until('kagemusha capture', () => {
+    if (child.exitCode !== null) throw new Error(`kagemusha capture ended: ${said.trim()}`);
+    return /capturing/.test(said) ? true : undefined;
+  });
+  return child;
+}

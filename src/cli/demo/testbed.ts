@@ -1,0 +1,221 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { HostStatus } from '../../daemon/status.js';
+import { Netns, until } from './netns.js';
+import { type Daemon, hostStatus, startDaemon } from './processes.js';
+
+/**
+ * The paper's testbed in network namespaces.
+ *
+ *      Host A (correspondent)          Home Agent                      Host B
+ *    +----------------------+     +-------------------+     +-------------------------+
+ *    | home0 (bridge)       |     |   kgha0 (TUN)     |     |   kg0 (TUN)             |
+ *    |  2001:db8:2000::2    |     |   HA ...2000::1   |     |   CoA ...3000::44       |
+ *    |   |        |         |     |     | kernel      |     |    | kernel             |
+ *    |  vm1    lan0---------|-----|--lan0   wan0------|-----|--wan0 ...3000::3        |
+ *    +---|------------------+     |  fe80::1          |     |   kgtap0--br-vm1        |
+ *        |                        +-------------------+     +------------|------------+
+ *      guest eth0  2001:db8:2000::10  - - - - the cable moves - - - - - -+
+ *
+ * The guest is an ordinary Linux IPv6 stack; its kernel, like all of them here, knows no Mobile IPv6.
+ */
+export interface Testbed {
+  readonly hostA: Netns;
+  readonly homeAgent: Netns;
+  readonly hostB: Netns;
+  readonly guest: Netns;
+  /** Files of this run: logs, captures; configurations by role; what the daemons write is in `run/`. */
+  readonly directory: string;
+  readonly files: { readonly host: string; readonly homeAgent: string; readonly run: string };
+  startHomeAgent(): Promise<Daemon>;
+  /** Starts the host's daemon and plugs its tap into the bridge; `wrap`: see startDaemon. */
+  startHost(wrap?: (argv: readonly string[]) => readonly string[]): Promise<Daemon>;
+  hostStatus(): Promise<HostStatus>;
+  /** Pulls the guest's cable out of the home LAN and plugs it in at Host B. */
+  moveGuestToHostB(): Promise<void>;
+  /** Waits until the guest's binding is accepted. */
+  registered(timeoutMs?: number): Promise<HostStatus>;
+  remove(): Promise<void>;
+}
+
+/** The paper's addresses. */
+export const PAPER = {
+  homePrefix: '2001:db8:2000::/64',
+  homeRouter: 'fe80::1',
+  hostA: '2001:db8:2000::2',
+  homeAgent: '2001:db8:2000::1',
+  guest: '2001:db8:2000::10',
+  foreignRouter: '2001:db8:3000::1',
+  hostB: '2001:db8:3000::3',
+  careOf: '2001:db8:3000::44',
+} as const;
+
+export interface TestbedOptions {
+  /** When the host registers the guest; `traffic`: with the guest's first frame. */
+  register?: 'start' | 'traffic' | 'command';
+  lifetime?: number;
+  /** Let the wire's ends compute every checksum and cut every train, as two machines would see it. */
+  realWire?: boolean;
+}
+
+let count = 0;
+
+/** Builds the namespaces, links and configurations; starts no daemon. */
+export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbed> {
+  count += 1;
+  const prefix = `kg${process.pid.toString(36)}${count.toString(36)}`;
+  const directory = await mkdtemp(join(tmpdir(), 'kagemusha-'));
+  const made: Netns[] = [];
+  const remove = async (): Promise<void> => {
+    for (const netns of made.splice(0).reverse()) await netns.remove();
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    const create = async (name: string): Promise<Netns> => {
+      const netns = await Netns.create(`${prefix}-${name}`);
+      made.push(netns);
+      return netns;
+    };
+    const hostA = await create('a');
+    const homeAgent = await create('ha');
+    const hostB = await create('b');
+    const guest = await create('g');
+    await wireHome(hostA, homeAgent, guest);
+    await wireForeign(homeAgent, hostB, options.realWire ?? false);
+    const files = await writeConfigurations(directory, options);
+    return {
+      hostA,
+      homeAgent,
+      hostB,
+      guest,
+      directory,
+      files,
+      remove,
+      hostStatus: async () => await hostStatus(files.hostSocket),
+      startHomeAgent: async () =>
+        await startDaemon(homeAgent, 'home-agent', files.homeAgent, files.homeAgentSocket),
+      startHost: async (wrap) => {
+        const daemon = await startDaemon(hostB, 'host', files.host, files.hostSocket, wrap);
+        await bridgeTap(hostB);
+        return daemon;
+      },
+      moveGuestToHostB: async () => {
+        await hostA.ip(`link set vm1 netns ${hostB.name}`);
+        await hostB.ip('link set vm1 master br-vm1');
+        await hostB.sysctl({ 'net.ipv6.conf.vm1.disable_ipv6': 1 });
+        await hostB.ip('link set vm1 up');
+      },
+      registered: async (timeoutMs) =>
+        await until(
+          'registration',
+          async () => {
+            const status = await hostStatus(files.hostSocket);
+            return status.guests[0]?.binding.state === 'registered' ? status : undefined;
+          },
+          timeoutMs,
+        ),
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+async function wireHome(hostA: Netns, homeAgent: Netns, guest: Netns): Promise<void> {
+  await hostA.ip('link add home0 type bridge');
+  await hostA.ip(`link add lan0 type veth peer name lan0 netns ${homeAgent.name}`);
+  await hostA.ip(`link add vm1 type veth peer name eth0 netns ${guest.name}`);
+  for (const port of ['lan0', 'vm1']) {
+    await hostA.sysctl({ [`net.ipv6.conf.${port}.disable_ipv6`]: 1 });
+    await hostA.ip(`link set ${port} master home0 up`);
+  }
+  await hostA.ip(`address add ${PAPER.hostA}/64 dev home0 nodad`);
+  await hostA.ip('link set home0 up');
+  await hostA.ip(`-6 route add default via ${PAPER.homeRouter} dev home0`);
+
+  await homeAgent.sysctl({ 'net.ipv6.conf.all.forwarding': 1 });
+  await homeAgent.ip('link set lan0 addrgenmode none');
+  await homeAgent.ip(`address add ${PAPER.homeRouter}/64 dev lan0 nodad`);
+  await homeAgent.ip('address add 2001:db8:2000::ff/64 dev lan0 nodad');
+  await homeAgent.ip('link set lan0 up');
+
+  await guest.ip(`address add ${PAPER.guest}/64 dev eth0 nodad`);
+  await guest.ip('link set eth0 up');
+  await guest.ip(`-6 route add default via ${PAPER.homeRouter} dev eth0`);
+}
+
+async function wireForeign(homeAgent: Netns, hostB: Netns, realWire: boolean): Promise<void> {
+  await homeAgent.ip(`link add wan0 type veth peer name wan0 netns ${hostB.name}`);
+  for (const [netns, address] of [
+    [homeAgent, PAPER.foreignRouter],
+    [hostB, PAPER.hostB],
+  ] as const) {
+    // A wire between two machines carries packets of wire size; merging them again is the receiver's work.
+    const off = realWire
+      ? 'tx off tso off gso off tx-ipxip6-segmentation off gro on'
+      : 'tso off gso off tx-ipxip6-segmentation off gro on';
+    await netns.run(['ethtool', '-K', 'wan0', ...off.split(' ')]);
+    await netns.ip(`address add ${address}/64 dev wan0 nodad`);
+    await netns.ip('link set wan0 up');
+  }
+  await hostB.ip(`-6 route add default via ${PAPER.foreignRouter}`);
+}
+
+/** The bridge between the persistent tap that stays with the daemon and the guest's cable. */
+async function bridgeTap(hostB: Netns): Promise<void> {
+  if ((await hostB.run(['ip', '-j', 'link'])).includes('"br-vm1"')) return;
+  await hostB.ip('link add br-vm1 type bridge');
+  for (const device of ['br-vm1', 'kgtap0']) {
+    await hostB.sysctl({ [`net.ipv6.conf.${device}.disable_ipv6`]: 1 });
+  }
+  await hostB.ip('link set kgtap0 master br-vm1 up');
+  await hostB.ip('link set br-vm1 up');
+}
+
+async function writeConfigurations(directory: string, options: TestbedOptions) {
+  const files = {
+    host: join(directory, 'host.toml'),
+    homeAgent: join(directory, 'home-agent.toml'),
+    run: join(directory, 'run'),
+    hostSocket: join(directory, 'run', 'host.sock'),
+    homeAgentSocket: join(directory, 'run', 'ha.sock'),
+  };
+  await mkdir(files.run);
+  await writeFile(
+    files.host,
+    `[host]
+control_socket = "${files.hostSocket}"
+state_directory = "${join(files.run, 'host')}"
+uplink = { kind = "tun", device = "kg0" }
+
+[[guest]]
+name = "vm1"
+home_addresses = ["${PAPER.guest}"]
+home_prefix = "${PAPER.homePrefix}"
+home_router = "${PAPER.homeRouter}"
+home_agent = "${PAPER.homeAgent}"
+care_of_address = "${PAPER.careOf}"
+lifetime = ${options.lifetime ?? 60}
+register = "${options.register ?? 'traffic'}"
+port = { kind = "tap", device = "kgtap0" }
+`,
+  );
+  await writeFile(
+    files.homeAgent,
+    `[home_agent]
+control_socket = "${files.homeAgentSocket}"
+state_directory = "${join(files.run, 'home-agent')}"
+address = "${PAPER.homeAgent}"
+home_prefix = "${PAPER.homePrefix}"
+home_link = "lan0"
+tunnel_device = "kgha0"
+max_lifetime = 3600
+allow = "listed"
+
+[[mobile_node]]
+home_address = "${PAPER.guest}"
+`,
+  );
+  return files;
+}

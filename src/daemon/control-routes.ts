@@ -1,0 +1,95 @@
+import { KagemushaError } from '../errors.js';
+import type { Route } from './control-server.js';
+import type { CaptureDevice, DaemonStatus, PingAnswer, PingRequest } from './status.js';
+
+/** What a daemon can be asked for over its control socket. */
+export interface ControlHandlers {
+  status(): DaemonStatus;
+  devices(): readonly CaptureDevice[];
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+  /** What only a host has. */
+  readonly guests?: GuestHandlers;
+}
+
+/** Each throws KagemushaError GUEST_UNKNOWN for a name it does not know. */
+export interface GuestHandlers {
+  /** Begins to register; `status` tells what came of it. */
+  bind(guest: string): void;
+  /** Begins to de-register. */
+  unbind(guest: string): void;
+  /** Echo requests through the tunnel to the Home Agent. */
+  ping(guest: string, count: number, size: number): Promise<PingAnswer>;
+}
+
+/** The control API, version 1. */
+export function controlRoutes(handlers: ControlHandlers): Route[] {
+  const common: Route[] = [
+    { method: 'GET', path: '/v1/status', handle: () => ({ json: handlers.status() }) },
+    {
+      method: 'GET',
+      path: '/v1/devices',
+      handle: () => ({ json: { devices: handlers.devices() } }),
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      handle: async () => ({
+        text: await handlers.metrics(),
+        contentType: 'text/plain; version=0.0.4; charset=utf-8',
+      }),
+    },
+  ];
+  const { guests } = handlers;
+  if (guests === undefined) return common;
+  return [
+    ...common,
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/bind',
+      handle: ({ parameters }) => {
+        guests.bind(parameters.name ?? '');
+        return { status: 202, json: {} };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/unbind',
+      handle: ({ parameters }) => {
+        guests.unbind(parameters.name ?? '');
+        return { status: 202, json: {} };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/ping',
+      handle: async ({ parameters, body }) => {
+        const { count, size } = readPing(body);
+        return { json: await guests.ping(parameters.name ?? '', count, size) };
+      },
+    },
+  ];
+}
+
+/** At most this many echo requests, so that one request ends while its client waits. */
+const MAX_PINGS = 100;
+/** Echo data that fits the smallest IPv6 packet with its headers inside the tunnel. */
+const MAX_PING_SIZE = 1232;
+
+function readPing(body: unknown): PingRequest {
+  const given = typeof body === 'object' && body !== null ? body : {};
+  const count = 'count' in given ? given.count : 3;
+  const size = 'size' in given ? given.size : 56;
+  return {
+    count: within('count', count, 1, MAX_PINGS),
+    size: within('size', size, 0, MAX_PING_SIZE),
+  };
+}
+
+function within(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) {
+    return value;
+  }
+  const message = `${name} is not a whole number from ${min} to ${max}`;
+  throw new KagemushaError('BODY_INVALID', message);
+}

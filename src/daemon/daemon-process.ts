@@ -1,0 +1,65 @@
+import { notifySocket } from '../datapath/index.js';
+import { KagemushaError } from '../errors.js';
+import { controlRoutes, type GuestHandlers } from './control-routes.js';
+import { createControlServer } from './control-server.js';
+import type { Logger } from './log.js';
+import { createMetrics } from './metrics.js';
+import { createNotifier } from './notify.js';
+import type { CaptureDevice, DaemonStatus } from './status.js';
+
+/** What the process needs of a daemon, whichever it is. */
+export interface Role {
+  readonly controlSocket: string;
+  readonly guests?: GuestHandlers;
+  status(): DaemonStatus;
+  devices(): readonly CaptureDevice[];
+  /** Begins its work; the devices are ready. */
+  start(): void;
+  /** Reads the configuration again and follows it. @throws KagemushaError when it is not good; nothing has changed then */
+  reload(): Promise<void>;
+}
+
+/**
+ * Runs a daemon until SIGTERM or SIGINT: opens its control socket, says `ready` (log line, sd_notify), reloads on SIGHUP.
+ * Bindings and devices are left as they are at the end.
+ *
+ * @throws KagemushaError DAEMON_RUNNING, CONTROL_SOCKET
+ */
+export async function serve(role: Role, log: Logger): Promise<void> {
+  const notifier = createNotifier(notifySocket);
+  const metrics = createMetrics(() => role.status());
+  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+  });
+  const server = await createControlServer({
+    socketPath: role.controlSocket,
+    routes: controlRoutes({
+      status: () => role.status(),
+      devices: () => role.devices(),
+      metrics: async () => await metrics.scrape(),
+      ...(role.guests === undefined ? {} : { guests: role.guests }),
+    }),
+    onFailure: (error) => log.error({ err: error }, 'a request to the control socket failed'),
+  });
+  process.on('SIGHUP', () => {
+    notifier.reloading();
+    void reload(role, log).finally(() => notifier.ready());
+  });
+  role.start();
+  log.info({ socket: role.controlSocket }, 'ready');
+  notifier.ready();
+  const signal = await stopped;
+  log.info({ signal }, 'stopping; bindings and devices stay');
+  notifier.stopping();
+  await server.close();
+}
+
+async function reload(role: Role, log: Logger): Promise<void> {
+  try {
+    await role.reload();
+    log.info('configuration read again');
+  } catch (error) {
+    if (!(error instanceof KagemushaError)) throw error;
+    log.error({ code: error.code }, `${error.message}; the running configuration stays`);
+  }
+}

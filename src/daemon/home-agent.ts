@@ -1,0 +1,32 @@
+import { loadHomeAgentConfig } from './config/load.js';
+import { serve } from './daemon-process.js';
+import { HomeAgentDaemon } from './home-agent-daemon.js';
+import { RouteWriter } from './ip-route.js';
+import { createLogger } from './log.js';
+import { ensureSetup } from './setup.js';
+
+/**
+ * `kagemusha home-agent`: makes or checks the devices, opens them, and serves until it is told to stop.
+ *
+ * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING and those of the engine: the first thing that is wrong
+ */
+export async function runHomeAgent(configPath: string): Promise<void> {
+  const config = loadHomeAgentConfig(configPath);
+  const log = createLogger();
+  await ensureSetup(config, log);
+  const daemon = new HomeAgentDaemon(config, new RouteWriter(), log);
+  try {
+    await serve(
+      {
+        controlSocket: config.controlSocket,
+        status: () => daemon.status(),
+        devices: () => daemon.devices(),
+        start: () => daemon.start(),
+        reload: async () => daemon.reload(loadHomeAgentConfig(configPath)),
+      },
+      log,
+    );
+  } finally {
+    await daemon.close();
+  }
+}

@@ -1,0 +1,36 @@
+import { loadHostConfig } from './config/load.js';
+import { serve } from './daemon-process.js';
+import { HostDaemon } from './host-daemon.js';
+import { createLogger } from './log.js';
+import { ensureSetup } from './setup.js';
+
+/**
+ * `kagemusha host`: makes or checks the devices, opens them, and serves until it is told to stop.
+ *
+ * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING and those of the engine: the first thing that is wrong
+ */
+export async function runHost(configPath: string): Promise<void> {
+  const config = loadHostConfig(configPath);
+  const log = createLogger();
+  await ensureSetup(config, log);
+  const daemon = new HostDaemon(config, log);
+  try {
+    await serve(
+      {
+        controlSocket: config.controlSocket,
+        guests: daemon,
+        status: () => daemon.status(),
+        devices: () => daemon.devices(),
+        start: () => daemon.start(),
+        reload: async () => {
+          const changed = loadHostConfig(configPath);
+          await ensureSetup(changed, log);
+          daemon.reload(changed);
+        },
+      },
+      log,
+    );
+  } finally {
+    daemon.close();
+  }
+}

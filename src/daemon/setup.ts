@@ -1,0 +1,58 @@
+import type { Logger } from 'pino';
+import { KagemushaError } from '../errors.js';
+import { readCapabilities } from './capabilities.js';
+import type { HomeAgentConfig, HostConfig } from './config/schema.js';
+import { planHomeAgent } from './home-agent-setup.js';
+import { planHost } from './host-setup.js';
+import { applyMissing, refuseObstacles } from './setup/apply.js';
+import { missingSteps, type PlanOptions, type SetupPlan } from './setup/plan.js';
+import { readSystem, type SystemState } from './setup/system.js';
+
+/** The plan of either role. */
+export function planSetup(
+  config: HostConfig | HomeAgentConfig,
+  system: SystemState,
+  options: PlanOptions = {},
+): SetupPlan {
+  return config.role === 'host'
+    ? planHost(config, system, options)
+    : planHomeAgent(config, system, options);
+}
+
+/**
+ * Before a daemon opens its devices: makes what is missing when this process may (root, or root of a user namespace),
+ * otherwise says what is missing.
+ * @throws KagemushaError SETUP_MISSING naming the command to run, SETUP_OBSTACLE, IP_COMMAND_FAILED
+ */
+export async function ensureSetup(
+  config: HostConfig | HomeAgentConfig,
+  log: Logger,
+): Promise<void> {
+  const system = await readSystem();
+  const privileged = readCapabilities().netAdmin;
+  const owner = privileged ? undefined : process.getuid?.();
+  const plan = planSetup(config, system, { owner });
+  for (const note of plan.notes) log.info(note);
+  if (privileged) {
+    await applyMissing(plan, system, (step, commands) => {
+      log.info({ commands: commands.map((command) => command.join(' ')) }, step.describe);
+    });
+    return;
+  }
+  explainMissing(plan, system, log);
+}
+
+/** @throws KagemushaError SETUP_MISSING with the first missing thing and the command that mends all */
+export function explainMissing(plan: SetupPlan, system: SystemState, log: Logger): void {
+  refuseObstacles(plan);
+  const missing = missingSteps(plan, system);
+  const mend = `sudo kagemusha setup --config ${plan.configPath} --apply`;
+  for (const step of missing.filter(({ advice }) => advice === true)) {
+    log.warn(`missing: ${step.describe}; run once: ${mend}`);
+  }
+  const needed = missing.filter(({ advice }) => advice !== true);
+  const [first] = needed;
+  if (first === undefined) return;
+  const more = needed.length > 1 ? ` (and ${needed.length - 1} more)` : '';
+  throw new KagemushaError('SETUP_MISSING', `missing: ${first.describe}${more}; run once: ${mend}`);
+}

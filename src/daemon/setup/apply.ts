@@ -1,0 +1,143 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KagemushaError } from '../../errors.js';
+import { run } from '../ip-route.js';
+import { missingSteps, type SetupPlan, type Step } from './plan.js';
+import { isRemovable, makeCommands, type Resource, removeCommands } from './resource.js';
+import { readSystem, type SystemState } from './system.js';
+
+/** A change that was made, and for a sysctl the value before it. */
+interface Change {
+  readonly resource: Resource;
+  readonly previous?: string;
+}
+
+interface SetupRecord {
+  readonly version: 1;
+  readonly changes: readonly Change[];
+}
+
+const recordPath = (plan: SetupPlan) => join(plan.stateDirectory, 'setup.json');
+
+function readRecord(plan: SetupPlan): readonly Change[] {
+  let text: string;
+  try {
+    text = readFileSync(recordPath(plan), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  try {
+    const record = JSON.parse(text) as Partial<SetupRecord>;
+    if (record.version === 1 && Array.isArray(record.changes)) return record.changes;
+  } catch {
+    // Falls through: it is not ours.
+  }
+  const message = `${recordPath(plan)} is not a record of kagemusha setup; move it away`;
+  throw new KagemushaError('SETUP_RECORD', message);
+}
+
+function writeRecord(plan: SetupPlan, changes: readonly Change[]): void {
+  mkdirSync(plan.stateDirectory, { recursive: true });
+  const record: SetupRecord = { version: 1, changes };
+  writeFileSync(recordPath(plan), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+const sameThing = (a: Resource, b: Resource) =>
+  a.kind === 'sysctl' && b.kind === 'sysctl'
+    ? a.name === b.name
+    : JSON.stringify({ ...a, owner: 0 }) === JSON.stringify({ ...b, owner: 0 });
+
+/** @throws KagemushaError SETUP_OBSTACLE with the first thing that stands in the way */
+export function refuseObstacles(plan: SetupPlan): void {
+  const [first] = plan.obstacles;
+  if (first === undefined) return;
+  const more = plan.obstacles.length > 1 ? ` (and ${plan.obstacles.length - 1} more)` : '';
+  throw new KagemushaError('SETUP_OBSTACLE', `${first}${more}`);
+}
+
+/**
+ * Makes what is missing, telling of each step, and records it in the state directory. What was made before a failure
+ * stays and is recorded.
+ * @returns the steps that were made
+ * @throws KagemushaError SETUP_OBSTACLE, IP_COMMAND_FAILED
+ */
+export async function applyMissing(
+  plan: SetupPlan,
+  system: SystemState,
+  tell: (step: Step, commands: readonly (readonly string[])[]) => void,
+): Promise<Step[]> {
+  refuseObstacles(plan);
+  const steps = missingSteps(plan, system);
+  if (steps.length === 0) return [];
+  const changes = [...readRecord(plan)];
+  try {
+    for (const step of steps) {
+      const { resource } = step;
+      const previous = resource.kind === 'sysctl' ? system.sysctl(resource.name) : undefined;
+      const commands = makeCommands(resource, system);
+      for (const command of commands) await run(command);
+      tell(step, commands);
+      if (resource.kind === 'link') continue;
+      // Of several changes of one sysctl the first knows the value before kagemusha.
+      if (changes.some((change) => sameThing(change.resource, resource))) continue;
+      changes.push(previous === undefined ? { resource } : { resource, previous });
+    }
+  } finally {
+    writeRecord(plan, changes);
+  }
+  return steps;
+}
+
+function inUse(device: string): KagemushaError {
+  return new KagemushaError('DEVICE_BUSY', `${device} is in use; stop the daemon first`);
+}
+
+/** What taking away did. */
+export interface Undone {
+  readonly commands: readonly (readonly string[])[];
+  /** What was left as it is, and why. */
+  readonly left: readonly string[];
+}
+
+/** Takes away what is there of the plan and of the record, newest first. @throws KagemushaError IP_COMMAND_FAILED */
+export async function undo(plan: SetupPlan): Promise<Undone> {
+  const recorded = readRecord(plan);
+  const planned = plan.steps.map((step): Change => ({ resource: step.resource }));
+  const others = planned.filter(
+    ({ resource }) => !recorded.some((change) => sameThing(change.resource, resource)),
+  );
+  const commands: string[][] = [];
+  const left: string[] = [];
+  const changes = [...recorded, ...others].toReversed();
+  let system = await readSystem();
+  for (const change of changes) {
+    const { resource, previous } = change;
+    // Directories go last, when the record is out of them; made by us only when recorded.
+    if (resource.kind === 'directory' || !isRemovable(resource, system)) continue;
+    const remove = removeCommands(resource, previous);
+    if (resource.kind === 'sysctl' && remove.length === 0 && resource.device === undefined) {
+      const name = resource.name.replaceAll('/', '.');
+      left.push(`${name} = ${resource.value}: no record that setup set it, so it stays`);
+    }
+    for (const command of remove) {
+      await run(command).catch((error: KagemushaError) => {
+        throw resource.kind === 'device' && /busy/.test(error.message)
+          ? inUse(resource.device)
+          : error;
+      });
+      commands.push(command);
+    }
+    // A device takes its routes along.
+    if (resource.kind === 'device') system = await readSystem();
+  }
+  rmSync(recordPath(plan), { force: true });
+  for (const { resource } of recorded.toReversed()) {
+    if (resource.kind !== 'directory' || !isRemovable(resource, system)) continue;
+    for (const command of removeCommands(resource)) {
+      await run(command);
+      commands.push(command);
+    }
+  }
+  return { commands, left };
+}

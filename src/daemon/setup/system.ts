@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs';
+import { type Address, isAddress, type Prefix, parseAddress } from '../../wire/address.js';
+import { runJson } from '../ip-route.js';
+
+export interface Link {
+  readonly device: string;
+  readonly up: boolean;
+  readonly mtu: number;
+  /** `veth`, `bridge`, `tun`, …; undefined for hardware. */
+  readonly kind: string | undefined;
+  /** How the kernel makes link-local addresses for it. */
+  readonly addressMode: string | undefined;
+}
+
+export interface TunTap {
+  readonly mode: 'tun' | 'tap';
+  readonly persistent: boolean;
+  readonly multiQueue: boolean;
+  /** User id; undefined: only root may attach. */
+  readonly owner: number | undefined;
+}
+
+export interface KernelAddress {
+  readonly address: Address;
+  readonly prefixLength: number;
+  readonly device: string;
+}
+
+export interface Route {
+  readonly prefix: Prefix;
+  readonly device: string;
+  readonly onLink: boolean;
+  /** Who made it: `kernel`, `ra`, `boot`, … */
+  readonly protocol: string | undefined;
+  readonly mtu: number | undefined;
+}
+
+/** What the kernel of this network namespace looks like at one moment. */
+export interface SystemState {
+  readonly links: ReadonlyMap<string, Link>;
+  readonly tunTaps: ReadonlyMap<string, TunTap>;
+  readonly addresses: readonly KernelAddress[];
+  /** IPv6 routes of the main table. */
+  readonly routes: readonly Route[];
+  /** Proxied neighbours, as `address device`. */
+  readonly proxies: ReadonlySet<string>;
+  /** The value of `net.ipv6.…` now; undefined when there is no such thing. Parts are separated by slashes. */
+  sysctl(name: string): string | undefined;
+}
+
+/** Reads the state with five `ip -j` commands, whatever the number of devices. @throws KagemushaError IP_COMMAND_FAILED */
+export async function readSystem(): Promise<SystemState> {
+  const [links, tunTaps, addresses, routes, proxies] = await Promise.all([
+    runJson(['ip', '-j', '-d', 'link', 'show']),
+    runJson(['ip', '-j', 'tuntap', 'show']),
+    runJson(['ip', '-j', '-6', 'address', 'show']),
+    runJson(['ip', '-j', '-6', 'route', 'show']),
+    runJson(['ip', '-j', '-6', 'neighbour', 'show', 'proxy']),
+  ]);
+  return {
+    links: new Map(links.flatMap(readLink)),
+    tunTaps: new Map(tunTaps.flatMap(readTunTap)),
+    addresses: addresses.flatMap(readAddresses),
+    routes: routes.flatMap(readRoute),
+    proxies: new Set(proxies.flatMap(readProxy)),
+    sysctl: readSysctl,
+  };
+}
+
+/** `net/ipv6/conf/all/forwarding`: its value, or undefined when there is no such thing. */
+export function readSysctl(name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${name}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+type Json = Record<string, unknown>;
+
+const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
+const strings = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+const object = (value: unknown): Json =>
+  typeof value === 'object' && value !== null ? (value as Json) : {};
+
+function readLink(entry: unknown): [string, Link][] {
+  const link = object(entry);
+  const device = text(link.ifname);
+  if (device === undefined) return [];
+  const kind = text(object(link.linkinfo).info_kind);
+  const up = strings(link.flags).includes('UP');
+  const addressMode = text(link.inet6_addr_gen_mode);
+  return [[device, { device, up, mtu: number(link.mtu) ?? 0, kind, addressMode }]];
+}
+
+function readTunTap(entry: unknown): [string, TunTap][] {
+  const device = object(entry);
+  const name = text(device.ifname);
+  const flags = strings(device.flags);
+  if (name === undefined) return [];
+  const mode = flags.includes('tap') ? 'tap' : 'tun';
+  const persistent = flags.includes('persist');
+  const multiQueue = flags.includes('multi_queue');
+  return [[name, { mode, persistent, multiQueue, owner: number(device.user) }]];
+}
+
+function readAddresses(entry: unknown): KernelAddress[] {
+  const link = object(entry);
+  const device = text(link.ifname) ?? '';
+  const infos = Array.isArray(link.addr_info) ? link.addr_info.map(object) : [];
+  return infos.flatMap((info) => {
+    // A point-to-point address is printed as `local` with the peer beside it.
+    const local = text(info.local);
+    if (local === undefined || !isAddress(local)) return [];
+    return [{ address: parseAddress(local), prefixLength: number(info.prefixlen) ?? 128, device }];
+  });
+}
+
+function readRoute(entry: unknown): Route[] {
+  const route = object(entry);
+  const device = text(route.dev);
+  const destination = text(route.dst);
+  const type = text(route.type) ?? 'unicast';
+  if (device === undefined || destination === undefined || type !== 'unicast') return [];
+  const [address = '::', length] = destination === 'default' ? ['::', '0'] : destination.split('/');
+  if (!isAddress(address)) return [];
+  const metrics = Array.isArray(route.metrics) ? route.metrics.map(object) : [];
+  return [
+    {
+      prefix: { address: parseAddress(address), length: Number(length ?? 128) },
+      device,
+      onLink: route.gateway === undefined && route.via === undefined,
+      protocol: text(route.protocol),
+      mtu: metrics.map((metric) => number(metric.mtu)).find((mtu) => mtu !== undefined),
+    },
+  ];
+}
+
+function readProxy(entry: unknown): string[] {
+  const proxy = object(entry);
+  const address = text(proxy.dst);
+  if (address === undefined || !isAddress(address)) return [];
+  return [`${parseAddress(address)} ${text(proxy.dev) ?? ''}`];
+}

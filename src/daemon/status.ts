@@ -1,0 +1,94 @@
+import type { Address } from '../wire/address.js';
+
+/** Version of the JSON that `status --json` prints and `GET /v1/status` answers. */
+export const STATUS_SCHEMA_VERSION = 1;
+
+export interface Count {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface TrafficStatus {
+  /** From the guest to its Home Agent. */
+  readonly toHome: Count;
+  /** From the Home Agent to the guest. */
+  readonly toGuest: Count;
+}
+
+/** Packets dropped, by reason. */
+export type Drops = Readonly<Record<string, number>>;
+
+export interface BindingStatus {
+  readonly state: 'idle' | 'registering' | 'registered' | 'rejected' | 'deregistering';
+  /** Of the last Binding Acknowledgement (RFC 6275 6.1.8). */
+  readonly status?: number;
+  /** Seconds granted. */
+  readonly lifetime?: number;
+  /** Seconds left. */
+  readonly expiresIn?: number;
+  /** One sentence: why, and what happens next. */
+  readonly reason?: string;
+}
+
+export interface GuestStatus {
+  readonly name: string;
+  readonly homeAddresses: readonly Address[];
+  readonly careOfAddress: Address;
+  readonly homeAgent: Address;
+  readonly binding: BindingStatus;
+  readonly traffic: TrafficStatus;
+  readonly drops: Drops;
+}
+
+export interface HostStatus {
+  readonly schemaVersion: typeof STATUS_SCHEMA_VERSION;
+  readonly role: 'host';
+  readonly guests: readonly GuestStatus[];
+  /** What no guest can be blamed for. */
+  readonly drops: Drops;
+}
+
+export interface HomeAgentBindingStatus {
+  readonly homeAddress: Address;
+  readonly careOfAddress: Address;
+  readonly sequence: number;
+  /** Seconds granted. */
+  readonly lifetime: number;
+  /** Seconds left. */
+  readonly expiresIn: number;
+  /** `probing`: duplicate address detection on the home link still runs. */
+  readonly state: 'probing' | 'bound';
+  readonly traffic: TrafficStatus;
+  readonly drops: Drops;
+}
+
+export interface HomeAgentStatus {
+  readonly schemaVersion: typeof STATUS_SCHEMA_VERSION;
+  readonly role: 'home-agent';
+  readonly address: Address;
+  readonly bindings: readonly HomeAgentBindingStatus[];
+  readonly drops: Drops;
+}
+
+export type DaemonStatus = HostStatus | HomeAgentStatus;
+
+/** A device that packets can be seen on: an element of the answer of `GET /v1/devices`. */
+export interface CaptureDevice {
+  readonly device: string;
+  /** `uplink`, or the name of the guest whose port it is. */
+  readonly name: string;
+}
+
+/** Body of `POST /v1/guests/NAME/ping`. */
+export interface PingRequest {
+  readonly count: number;
+  /** Octets of echo data. */
+  readonly size: number;
+}
+
+/** Its answer: one round-trip time, in milliseconds, for each reply. */
+export interface PingAnswer {
+  readonly sent: number;
+  readonly received: number;
+  readonly rtts_ms: readonly number[];
+}

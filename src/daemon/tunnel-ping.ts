@@ -1,0 +1,92 @@
+import {
+  type Address,
+  emitIcmpv6,
+  emitPacket,
+  type Icmpv6Message,
+  type Ipv6Packet,
+  PROTOCOL,
+} from '../wire/index.js';
+import { monotonicNow } from './driver.js';
+
+/** How long an echo request waits for its answer, milliseconds. */
+const TIMEOUT = 2000;
+
+/** The ends of a tunnel and the home address inside it. */
+export interface TunnelEnds {
+  readonly homeAddress: Address;
+  readonly careOfAddress: Address;
+  readonly homeAgent: Address;
+}
+
+/**
+ * ICMPv6 echo from the home address to the Home Agent through the tunnel (RFC 4443 4.1 inside RFC 2473): shows that both
+ * directions of the binding work without the guest's help.
+ */
+export class TunnelPing {
+  readonly #identifier: number;
+  readonly #transmit: (packet: Uint8Array) => boolean;
+  readonly #waiting = new Map<number, (roundTrip: number) => void>();
+  #sequence = 0;
+
+  /** @param identifier 16 bits of the echo messages, so that the guest's own pings are told apart */
+  constructor(identifier: number, transmit: (packet: Uint8Array) => boolean) {
+    this.#identifier = identifier;
+    this.#transmit = transmit;
+  }
+
+  /** Sends one request with `size` octets of data and gives the round trip in ms, or undefined when no answer came. */
+  async once(ends: TunnelEnds, size: number): Promise<number | undefined> {
+    const sequence = this.#sequence;
+    this.#sequence = (this.#sequence + 1) & 0xffff;
+    const sent = monotonicNow();
+    if (!this.#transmit(echoThroughTunnel(ends, this.#identifier, sequence, size)))
+      return undefined;
+    return await new Promise((resolve) => {
+      const timer = setTimeout(() => finish(undefined), TIMEOUT);
+      const finish = (roundTrip: number | undefined): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(sequence);
+        resolve(roundTrip);
+      };
+      this.#waiting.set(sequence, (now) => finish(now - sent));
+    });
+  }
+
+  /** True when the message answers a request of ours; otherwise it is the guest's. */
+  take(message: Icmpv6Message): boolean {
+    if (message.kind !== 'echo-reply' || message.identifier !== this.#identifier) return false;
+    const answered = this.#waiting.get(message.sequence);
+    if (answered === undefined) return false;
+    answered(monotonicNow());
+    return true;
+  }
+}
+
+function echoThroughTunnel(
+  { homeAddress, careOfAddress, homeAgent }: TunnelEnds,
+  identifier: number,
+  sequence: number,
+  size: number,
+): Uint8Array {
+  const pseudo = { source: homeAddress, destination: homeAgent };
+  const echo: Icmpv6Message = {
+    kind: 'echo-request',
+    identifier,
+    sequence,
+    data: new Uint8Array(size),
+  };
+  const inner = emitPacket({
+    ...plain(homeAddress, homeAgent),
+    protocol: PROTOCOL.icmpv6,
+    payload: emitIcmpv6(echo, pseudo),
+  });
+  return emitPacket({
+    ...plain(careOfAddress, homeAgent),
+    protocol: PROTOCOL.ipv6,
+    payload: inner,
+  });
+}
+
+function plain(source: Address, destination: Address): Omit<Ipv6Packet, 'protocol' | 'payload'> {
+  return { trafficClass: 0, flowLabel: 0, hopLimit: 64, source, destination, extensions: [] };
+}

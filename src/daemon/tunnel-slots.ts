@@ -1,0 +1,28 @@
+import { KagemushaError } from '../errors.js';
+
+/** The lowest free counter block for each tunnel; the engine has a fixed number of them. */
+export class TunnelSlots {
+  readonly #capacity: number;
+  readonly #taken = new Set<number>();
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** @throws KagemushaError TUNNELS_EXHAUSTED */
+  take(): number {
+    for (let slot = 0; slot < this.#capacity; slot++) {
+      if (this.#taken.has(slot)) continue;
+      this.#taken.add(slot);
+      return slot;
+    }
+    throw new KagemushaError(
+      'TUNNELS_EXHAUSTED',
+      `all ${this.#capacity} tunnels are in use; run a second daemon for the rest`,
+    );
+  }
+
+  release(slot: number): void {
+    this.#taken.delete(slot);
+  }
+}

@@ -1,0 +1,204 @@
+import type { Mac } from '../wire/index.js';
+import { Counters, type TunnelCounters } from './counters.js';
+import {
+  loadNative,
+  type NativeEngine,
+  type NativeMemoryDevice,
+  type Offload,
+  type PortId,
+  type Table,
+  translated,
+} from './native.js';
+import { ReceiveRing, type SlowPathPacket, TransmitRing } from './slow-path.js';
+
+export interface EngineOptions {
+  /** Threads; 1 unless told. The uplink is served by the first one, guests by all in turn. */
+  readonly workers?: number;
+  /** Ports open at a time, 1024 unless told. */
+  readonly maxPorts?: number;
+  /** Blocks of tunnel counters, 1024 unless told. */
+  readonly maxTunnels?: number;
+}
+
+/** An engine has one uplink. */
+export type UplinkId = 'uplink';
+
+/** The in-memory double of a device, for tests: bounded queues of 256 packets each way. */
+export class MemoryUplink {
+  private readonly device: NativeMemoryDevice;
+
+  constructor(device: NativeMemoryDevice) {
+    this.device = device;
+  }
+
+  /** Lets the engine read a packet (at a port: an Ethernet frame); false when its queue is full. */
+  inject(bytes: Uint8Array, offload?: Partial<Offload>): boolean {
+    return this.device.inject(bytes, offload);
+  }
+
+  /** The oldest packet that the engine wrote. */
+  take(): Uint8Array | undefined {
+    return this.device.take()?.bytes;
+  }
+
+  /** As take(), with what the engine said of checksum and segmentation. */
+  takeWithOffload(): { bytes: Uint8Array; offload: Offload } | undefined {
+    return this.device.take();
+  }
+}
+
+export class MemoryPort extends MemoryUplink {
+  readonly port: PortId;
+
+  constructor(port: PortId, device: NativeMemoryDevice) {
+    super(device);
+    this.port = port;
+  }
+}
+
+/**
+ * The packet engine: everything that touches payload runs in its own threads; here are its controls. All methods are
+ * synchronous and are called from one thread. Errors are KagemushaErrors whose message says what to do.
+ *
+ * An open engine does not keep the process alive.
+ */
+export class Engine {
+  private readonly native: NativeEngine;
+  private readonly region: ArrayBuffer;
+  private readonly counting: Counters;
+  private readonly receiving: ReceiveRing;
+  private readonly transmitting: TransmitRing;
+  private readable: () => void = () => {};
+  private closed = false;
+
+  constructor(options: EngineOptions = {}) {
+    const addon = loadNative();
+    const { workers = 1, maxPorts = 1024, maxTunnels = 1024 } = options;
+    const onReadable = () => {
+      if (!this.closed) this.readable();
+    };
+    this.native = translated(
+      () => new addon.NativeEngine({ workers, maxPorts, maxTunnels }, onReadable),
+    );
+    const layout = this.native.layout();
+    this.region = this.native.region();
+    this.counting = new Counters(this.region, layout, addon.names);
+    this.receiving = new ReceiveRing(this.region, layout.receiveRing, addon.ring);
+    this.transmitting = new TransmitRing(this.region, layout.transmitRing, addon.ring);
+  }
+
+  /**
+   * Attaches to a tap, or creates it (persistent) when there is none and we have the right. Bringing it up is the
+   * caller's. `localMac` is what the guest sees as the source of its frames.
+   * Throws TUN_UNAVAILABLE, DEVICE_MISSING, DEVICE_BUSY, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
+   */
+  openTap(device: string, options: { readonly localMac: Mac }): PortId {
+    return translated(() => this.native.openTap(device, options.localMac));
+  }
+
+  /**
+   * A link on which every ICMPv6 frame goes to the slow path and nothing else is seen (AF_PACKET, needs CAP_NET_RAW).
+   * Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
+   */
+  openPacketPort(device: string): { port: PortId; mac: Mac } {
+    return translated(() => this.native.openPacketPort(device));
+  }
+
+  /** A guest's port in memory. */
+  openMemoryPort(options: { readonly localMac: Mac }): MemoryPort {
+    const { port, device } = translated(() => this.native.openMemoryPort(options.localMac));
+    return new MemoryPort(port, device);
+  }
+
+  /** Attaches to a TUN device as the uplink, or creates it. Throws as openTap(), and UPLINK_OPEN. */
+  openTun(device: string): UplinkId {
+    translated(() => this.native.openTun(device));
+    return 'uplink';
+  }
+
+  /** The uplink in memory. Throws UPLINK_OPEN. */
+  openMemoryUplink(): MemoryUplink {
+    return new MemoryUplink(translated(() => this.native.openMemoryUplink()));
+  }
+
+  /** Nothing more passes the port when this returns; tunnels that name it lose it. Throws NO_PORT. */
+  closePort(port: PortId): void {
+    translated(() => this.native.closePort(port));
+  }
+
+  /** Where the guest's frames go; the engine also learns it from the guest's own. Throws NO_PORT. */
+  setPeerMac(port: PortId, mac: Mac): void {
+    translated(() => this.native.setPeerMac(port, mac));
+  }
+
+  /** Replaces tunnels and locals; packets see the old table or the new one. Throws TABLE_INVALID, NO_PORT. */
+  publish(table: Table): void {
+    translated(() => this.native.publish(table));
+  }
+
+  /** The next frame of this port comes to the slow path as `first-frame`, and goes its way besides. Throws NO_PORT. */
+  watchFirstFrame(port: PortId): void {
+    translated(() => this.native.watchFirstFrame(port));
+  }
+
+  /**
+   * `callback` runs on this thread when slow-path packets wait: receive() until it gives undefined, or look again later,
+   * for nothing else tells of what was left.
+   */
+  onReadable(callback: () => void): void {
+    this.readable = callback;
+  }
+
+  /** The oldest slow-path packet, a view into the ring: release() it before the next one. */
+  receive(): SlowPathPacket | undefined {
+    return this.receiving.receive();
+  }
+
+  /** Sends an Ethernet frame by a port, or an IPv6 packet by the uplink; checksums complete. False: no room (counted). */
+  transmit(target: PortId | UplinkId, bytes: Uint8Array): boolean {
+    const result = this.transmitting.push(target, bytes);
+    if (result !== 'done') {
+      this.counting.count(result === 'full' ? 'transmitRingFull' : 'transmitTooLong');
+      return false;
+    }
+    if (this.transmitting.ask()) translated(() => this.native.kick());
+    return true;
+  }
+
+  /** The engine's own counters by name. */
+  counters(): Record<string, number> {
+    return this.counting.engine();
+  }
+
+  /** A port's counters by name. */
+  portCounters(port: PortId): Record<string, number> {
+    return this.counting.port(port);
+  }
+
+  /** Traffic and drops of the tunnel with this slot, since the slot was first used or reset. */
+  tunnelCounters(slot: number): TunnelCounters {
+    return this.counting.tunnel(slot);
+  }
+
+  /** Begins a slot's counters anew: when it goes to another tunnel. */
+  resetTunnelCounters(slot: number): void {
+    this.counting.resetTunnel(slot);
+  }
+
+  /** Drops of what came in by a port, by reason. */
+  portDrops(port: PortId): Record<string, number> {
+    return this.counting.portDrops(port);
+  }
+
+  /** Drops that belong to no port and no tunnel, by reason. */
+  drops(): Record<string, number> {
+    return this.counting.engineDrops();
+  }
+
+  /** Stops the threads and closes every device. Counters can still be read; everything else throws ENGINE_CLOSED. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.native.close();
+  }
+}

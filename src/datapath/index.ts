@@ -1,0 +1,13 @@
+export type { Traffic, TunnelCounters } from './counters.js';
+export { Engine, type EngineOptions, MemoryPort, MemoryUplink, type UplinkId } from './engine.js';
+export {
+  type LocalSpec,
+  loadNative,
+  notifySocket,
+  type Offload,
+  type PortId,
+  type Side,
+  type Table,
+  type TunnelSpec,
+} from './native.js';
+export type { SlowPathKind, SlowPathPacket } from './slow-path.js';

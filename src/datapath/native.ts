@@ -1,0 +1,150 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { KagemushaError } from '../errors.js';
+import type { Address, Mac } from '../wire/index.js';
+
+/** The kernel's virtio_net_hdr (linux/virtio_net.h); `checksumStart` counts from the first byte of the packet. */
+export interface Offload {
+  readonly flags: number;
+  readonly gsoType: number;
+  readonly headerLength: number;
+  readonly gsoSize: number;
+  readonly checksumStart: number;
+  readonly checksumOffset: number;
+}
+
+/** Which end of a tunnel we are (RFC 6275). */
+export type Side = 'mobile-node' | 'home-agent';
+
+/** A port of the engine: a guest's, or a link's on which we speak ICMPv6 only. */
+export type PortId = number;
+
+export interface TunnelSpec {
+  /** The tunnel's block of counters, below `maxTunnels`; it keeps counting over publications. */
+  readonly slot: number;
+  readonly side: Side;
+  /** Outer source: the care-of address, or the home agent's address. */
+  readonly local: Address;
+  /** The other end: the home agent's address, or the care-of address. */
+  readonly remote: Address;
+  readonly homeAddresses: readonly Address[];
+  /** Where the guest is, at the mobile node's side. */
+  readonly port?: PortId;
+  /** Of inner packets, octets; at least 1280. */
+  readonly mtu: number;
+}
+
+/** An address that is ours: what is no tunnel payload goes to the slow path. */
+export interface LocalSpec {
+  readonly address: Address;
+  readonly side: Side;
+}
+
+export interface Table {
+  readonly tunnels: readonly TunnelSpec[];
+  readonly locals: readonly LocalSpec[];
+}
+
+export interface NativeMemoryDevice {
+  inject(bytes: Uint8Array, offload?: Partial<Offload>): boolean;
+  take(): { bytes: Uint8Array; offload: Offload } | undefined;
+}
+
+/** Where things lie in the shared region, octets from its start. */
+export interface RegionLayout {
+  readonly maxPorts: number;
+  readonly maxTunnels: number;
+  readonly engineCounters: number;
+  readonly portCounters: number;
+  readonly portStride: number;
+  readonly tunnelCounters: number;
+  readonly tunnelStride: number;
+  readonly receiveRing: number;
+  readonly transmitRing: number;
+}
+
+export interface NativeEngine {
+  openTap(device: string, localMac: Mac): PortId;
+  openPacketPort(device: string): { port: PortId; mac: Mac };
+  openMemoryPort(localMac: Mac): { port: PortId; device: NativeMemoryDevice };
+  openTun(device: string): void;
+  openMemoryUplink(): NativeMemoryDevice;
+  closePort(port: PortId): void;
+  setPeerMac(port: PortId, mac: Mac): void;
+  watchFirstFrame(port: PortId): void;
+  publish(table: Table): void;
+  kick(): void;
+  close(): void;
+  region(): ArrayBuffer;
+  layout(): RegionLayout;
+}
+
+export interface NativeModule {
+  readonly NativeEngine: new (
+    options: { workers: number; maxPorts: number; maxTunnels: number },
+    onReadable: () => void,
+  ) => NativeEngine;
+  notifySocket(path: string, message: string): void;
+  /** The counters in the order of their blocks; drop reasons close every block. */
+  readonly names: {
+    readonly drops: readonly string[];
+    readonly engine: readonly string[];
+    readonly port: readonly string[];
+    readonly tunnel: readonly string[];
+  };
+  /** The slow-path rings, see native/engine/slow_path_ring.h. */
+  readonly ring: {
+    readonly slots: number;
+    readonly payload: number;
+    readonly record: number;
+    readonly slotSize: number;
+    readonly tail: number;
+    readonly kicked: number;
+    readonly firstSlot: number;
+    readonly none: number;
+    readonly toUplink: number;
+  };
+}
+
+/** The package's root: two folders up from here, in src/ as in dist/. */
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+let loaded: NativeModule | undefined;
+
+/** The addon. Throws KagemushaError NATIVE_MISSING when it was not built. */
+export function loadNative(): NativeModule {
+  if (loaded) return loaded;
+  const path = join(root, 'build', 'Release', 'kagemusha_native.node');
+  if (!existsSync(path)) {
+    throw new KagemushaError('NATIVE_MISSING', `there is no ${path}: run npm run setup`);
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeModule;
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new KagemushaError('NATIVE_MISSING', `${path} does not load (${why}): run npm run setup`);
+  }
+  return loaded;
+}
+
+/** Runs `call`; an error of the addon (an Error with a `code`) becomes a KagemushaError. */
+export function translated<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
+      throw new KagemushaError(error.code, error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/**
+ * sd_notify(3): sends `message` (`READY=1`) as one datagram to the Unix socket `path`; a leading `@` is the abstract
+ * namespace. Throws KagemushaError NOTIFY_FAILED.
+ */
+export function notifySocket(path: string, message: string): void {
+  translated(() => loadNative().notifySocket(path, message));
+}

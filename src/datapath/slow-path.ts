@@ -1,0 +1,140 @@
+import type { NativeModule, PortId } from './native.js';
+
+/** What a slow-path packet is; the order is the native enumeration's (SlowPathKind). */
+const KINDS = ['control', 'too-big', 'inner', 'first-frame'] as const;
+
+export type SlowPathKind = (typeof KINDS)[number];
+
+/**
+ * A packet that the engine leaves to us. `bytes` is a view into the shared ring: it holds until release(), which must
+ * come before the next receive().
+ */
+export interface SlowPathPacket {
+  /**
+   * control: NDP, mobility, ESP, ICMPv6; too-big: longer than the tunnel's MTU; inner: came out of a tunnel at the home
+   * agent and is addressed to a local; first-frame: what watchFirstFrame() waited for.
+   */
+  readonly kind: SlowPathKind;
+  /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
+  readonly port?: PortId;
+  readonly tunnelSlot?: number;
+  /** too-big: the tunnel's MTU for inner packets. */
+  readonly mtu?: number;
+  readonly bytes: Uint8Array;
+  /** Of the packet; more than `bytes.length` when a too-big packet or a first frame was cut off. */
+  readonly originalLength: number;
+  release(): void;
+}
+
+type RingShape = NativeModule['ring'];
+
+/** The fields of a slot's record, 32 bits each (SlowPathRecord). */
+const FIELD = { kind: 0, port: 1, tunnelSlot: 2, mtu: 3, length: 4, originalLength: 5 } as const;
+
+/** One ring of the region as 32-bit words (positions, records) and octets (payloads). */
+class Ring {
+  readonly shape: RingShape;
+  private readonly words: Uint32Array;
+  private readonly octets: Uint8Array;
+
+  constructor(region: ArrayBuffer, start: number, shape: RingShape) {
+    const size = shape.firstSlot + shape.slots * shape.slotSize;
+    this.shape = shape;
+    this.words = new Uint32Array(region, start, size / 4);
+    this.octets = new Uint8Array(region, start, size);
+  }
+
+  // The engine's threads write beside us: positions are read and written atomically, which also orders what stands in
+  // the slots.
+  get head(): number {
+    return Atomics.load(this.words, 0);
+  }
+  set head(position: number) {
+    Atomics.store(this.words, 0, position >>> 0);
+  }
+  get tail(): number {
+    return Atomics.load(this.words, this.shape.tail / 4);
+  }
+  set tail(position: number) {
+    Atomics.store(this.words, this.shape.tail / 4, position >>> 0);
+  }
+  /** True when the engine has yet to be told. */
+  ask(): boolean {
+    return Atomics.exchange(this.words, this.shape.kicked / 4, 1) === 0;
+  }
+
+  private slot(position: number): number {
+    return this.shape.firstSlot + (position % this.shape.slots) * this.shape.slotSize;
+  }
+  field(position: number, field: number): number {
+    return this.words[this.slot(position) / 4 + field] ?? 0;
+  }
+  setField(position: number, field: number, value: number): void {
+    this.words[this.slot(position) / 4 + field] = value;
+  }
+  payload(position: number, length: number): Uint8Array {
+    const start = this.slot(position) + this.shape.record;
+    return this.octets.subarray(start, start + Math.min(length, this.shape.payload));
+  }
+}
+
+/** The engine's packets for us. */
+export class ReceiveRing {
+  private readonly ring: Ring;
+  private held = false;
+
+  constructor(region: ArrayBuffer, start: number, shape: RingShape) {
+    this.ring = new Ring(region, start, shape);
+  }
+
+  /** The oldest packet; undefined when there is none, or the last one was not released. */
+  receive(): SlowPathPacket | undefined {
+    const { ring } = this;
+    const position = ring.head;
+    if (this.held || ring.tail === position) return undefined;
+    this.held = true;
+    const port = ring.field(position, FIELD.port);
+    const tunnelSlot = ring.field(position, FIELD.tunnelSlot);
+    const mtu = ring.field(position, FIELD.mtu);
+    return {
+      kind: KINDS[ring.field(position, FIELD.kind)] ?? 'control',
+      ...(port === ring.shape.none ? {} : { port }),
+      ...(tunnelSlot === ring.shape.none ? {} : { tunnelSlot }),
+      ...(mtu === 0 ? {} : { mtu }),
+      bytes: ring.payload(position, ring.field(position, FIELD.length)),
+      originalLength: ring.field(position, FIELD.originalLength),
+      release: () => {
+        if (!this.held || ring.head !== position) return;
+        ring.head = position + 1;
+        this.held = false;
+      },
+    };
+  }
+}
+
+/** Our packets for the engine to send. */
+export class TransmitRing {
+  private readonly ring: Ring;
+
+  constructor(region: ArrayBuffer, start: number, shape: RingShape) {
+    this.ring = new Ring(region, start, shape);
+  }
+
+  /** Copies `bytes` into the ring; what kept it out, if anything. */
+  push(target: PortId | 'uplink', bytes: Uint8Array): 'done' | 'full' | 'too-long' {
+    const { ring } = this;
+    const position = ring.tail;
+    if (bytes.length > ring.shape.payload) return 'too-long';
+    if ((position - ring.head) >>> 0 >= ring.shape.slots) return 'full';
+    ring.setField(position, FIELD.port, target === 'uplink' ? ring.shape.toUplink : target);
+    ring.setField(position, FIELD.length, bytes.length);
+    ring.payload(position, bytes.length).set(bytes);
+    ring.tail = position + 1;
+    return 'done';
+  }
+
+  /** True when the engine must be told that there is something: once until it has looked. */
+  ask(): boolean {
+    return this.ring.ask();
+  }
+}

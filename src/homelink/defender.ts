@@ -1,0 +1,261 @@
+import { Drops } from '../drops.js';
+import type { Millis } from '../time.js';
+import { earliest } from '../time.js';
+import type { Address, Mac, NdpMessage, Prefix } from '../wire/index.js';
+import {
+  ALL_NODES,
+  contains,
+  isLinkLocal,
+  isUnspecified,
+  solicitedNode,
+  UNSPECIFIED,
+} from '../wire/index.js';
+import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
+import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
+
+export interface HomeLinkDefenderConfig {
+  /** of the home agent's interface on the home link */
+  readonly mac: Mac;
+  /** the home agent's own, defended always */
+  readonly address: Address;
+  readonly homePrefix: Prefix;
+  /** 0 <= r < 1 */
+  readonly random: () => number;
+}
+
+export type HomeLinkDefenderEvent =
+  | { readonly type: 'start' }
+  /** Is this address unique on the link (RFC 4862 5.4)? Answered by `unique` or `duplicate`. */
+  | { readonly type: 'probe'; readonly address: Address }
+  /** Announce it as ours and answer for it until `release`. */
+  | { readonly type: 'defend'; readonly address: Address }
+  | { readonly type: 'release'; readonly address: Address }
+  /** An Ethernet frame from the home link. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  | { readonly type: 'tick' };
+
+export type HomeLinkDefenderOutput =
+  /** An Ethernet frame to the home link. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  | { readonly type: 'unique'; readonly address: Address }
+  | { readonly type: 'duplicate'; readonly address: Address };
+
+type Defence =
+  | { readonly kind: 'probing'; readonly until: Millis; readonly nonce: Uint8Array }
+  | { readonly kind: 'announcing'; readonly announceAt: Millis; readonly left: number }
+  | { readonly kind: 'defending' };
+
+/** RFC 4861 10 */
+const RETRANS_TIMER: Millis = 1000;
+const MAX_NEIGHBOR_ADVERTISEMENT = 3;
+/** RFC 3971 5.3.2; RFC 7527 4.1 puts it into the solicitations of DAD. */
+const NONCE = { type: 14, length: 6 } as const;
+/** Every destination here is a group, or has its link-layer address given. */
+const ANY_MAC = '33:33:00:00:00:01' as Mac;
+
+function deadline(defence: Defence): Millis | undefined {
+  switch (defence.kind) {
+    case 'probing':
+      return defence.until;
+    case 'announcing':
+      return defence.announceAt;
+    case 'defending':
+      return undefined;
+  }
+}
+
+type Solicitation = Extract<NdpMessage, { kind: 'neighbor-solicitation' }>;
+
+function carriesNonce(message: Solicitation, nonce: Uint8Array): boolean {
+  return message.options.some(
+    (option) =>
+      option.kind === 'unknown' &&
+      option.type === NONCE.type &&
+      option.data.length === nonce.length &&
+      option.data.every((octet, index) => octet === nonce[index]),
+  );
+}
+
+/**
+ * The home agent on the home link: proves home addresses unique, and then stands in for the nodes that are away
+ * (RFC 6275 10.4.1).
+ */
+export class HomeLinkDefender {
+  /** Frames without effect, by reason. Neighbor Discovery between other nodes is none of our business, nor counted. */
+  readonly drops = new Drops();
+
+  readonly #config: HomeLinkDefenderConfig;
+  readonly #defences = new Map<Address, Defence>();
+  /** nothing is due before; may be too early, never too late */
+  #deadline: Millis | undefined;
+  readonly #outputs: HomeLinkDefenderOutput[] = [];
+
+  constructor(config: HomeLinkDefenderConfig) {
+    this.#config = config;
+  }
+
+  /** The next thing to do, until undefined. */
+  poll(): HomeLinkDefenderOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  /** When `handle` wants a tick at the latest. */
+  wakeAt(): Millis | undefined {
+    return this.#deadline;
+  }
+
+  handle(now: Millis, event: HomeLinkDefenderEvent): void {
+    switch (event.type) {
+      case 'start':
+        this.#defend(now, this.#config.address);
+        break;
+      case 'probe':
+        this.#probe(now, event.address);
+        break;
+      case 'defend':
+        this.#defend(now, event.address);
+        break;
+      case 'release':
+        if (event.address !== this.#config.address) this.#defences.delete(event.address);
+        break;
+      case 'frame': {
+        const reason = this.#frame(event.bytes);
+        if (reason !== undefined) this.drops.count(reason);
+        break;
+      }
+      case 'tick':
+        break;
+    }
+    this.#advance(now);
+  }
+
+  #set(address: Address, defence: Defence): void {
+    this.#defences.set(address, defence);
+    this.#deadline = earliest(this.#deadline, deadline(defence));
+  }
+
+  #advance(now: Millis): void {
+    if (this.#deadline === undefined || now < this.#deadline) return;
+    for (const [address, defence] of [...this.#defences]) {
+      const at = deadline(defence);
+      if (at === undefined || now < at) continue;
+      if (defence.kind === 'probing') {
+        this.#defences.delete(address);
+        this.#outputs.push({ type: 'unique', address });
+      } else if (defence.kind === 'announcing') {
+        this.#announce(now, address, defence.left);
+      }
+    }
+    this.#deadline = earliest(...[...this.#defences.values()].map(deadline));
+  }
+
+  /** RFC 4862 5.4.2 with DupAddrDetectTransmits 1: one solicitation from nobody, then RetransTimer of silence. */
+  #probe(now: Millis, address: Address): void {
+    if (this.#defences.get(address)?.kind === 'probing') return;
+    if (!contains(this.#config.homePrefix, address) && !isLinkLocal(address)) {
+      this.drops.count('probe-off-link');
+      return;
+    }
+    if (this.#defences.has(address)) {
+      this.#outputs.push({ type: 'duplicate', address });
+      return;
+    }
+    const { random } = this.#config;
+    const nonce = Uint8Array.from({ length: NONCE.length }, () => Math.floor(256 * random()));
+    this.#send(UNSPECIFIED, solicitedNode(address), ANY_MAC, {
+      kind: 'neighbor-solicitation',
+      target: address,
+      options: [{ kind: 'unknown', type: NONCE.type, data: nonce }],
+    });
+    this.#set(address, { kind: 'probing', until: now + RETRANS_TIMER, nonce });
+  }
+
+  #defend(now: Millis, address: Address): void {
+    this.#announce(now, address, MAX_NEIGHBOR_ADVERTISEMENT);
+  }
+
+  /** RFC 6275 10.4.1: to all nodes, unsolicited, with Override, so that caches change over; repeated, as it may be lost. */
+  #announce(now: Millis, address: Address, left: number): void {
+    this.#advertise(address, ALL_NODES, ANY_MAC, false);
+    this.#set(
+      address,
+      left > 1
+        ? { kind: 'announcing', announceAt: now + RETRANS_TIMER, left: left - 1 }
+        : { kind: 'defending' },
+    );
+  }
+
+  /** RFC 6275 10.4.1: the mobile node's address, our link-layer address, Override set, not a router. */
+  #advertise(target: Address, destination: Address, mac: Mac, solicited: boolean): void {
+    this.#send(this.#config.address, destination, mac, {
+      kind: 'neighbor-advertisement',
+      router: target === this.#config.address,
+      solicited,
+      override: true,
+      target,
+      options: [{ kind: 'target-link-layer-address', mac: this.#config.mac }],
+    });
+  }
+
+  #send(source: Address, destination: Address, mac: Mac, message: NdpMessage): void {
+    const bytes = icmpv6Frame({
+      sourceMac: this.#config.mac,
+      destinationMac: mac,
+      source,
+      destination,
+      message,
+    });
+    this.#outputs.push({ type: 'frame', bytes });
+  }
+
+  /** Gives the reason why the frame had no effect, if that is worth counting. */
+  #frame(bytes: Uint8Array): string | undefined {
+    const received = receiveFrame(bytes);
+    if (typeof received === 'string') return received;
+    const { ethernet, packet } = received;
+    if (ethernet.source === this.#config.mac) return 'own-source';
+    const message = receiveIcmpv6(packet);
+    if (typeof message === 'string') return message;
+    if (message === undefined || !isNdp(message)) return undefined;
+    const fault = ndpFault(packet, message);
+    if (fault !== undefined) return fault;
+    if (message.kind === 'neighbor-solicitation') {
+      const mac = senderMac(message) ?? ethernet.source;
+      return this.#solicited(packet.source, mac, message);
+    }
+    if (message.kind === 'neighbor-advertisement') return this.#claimed(message.target);
+    return undefined;
+  }
+
+  #solicited(source: Address, mac: Mac, message: Solicitation): string | undefined {
+    const { target } = message;
+    const defence = this.#defences.get(target);
+    if (defence === undefined) return undefined;
+    const anonymous = isUnspecified(source);
+    if (defence.kind === 'probing') {
+      // RFC 7527 4.2: our own question, that a loop of the link brings back, says nothing.
+      if (carriesNonce(message, defence.nonce)) return 'own-source';
+      // RFC 4862 5.4.3: somebody else probes it too, then neither may have it. A question by others is ignored.
+      if (anonymous) this.#duplicate(target);
+    } else if (anonymous) {
+      this.#advertise(target, ALL_NODES, ANY_MAC, false);
+    } else {
+      this.#advertise(target, source, mac, true);
+    }
+    return undefined;
+  }
+
+  /** RFC 4862 5.4.4: an advertisement for an address that we probe: it is in use. */
+  #claimed(target: Address): string | undefined {
+    const defence = this.#defences.get(target);
+    if (defence === undefined) return undefined;
+    if (defence.kind !== 'probing') return 'address-conflict';
+    this.#duplicate(target);
+    return undefined;
+  }
+
+  #duplicate(address: Address): void {
+    this.#defences.delete(address);
+    this.#outputs.push({ type: 'duplicate', address });
+  }
+}

@@ -1,0 +1,378 @@
+import { Drops } from '../drops.js';
+import type { Millis } from '../time.js';
+import { earliest } from '../time.js';
+import { TokenBucket } from '../token-bucket.js';
+import type { Address, Icmpv6Message, Mac, NdpMessage, Prefix } from '../wire/index.js';
+import {
+  ALL_NODES,
+  ALL_ROUTERS,
+  attempt,
+  contains,
+  isLinkLocal,
+  isMld,
+  isMulticast,
+  isUnspecified,
+  parseEthernet,
+  solicitedNode,
+  WireError,
+} from '../wire/index.js';
+import type { ReceivedFrame } from './frame.js';
+import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
+import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
+import { RouterSchedule } from './router-schedule.js';
+import { packetTooBig } from './too-big.js';
+
+export interface GuestLinkConfig {
+  readonly homeAddresses: readonly Address[];
+  readonly homePrefix: Prefix;
+  /** link-local, as the guest knows it from home */
+  readonly homeRouter: Address;
+  /** stands for the router and for every neighbour */
+  readonly routerMac: Mac;
+  /** As at home; lifetimes in seconds. */
+  readonly routerAdvertisement: {
+    readonly lifetime: number;
+    readonly validLifetime: number;
+    readonly preferredLifetime: number;
+    readonly autonomous: boolean;
+    readonly managed: boolean;
+    readonly other: boolean;
+  };
+  /** 0 <= r < 1 */
+  readonly random: () => number;
+}
+
+export type GuestLinkEvent =
+  /** The port opened, or the guest showed up on it. */
+  | { readonly type: 'arrived' }
+  /** An Ethernet frame from the guest. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  /** A frame of the guest, its end perhaps cut off, whose packet is larger than the tunnel's MTU (octets). */
+  | { readonly type: 'too-big'; readonly bytes: Uint8Array; readonly mtu: number }
+  | { readonly type: 'tick' };
+
+export type GuestLinkOutput =
+  /** An Ethernet frame to the guest. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  /** The guest's link-layer address, when it is learnt or changes. */
+  | { readonly type: 'guest'; readonly mac: Mac };
+
+/** What we know of the guest. */
+type Guest =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'sought'; readonly askAt: Millis; readonly asked: number }
+  | { readonly kind: 'known'; readonly mac: Mac };
+
+/** Unsolicited advertisements of the router that are still to come. */
+type Announcement =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'pending'; readonly sendAt: Millis; readonly left: number };
+
+/** RFC 4861 10 */
+const RETRANS_TIMER: Millis = 1000;
+const MAX_NEIGHBOR_ADVERTISEMENT = 3;
+/** A guest may boot for minutes: asked every second at first, then ever less often. */
+const LONGEST_SEARCH: Millis = 60_000;
+const QUICK_SEARCHES = 3;
+/** Link-local addresses of the guest that are remembered. */
+const MAX_GUEST_LINK_LOCALS = 8;
+/** RFC 4443 2.4(f): enough for a guest that opens many connections at once. */
+const TOO_BIG_BURST = 50;
+const TOO_BIG_RATE = 100;
+/** Router Solicitations answered at once, to the solicitor alone. */
+const SOLICITED_BURST = 3;
+const SOLICITED_RATE = 1 / 3;
+
+const CUR_HOP_LIMIT = 64;
+const ANY_MAC = '33:33:00:00:00:01' as Mac;
+
+/**
+ * The home link as the guest sees it, on a link where there is nobody else: its router and every neighbour, at
+ * one link-layer address.
+ */
+export class GuestLink {
+  /** Frames without effect, by reason. */
+  readonly drops = new Drops();
+
+  readonly #config: GuestLinkConfig;
+  readonly #homeAddresses: ReadonlySet<Address>;
+  readonly #schedule: RouterSchedule;
+  readonly #tooBig = new TokenBucket(TOO_BIG_BURST, TOO_BIG_RATE);
+  readonly #solicited = new TokenBucket(SOLICITED_BURST, SOLICITED_RATE);
+  readonly #guestLinkLocals = new Set<Address>();
+  #guest: Guest = { kind: 'absent' };
+  #announcement: Announcement = { kind: 'done' };
+  readonly #outputs: GuestLinkOutput[] = [];
+
+  constructor(config: GuestLinkConfig) {
+    this.#config = config;
+    this.#homeAddresses = new Set(config.homeAddresses);
+    this.#schedule = new RouterSchedule(config.routerAdvertisement, config.random);
+  }
+
+  /** The next thing to do, until undefined. */
+  poll(): GuestLinkOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  /** When `handle` wants a tick at the latest. */
+  wakeAt(): Millis | undefined {
+    return earliest(
+      this.#schedule.dueAt,
+      this.#guest.kind === 'sought' ? this.#guest.askAt : undefined,
+      this.#announcement.kind === 'pending' ? this.#announcement.sendAt : undefined,
+    );
+  }
+
+  handle(now: Millis, event: GuestLinkEvent): void {
+    switch (event.type) {
+      case 'arrived':
+        this.#announcement = { kind: 'pending', sendAt: now, left: MAX_NEIGHBOR_ADVERTISEMENT };
+        this.#guest = { kind: 'sought', askAt: now, asked: 0 };
+        this.#schedule.start(now);
+        break;
+      case 'frame':
+        this.#frame(now, event.bytes);
+        break;
+      case 'too-big':
+        this.#answerTooBig(now, event.bytes, event.mtu);
+        break;
+      case 'tick':
+        break;
+    }
+    this.#advance(now);
+  }
+
+  #advance(now: Millis): void {
+    const announcement = this.#announcement;
+    if (announcement.kind === 'pending' && now >= announcement.sendAt) {
+      this.#announceRouter();
+      const left = announcement.left - 1;
+      this.#announcement =
+        left > 0 ? { kind: 'pending', sendAt: now + RETRANS_TIMER, left } : { kind: 'done' };
+    }
+    if (this.#schedule.dueAt !== undefined && now >= this.#schedule.dueAt) {
+      this.#advertiseRouter(ALL_NODES, ANY_MAC);
+      this.#schedule.sent(now);
+    }
+    const guest = this.#guest;
+    if (guest.kind === 'sought' && now >= guest.askAt) {
+      this.#seekGuest(guest.asked);
+      const doublings = Math.max(0, guest.asked + 1 - QUICK_SEARCHES);
+      const pause = Math.min(LONGEST_SEARCH, RETRANS_TIMER * 2 ** Math.min(doublings, 16));
+      this.#guest = { kind: 'sought', askAt: now + pause, asked: guest.asked + 1 };
+    }
+  }
+
+  #send(source: Address, destination: Address, mac: Mac, message: Icmpv6Message): void {
+    const bytes = icmpv6Frame({
+      sourceMac: this.#config.routerMac,
+      destinationMac: mac,
+      source,
+      destination,
+      message,
+    });
+    this.#outputs.push({ type: 'frame', bytes });
+  }
+
+  /** Unsolicited, with Override: the guest's cache still has the router's address from home (RFC 4861 7.2.6). */
+  #announceRouter(): void {
+    const { homeRouter } = this.#config;
+    this.#send(homeRouter, ALL_NODES, ANY_MAC, this.#advertisement(homeRouter, false));
+  }
+
+  #advertisement(target: Address, solicited: boolean): NdpMessage {
+    return {
+      kind: 'neighbor-advertisement',
+      router: target === this.#config.homeRouter,
+      solicited,
+      override: true,
+      target,
+      options: [{ kind: 'target-link-layer-address', mac: this.#config.routerMac }],
+    };
+  }
+
+  /** RFC 4861 6.2.3. Without an MTU option: the guest would keep it after going home. */
+  #advertiseRouter(destination: Address, mac: Mac): void {
+    const { homeRouter, homePrefix, routerMac, routerAdvertisement } = this.#config;
+    const { lifetime, validLifetime, preferredLifetime, autonomous, managed, other } =
+      routerAdvertisement;
+    this.#send(homeRouter, destination, mac, {
+      kind: 'router-advertisement',
+      hopLimit: CUR_HOP_LIMIT,
+      managed,
+      other,
+      homeAgent: false,
+      preference: 'medium',
+      routerLifetime: lifetime,
+      reachableTime: 0,
+      retransTimer: 0,
+      options: [
+        { kind: 'source-link-layer-address', mac: routerMac },
+        {
+          kind: 'prefix-information',
+          prefix: homePrefix,
+          onLink: true,
+          autonomous,
+          routerAddress: false,
+          validLifetime,
+          preferredLifetime,
+        },
+      ],
+    });
+  }
+
+  /** Asks for the guest's home addresses in turn; its answer tells its link-layer address. */
+  #seekGuest(asked: number): void {
+    const { homeAddresses, homeRouter, routerMac } = this.#config;
+    const target = homeAddresses[asked % homeAddresses.length];
+    if (target === undefined) return;
+    this.#send(homeRouter, solicitedNode(target), ANY_MAC, {
+      kind: 'neighbor-solicitation',
+      target,
+      options: [{ kind: 'source-link-layer-address', mac: routerMac }],
+    });
+  }
+
+  #frame(now: Millis, bytes: Uint8Array): void {
+    const received = receiveFrame(bytes);
+    const reason = typeof received === 'string' ? received : this.#received(now, received);
+    if (reason !== undefined) this.drops.count(reason);
+  }
+
+  /** Gives the reason why the frame had no effect, if it had none. */
+  #received(now: Millis, received: ReceivedFrame): string | undefined {
+    const { ethernet, packet } = received;
+    const { homeRouter, routerMac } = this.#config;
+    if (ethernet.source === routerMac || packet.source === homeRouter) return 'own-source';
+    const message = receiveIcmpv6(packet);
+    if (typeof message === 'string') return message;
+    if (message === undefined) return this.#misdirected(packet.destination);
+    if (isNdp(message)) return ndpFault(packet, message) ?? this.#ndp(now, received, message);
+    this.#learn(packet.source, ethernet.source);
+    // There is no multicast routing here: reports are accepted, nothing comes of them.
+    if (message.kind === 'unknown' && isMld(message.type)) return 'mld';
+    if (message.kind === 'echo-request') return this.#echo(received, message);
+    return this.#misdirected(packet.destination);
+  }
+
+  /** What the tunnel does not carry and nobody here wants. */
+  #misdirected(destination: Address): string {
+    if (destination === this.#config.homeRouter) return 'router-service';
+    if (isLinkLocal(destination)) return 'link-local';
+    return isMulticast(destination) ? 'multicast' : 'not-tunnelled';
+  }
+
+  #ndp(now: Millis, received: ReceivedFrame, message: NdpMessage): string | undefined {
+    const { ethernet, packet } = received;
+    const { source } = packet;
+    const mac = senderMac(message) ?? ethernet.source;
+    switch (message.kind) {
+      case 'router-advertisement':
+        return 'foreign-ra';
+      case 'redirect':
+        return 'redirect';
+      case 'router-solicitation':
+        this.#learn(source, mac);
+        this.#solicitedRouter(now, source, mac);
+        return undefined;
+      case 'neighbor-advertisement':
+        if (!this.#homeAddresses.has(message.target) && !isLinkLocal(message.target)) {
+          return 'foreign-na';
+        }
+        this.#learn(source, mac);
+        return undefined;
+      case 'neighbor-solicitation':
+        this.#learn(source, mac);
+        return this.#solicitedNeighbor(source, mac, message.target);
+    }
+  }
+
+  /**
+   * At once to the solicitor, which RFC 4861 6.2.6 allows any time; to all nodes, and not more often than every
+   * three seconds, when it has no address yet or asks too much.
+   */
+  #solicitedRouter(now: Millis, source: Address, mac: Mac): void {
+    if (!isUnspecified(source) && this.#solicited.take(now)) this.#advertiseRouter(source, mac);
+    else this.#schedule.solicited(now);
+  }
+
+  #solicitedNeighbor(source: Address, mac: Mac, target: Address): string | undefined {
+    const probing = isUnspecified(source);
+    if (this.#homeAddresses.has(target)) return undefined;
+    if (!this.#standsFor(target, probing)) {
+      if (probing && isLinkLocal(target)) {
+        this.#rememberLinkLocal(target);
+        return undefined;
+      }
+      return isLinkLocal(target) ? undefined : 'neighbor-off-link';
+    }
+    // RFC 4861 7.2.4: who has no address yet is told through the group of all nodes.
+    const destination = probing ? ALL_NODES : source;
+    this.#send(target, destination, mac, this.#advertisement(target, !probing));
+    return undefined;
+  }
+
+  /**
+   * Whether we answer for an address that is not a home address of the guest. While the guest probes (DAD), a
+   * link-local address may be its own: only the router's is taken.
+   */
+  #standsFor(target: Address, probing: boolean): boolean {
+    if (target === this.#config.homeRouter) return true;
+    if (contains(this.#config.homePrefix, target)) return true;
+    return isLinkLocal(target) && !probing && !this.#guestLinkLocals.has(target);
+  }
+
+  /** RFC 4443 4.2; to a group the router answers. */
+  #echo(
+    received: ReceivedFrame,
+    request: Extract<Icmpv6Message, { kind: 'echo-request' | 'echo-reply' }>,
+  ): string | undefined {
+    const { ethernet, packet } = received;
+    const { destination, source } = packet;
+    const { homeRouter } = this.#config;
+    const ours =
+      destination === homeRouter || destination === ALL_NODES || destination === ALL_ROUTERS;
+    if (!ours) return this.#misdirected(destination);
+    if (isUnspecified(source) || isMulticast(source)) return 'echo-source';
+    const { identifier, sequence, data } = request;
+    const reply = { kind: 'echo-reply' as const, identifier, sequence, data };
+    this.#send(homeRouter, source, ethernet.source, reply);
+    return undefined;
+  }
+
+  /** Only from what has an address that a guest may have; others on the port change nothing. */
+  #learn(source: Address, mac: Mac): void {
+    const own = isUnspecified(source) || isLinkLocal(source) || this.#homeAddresses.has(source);
+    if (!own || mac === this.#config.routerMac) return;
+    if (isLinkLocal(source)) this.#rememberLinkLocal(source);
+    if (this.#guest.kind === 'known' && this.#guest.mac === mac) return;
+    this.#guest = { kind: 'known', mac };
+    this.#outputs.push({ type: 'guest', mac });
+  }
+
+  #rememberLinkLocal(address: Address): void {
+    if (address === this.#config.homeRouter) return;
+    this.#guestLinkLocals.delete(address);
+    this.#guestLinkLocals.add(address);
+    const [oldest] = this.#guestLinkLocals;
+    if (oldest !== undefined && this.#guestLinkLocals.size > MAX_GUEST_LINK_LOCALS) {
+      this.#guestLinkLocals.delete(oldest);
+    }
+  }
+
+  #answerTooBig(now: Millis, bytes: Uint8Array, mtu: number): void {
+    const ethernet = attempt(() => parseEthernet(bytes));
+    const answer =
+      ethernet instanceof WireError ? 'too-big-malformed' : packetTooBig(ethernet.payload, mtu);
+    if (ethernet instanceof WireError || typeof answer === 'string') {
+      this.drops.count(typeof answer === 'string' ? answer : 'too-big-malformed');
+    } else if (!this.#tooBig.take(now)) {
+      this.drops.count('too-big-limited');
+    } else {
+      // From the router: Linux ignores one whose source is its own destination.
+      const { destination, message } = answer;
+      this.#send(this.#config.homeRouter, destination, ethernet.source, message);
+    }
+  }
+}

@@ -1,0 +1,9 @@
+export type {
+  HomeLinkDefenderConfig,
+  HomeLinkDefenderEvent,
+  HomeLinkDefenderOutput,
+} from './defender.js';
+export { HomeLinkDefender } from './defender.js';
+export { answerEcho } from './echo.js';
+export type { GuestLinkConfig, GuestLinkEvent, GuestLinkOutput } from './guest-link.js';
+export { GuestLink } from './guest-link.js';

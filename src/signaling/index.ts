@@ -1,0 +1,13 @@
+export type { BindingSummary } from './binding-summary.js';
+export type {
+  Binding,
+  HomeAgentConfig,
+  HomeAgentEvent,
+  HomeAgentOutput,
+} from './home-agent.js';
+export { HomeAgent } from './home-agent.js';
+export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node.js';
+export { MobileNode } from './mobile-node.js';
+export type { ConfirmedBinding, MobileNodeState } from './mobile-node-state.js';
+export type { Signal } from './signal.js';
+export { emitSignal, readSignal } from './signal.js';

@@ -1,0 +1,85 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { iperf, ping } from '../../src/cli/demo/measure.js';
+import { until } from '../../src/cli/demo/netns.js';
+import { homeAgentStatus } from '../../src/cli/demo/processes.js';
+import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
+import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { request } from '../../src/daemon/control-client.js';
+import { captureOn, FLAWS, KERNEL_ERRORS, tshark } from '../support/judge.js';
+
+// The paper's testbed on a wire whose ends compute every checksum and cut every train: what tshark sees there is what
+// two machines would see.
+t.test('a guest keeps its home address behind the tunnel', async (t) => {
+  const testbed = await buildTestbed({ register: 'command', realWire: true });
+  t.teardown(() => testbed.remove());
+  const { hostA, homeAgent, hostB, guest, directory } = testbed;
+  for (const netns of [hostA, guest]) {
+    const device = netns === hostA ? 'lan0' : 'eth0';
+    await netns.run(['ethtool', '-K', device, 'tx', 'off', 'tso', 'off', 'gso', 'off']);
+  }
+  const agent = await testbed.startHomeAgent();
+  const host = await testbed.startHost();
+  await until('home link', async () =>
+    (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined,
+  );
+  const stream = await TcpStream.open(guest, hostA, PAPER.hostA);
+  t.teardown(() => stream.close());
+
+  const captures = {
+    wan: await captureOn(hostB, 'wan0', join(directory, 'wan.pcap')),
+    home: await captureOn(hostA, 'lan0', join(directory, 'home.pcap')),
+    guest: await captureOn(guest, 'eth0', join(directory, 'guest.pcap')),
+  };
+  const before = stream.report.bytes;
+  await testbed.moveGuestToHostB();
+  await request(host.socket, 'POST', '/v1/guests/vm1/bind');
+  const status = await testbed.registered();
+
+  t.equal(status.guests[0]?.binding.status, 0, 'the Home Agent accepted the binding');
+  t.equal(status.guests[0]?.binding.lifetime, 60);
+  const bindings = (await homeAgentStatus(agent.socket)).bindings;
+  t.match(bindings, [{ homeAddress: PAPER.guest, careOfAddress: PAPER.careOf, state: 'bound' }]);
+
+  await until('TCP after the move', () =>
+    stream.report.error !== undefined || stream.report.bytes > before + 100_000 ? true : undefined,
+  );
+  t.equal(stream.report.error, undefined, 'the TCP stream crosses the move');
+
+  const out = await ping(guest, PAPER.hostA, 50, 20);
+  t.equal(out.lost, 0, 'ping6 from the guest: nothing lost');
+  const back = await ping(hostA, PAPER.guest, 50, 20);
+  t.equal(back.lost, 0, 'ping6 to the guest: nothing lost');
+  const agentPing = await ping(guest, PAPER.homeAgent, 10, 20);
+  t.equal(agentPing.lost, 0, 'the Home Agent itself answers (with a type 2 routing header)');
+  const router = await ping(guest, `${PAPER.homeRouter}%eth0`, 5, 20);
+  t.equal(router.lost, 0, 'the home router answers on its link-local address');
+  const up = await iperf(guest, hostA, PAPER.hostA, { seconds: 1, down: false });
+  const down = await iperf(guest, hostA, PAPER.hostA, { seconds: 1, down: true });
+  t.ok(up.bits_per_second > 10e6, 'TCP up');
+  t.ok(down.bits_per_second > 10e6, 'TCP down');
+
+  for (const [name, capture] of Object.entries(captures)) {
+    await capture.stop();
+    t.same((await tshark(capture.file, FLAWS)).slice(0, 5), [], `${name}: no flaw for tshark`);
+    const errors = await tshark(capture.file, KERNEL_ERRORS);
+    t.same(errors.slice(0, 5), [], `${name}: no ICMPv6 error from any kernel`);
+  }
+  const seen = async (filter: string): Promise<number> =>
+    (await tshark(captures.wan.file, filter)).length;
+  t.ok(await seen('mip6.mhtype == 5 && mip6.bu.lifetime == 15'), 'BU, 60 s in units of 4');
+  t.ok(await seen('mip6.mhtype == 6 && mip6.ba.status == 0'), 'BA, accepted');
+  t.ok(await seen(`ipv6.nxt == 41 && ipv6.src == ${PAPER.careOf}`), 'IP6IP6 to home');
+  t.ok(await seen(`ipv6.nxt == 41 && ipv6.dst == ${PAPER.careOf}`), 'IP6IP6 to the guest');
+  t.equal(await seen('ipv6.plen > 1460'), 0, 'no outer packet longer than the wire allows');
+  t.equal(await seen('ipv6.fragment'), 0, 'no fragment');
+
+  await request(host.socket, 'POST', '/v1/guests/vm1/unbind');
+  await until('de-registration', async () =>
+    (await testbed.hostStatus()).guests[0]?.binding.state === 'idle' ? true : undefined,
+  );
+  const after = await homeAgentStatus(agent.socket);
+  t.same(after.bindings, [], 'unbind takes the binding away');
+  const routes = await homeAgent.run(['ip', '-6', 'route', 'show', 'dev', 'kgha0']);
+  t.notMatch(routes, PAPER.guest, 'and its route');
+});

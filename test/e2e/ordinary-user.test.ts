@@ -1,0 +1,56 @@
+import { chmod, chown, readFile } from 'node:fs/promises';
+import t from 'tap';
+import { iperf, ping } from '../../src/cli/demo/measure.js';
+import { until } from '../../src/cli/demo/netns.js';
+import { KAGEMUSHA } from '../../src/cli/demo/processes.js';
+import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { ORDINARY_USER, ordinaryUser } from '../support/ordinary-user.js';
+
+t.test('on devices from `kagemusha setup --apply` the host needs no capability', async (t) => {
+  const testbed = await buildTestbed({ register: 'start' });
+  t.teardown(() => testbed.remove());
+  const user = await ordinaryUser();
+  t.teardown(() => user.remove());
+  const { hostA, hostB, guest, files } = testbed;
+  await chmod(testbed.directory, 0o755);
+  await chown(files.run, ORDINARY_USER, ORDINARY_USER);
+  await testbed.startHomeAgent();
+
+  const kagemusha = [process.execPath, KAGEMUSHA];
+  const refused = await hostB
+    .run(user.wrap([...kagemusha, 'host', '--config', files.host]))
+    .then(() => '', String);
+  t.match(refused, /setup/, 'before that, one line names the command that is missing');
+
+  await hostB.run([
+    ...kagemusha,
+    'setup',
+    '--config',
+    files.host,
+    '--apply',
+    '--user',
+    `${ORDINARY_USER}`,
+  ]);
+  const host = await testbed.startHost(user.wrap);
+  const status = await readFile(`/proc/${host.pid}/status`, 'utf8');
+  t.match(status, /^Uid:\s+65534\s+65534/m);
+  for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'CapAmb']) {
+    t.match(status, new RegExp(`^${set}:\\s+0+$`, 'm'), `${set} is empty`);
+  }
+
+  await testbed.moveGuestToHostB();
+  await testbed.registered();
+  await until('tunnel', async () =>
+    (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined,
+  );
+  t.equal((await ping(guest, PAPER.hostA, 20, 20)).lost, 0, 'ping6 through the tunnel');
+  for (const down of [false, true]) {
+    const { bits_per_second } = await iperf(guest, hostA, PAPER.hostA, { seconds: 1, down });
+    t.ok(bits_per_second > 50e6, `TCP ${down ? 'down' : 'up'}`);
+  }
+
+  await host.stop();
+  await hostB.run([...kagemusha, 'setup', '--config', files.host, '--undo']);
+  const left = await hostB.run(['ip', '-o', 'link']);
+  t.notMatch(left, /kg0|kgtap0/, '`setup --undo` takes the devices away');
+});

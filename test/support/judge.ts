@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { endProcess, type Netns, until } from '../../src/cli/demo/netns.js';
+
+const execFileAsync = promisify(execFile);
+
+/** A packet capture by tcpdump, the judge's own eyes. */
+export interface Capture {
+  readonly file: string;
+  stop(): Promise<void>;
+}
+
+/** Takes every packet of a device until `stop`; resolves when packets are being taken. */
+export async function captureOn(
+  netns: Netns,
+  device: string,
+  file: string,
+  filter = '',
+): Promise<Capture> {
+  const argv = ['tcpdump', '-Z', 'root', '-U', '-n', '-B', '65536', '-i', device, '-w', file];
+  const child = netns.spawn([...argv, ...(filter === '' ? [] : [filter])], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await until(`tcpdump on ${device}`, () => (/listening on/.test(said) ? true : undefined));
+  return { file, stop: async () => await endProcess(child) };
+}
+
+/** Packets of a capture that match a display filter, one line each in tshark's words. Checksums are verified. */
+export async function tshark(file: string, displayFilter: string): Promise<string[]> {
+  const checks = ['tcp.check_checksum:TRUE', 'udp.check_checksum:TRUE'];
+  const { stdout } = await execFileAsync(
+    'tshark',
+    ['-n', '-r', file, ...checks.flatMap((check) => ['-o', check]), '-Y', displayFilter],
+    { maxBuffer: 256 * 1024 * 1024 },
+  );
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+/** What no capture of ours may show: malformed packets, wrong checksums. */
+export const FLAWS =
+  '_ws.malformed || tcp.checksum.status == "Bad" || udp.checksum.status == "Bad" || icmpv6.checksum.status == "Bad"';
+
+/**
+ * ICMPv6 errors that tell of a kernel that was asked for something it does not know (destination unreachable, time exceeded, parameter problem).
+ * Packet Too Big is no such thing: it is how the Home Agent's kernel and the home link tell the tunnel's MTU.
+ */
+export const KERNEL_ERRORS = 'icmpv6.type == 1 || icmpv6.type == 3 || icmpv6.type == 4';
+
+/** Octets of a file, to see that a capture is not empty. */
+export async function sizeOf(file: string): Promise<number> {
+  return (await readFile(file)).length;
+}
