@@ -1,4 +1,5 @@
-// What `require('kagemusha_native.node')` gives: the engine's class, sd_notify, and the names and sizes of the shared region.
+// What `require('kagemusha_native.node')` gives: the engine's class, sd_notify, and the names and sizes of
+// the shared region.
 #include <napi.h>
 
 #include "engine_wrap.h"
@@ -54,5 +55,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace kagemusha
 
-static Napi::Object initialize(Napi::Env env, Napi::Object exports) { return kagemusha::initialize(env, exports); }
+static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  return kagemusha::initialize(env, exports);
+}
 NODE_API_MODULE(kagemusha_native, initialize)

@@ -14,7 +14,8 @@ std::string text(const Napi::Value& value, const char* name) {
 std::uint32_t number(const Napi::Value& value, const char* name) {
   if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), std::string(name) + " must be a number");
   const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= 0 && number < 4294967296.0) || number != static_cast<double>(static_cast<std::uint32_t>(number)))
+  if (!(number >= 0 && number < 4294967296.0) ||
+      number != static_cast<double>(static_cast<std::uint32_t>(number)))
     throw Napi::TypeError::New(value.Env(), std::string(name) + " must be a whole number from 0 to 2^32-1");
   return static_cast<std::uint32_t>(number);
 }
@@ -32,7 +33,8 @@ Mac mac(const Napi::Value& value) {
   Mac mac;
   auto* o = mac.octets.data();
   int end = 0;
-  if (std::sscanf(string.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", o, o + 1, o + 2, o + 3, o + 4, o + 5, &end) != 6 ||
+  if (std::sscanf(string.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", o, o + 1, o + 2, o + 3, o + 4,
+                  o + 5, &end) != 6 ||
       static_cast<std::size_t>(end) != string.size())
     throw Napi::TypeError::New(value.Env(), "\"" + string + "\" is not a MAC address");
   return mac;

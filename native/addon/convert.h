@@ -1,4 +1,5 @@
-// JavaScript values to the engine's and back. Wrong values throw TypeError; src/datapath hands over only right ones.
+// JavaScript values to the engine's and back. Wrong values throw TypeError; src/datapath hands over only
+// right ones.
 #pragma once
 
 #include <napi.h>

@@ -5,7 +5,9 @@
 namespace kagemusha {
 namespace {
 
-Side side(const Napi::Value& value) { return text(value, "side") == "mobile-node" ? Side::kMobileNode : Side::kHomeAgent; }
+Side side(const Napi::Value& value) {
+  return text(value, "side") == "mobile-node" ? Side::kMobileNode : Side::kHomeAgent;
+}
 
 TunnelSpec tunnelSpec(const Napi::Object& object) {
   TunnelSpec spec;
@@ -51,7 +53,8 @@ Napi::Object offloadObject(Napi::Env env, const Offload& offload) {
 
 }  // namespace
 
-// --- waking JavaScript ------------------------------------------------------------------------------------------------
+// --- waking JavaScript
+// ------------------------------------------------------------------------------------------------
 
 EngineWrap::Wake::Wake(Napi::Env env, const Napi::Function& callback)
     : function_(Napi::ThreadSafeFunction::New(env, callback, "kagemusha", 0, 1)) {
@@ -70,7 +73,8 @@ void EngineWrap::Wake::operator()() {
 
 void EngineWrap::Wake::release() { function_.Release(); }
 
-// --- life -------------------------------------------------------------------------------------------------------------
+// --- life
+// -------------------------------------------------------------------------------------------------------------
 
 Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(env, "NativeEngine",
@@ -106,14 +110,16 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
       throw;
     }
     // Hooks run in reverse order: the workers stop before Node takes down the function that they call.
-    napi_add_env_cleanup_hook(info.Env(), [](void* self) { static_cast<EngineWrap*>(self)->stop(); }, this);
+    napi_add_env_cleanup_hook(info.Env(), atExit, this);
   });
 }
 
 EngineWrap::~EngineWrap() {
-  napi_remove_env_cleanup_hook(Env(), [](void* self) { static_cast<EngineWrap*>(self)->stop(); }, this);
+  napi_remove_env_cleanup_hook(Env(), atExit, this);
   stop();
 }
+
+void EngineWrap::atExit(void* self) { static_cast<EngineWrap*>(self)->stop(); }
 
 void EngineWrap::stop() {
   if (!engine_) return;
@@ -128,10 +134,13 @@ Engine& EngineWrap::engine() {
 
 void EngineWrap::close(const Napi::CallbackInfo&) { stop(); }
 
-// --- methods ----------------------------------------------------------------------------------------------------------
+// --- methods
+// ----------------------------------------------------------------------------------------------------------
 
 Napi::Value EngineWrap::openTap(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), engine().openTap(text(info[0], "device"), mac(info[1]))); });
+  return guarded(info.Env(), [&] {
+    return Napi::Number::New(info.Env(), engine().openTap(text(info[0], "device"), mac(info[1])));
+  });
 }
 
 Napi::Value EngineWrap::openPacketPort(const Napi::CallbackInfo& info) {
@@ -159,7 +168,8 @@ void EngineWrap::openTun(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::openMemoryUplink(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return MemoryDeviceWrap::create(info.Env(), engine().openMemoryUplink()); });
+  return guarded(info.Env(),
+                 [&] { return MemoryDeviceWrap::create(info.Env(), engine().openMemoryUplink()); });
 }
 
 void EngineWrap::closePort(const Napi::CallbackInfo& info) {
@@ -194,13 +204,15 @@ void EngineWrap::kick(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { engine().kick(); });
 }
 
-// One ArrayBuffer over the whole region; it keeps the mapping alive as long as JavaScript can see it, longer than the engine.
+// One ArrayBuffer over the whole region; it keeps the mapping alive as long as JavaScript can see it, longer
+// than the engine.
 Napi::Value EngineWrap::region(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     auto* keep = new std::shared_ptr<Region>(engine().region());
     const Bytes bytes = (*keep)->bytes();
     return Napi::ArrayBuffer::New(
-        info.Env(), bytes.data(), bytes.size(), [](Napi::Env, void*, std::shared_ptr<Region>* kept) { delete kept; }, keep);
+        info.Env(), bytes.data(), bytes.size(),
+        [](Napi::Env, void*, std::shared_ptr<Region>* kept) { delete kept; }, keep);
   });
 }
 
@@ -221,11 +233,13 @@ Napi::Value EngineWrap::layout(const Napi::CallbackInfo& info) {
   });
 }
 
-// --- the in-memory double ---------------------------------------------------------------------------------------------
+// --- the in-memory double
+// ---------------------------------------------------------------------------------------------
 
 Napi::Function MemoryDeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, "NativeMemoryDevice",
-                     {InstanceMethod<&MemoryDeviceWrap::inject>("inject"), InstanceMethod<&MemoryDeviceWrap::take>("take")});
+  return DefineClass(
+      env, "NativeMemoryDevice",
+      {InstanceMethod<&MemoryDeviceWrap::inject>("inject"), InstanceMethod<&MemoryDeviceWrap::take>("take")});
 }
 
 Napi::Value MemoryDeviceWrap::create(Napi::Env env, std::shared_ptr<MemoryDevice> device) {
@@ -237,7 +251,8 @@ Napi::Value MemoryDeviceWrap::create(Napi::Env env, std::shared_ptr<MemoryDevice
 Napi::Value MemoryDeviceWrap::inject(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const auto bytes = info[0].As<Napi::Uint8Array>();
-    return Napi::Boolean::New(info.Env(), device_->inject(ConstBytes(bytes.Data(), bytes.ByteLength()), offload(info[1])));
+    return Napi::Boolean::New(
+        info.Env(), device_->inject(ConstBytes(bytes.Data(), bytes.ByteLength()), offload(info[1])));
   });
 }
 

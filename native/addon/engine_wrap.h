@@ -18,7 +18,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   ~EngineWrap() override;
 
  private:
-  // Brings "the ring has packets" from the workers to JavaScript's thread. However often it is called, at most one call waits there.
+  // Brings "the ring has packets" from the workers to JavaScript's thread. However often it is called, at
+  // most one call waits there.
   class Wake {
    public:
     Wake(Napi::Env env, const Napi::Function& callback);
@@ -45,6 +46,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value region(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);
 
+  static void atExit(void* self);
   void stop();
   Engine& engine();
 

@@ -5,8 +5,8 @@
 
 namespace kagemusha {
 
-// notifySocket(path, message): one datagram to a Unix socket; a leading '@' means the abstract namespace. Throws
-// NOTIFY_FAILED.
+// notifySocket(path, message): one datagram to a Unix socket; a leading '@' means the abstract namespace.
+// Throws NOTIFY_FAILED.
 void notifySocket(const Napi::CallbackInfo& info);
 
 }  // namespace kagemusha

@@ -10,8 +10,9 @@ namespace kagemusha {
 //                       │ headroom │ packet as read …  │          │   │         │
 //                       0          128                 69632
 //
-// A packet is read once into a slot, behind the headroom, and is never copied again in userspace: what goes in front of it is
-// written into the headroom. Slots are whole pages, so a worker whose batches are short never touches the later ones.
+// A packet is read once into a slot, behind the headroom, and is never copied again in userspace: what goes
+// in front of it is written into the headroom. Slots are whole pages, so a worker whose batches are short
+// never touches the later ones.
 class BufferRing {
  public:
   static constexpr std::size_t kSlots = 32;
@@ -21,7 +22,9 @@ class BufferRing {
   BufferRing() : mapping_(kSlots * kSlotSize, Mapping::Sharing::kPrivate) {}
 
   // Where a packet is read to: kMaxPacket bytes with kHeadroom writable bytes before them. `index` < kSlots.
-  Bytes slot(std::size_t index) const { return mapping_.bytes().subspan(index * kSlotSize + kHeadroom, kMaxPacket); }
+  Bytes slot(std::size_t index) const {
+    return mapping_.bytes().subspan(index * kSlotSize + kHeadroom, kMaxPacket);
+  }
 
  private:
   Mapping mapping_;

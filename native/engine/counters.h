@@ -1,5 +1,5 @@
-// Every counter of the engine, named once: the enumerators, the layout of the counter blocks in the shared region and the
-// names that JavaScript shows all come from these lists.
+// Every counter of the engine, named once: the enumerators, the layout of the counter blocks in the shared
+// region and the names that JavaScript shows all come from these lists.
 #pragma once
 
 #include <array>
@@ -11,46 +11,46 @@
 namespace kagemusha {
 
 // Why a packet was not passed on.
-#define KAGEMUSHA_DROPS(X)                                                                         \
-  X(not_ipv6)            /* an Ethernet frame of another type */                                   \
-  X(malformed)           /* no whole IPv6 packet, or headers that run past its end */              \
-  X(bad_offload)         /* the kernel's offload header says something that cannot be */           \
-  X(link_local)          /* link-local addresses do not leave their link */                        \
-  X(multicast)           /* multicast is not tunnelled */                                          \
-  X(source_not_home)     /* guest: the source is none of its home addresses */                     \
-  X(no_tunnel)           /* nothing in the table for this guest, or for this inner source */       \
-  X(too_big)             /* longer than the tunnel's MTU */                                        \
-  X(not_ours)            /* uplink: neither a local address nor a registered home address */       \
-  X(unexpected_protocol) /* uplink: TCP or UDP to an address of the tunnel's ends */               \
-  X(outer_source)        /* the outer source is not this tunnel's other end */                     \
-  X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */     \
-  X(inner_destination)   /* the inner destination is none of the guest's home addresses */         \
-  X(routing_header)      /* a type 2 routing header that no tunnel asked for */                    \
-  X(hop_limit)           /* the hop limit ran out at the home agent */                             \
-  X(guest_mac_unknown)   /* no frame of the guest seen yet */                                      \
-  X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */      \
-  X(no_uplink)           /* no uplink is open */                                                   \
-  X(port_full)           /* the port takes no more at the moment */                                \
-  X(port_error)          /* the port is down, or refused the frame */                              \
-  X(uplink_full)         /* the uplink takes no more at the moment */                              \
-  X(uplink_error)        /* the uplink is down, or refused the packet */                           \
-  X(slow_path_full)      /* JavaScript has not yet taken what waits in the ring */                 \
+#define KAGEMUSHA_DROPS(X)                                                                     \
+  X(not_ipv6)            /* an Ethernet frame of another type */                               \
+  X(malformed)           /* no whole IPv6 packet, or headers that run past its end */          \
+  X(bad_offload)         /* the kernel's offload header says something that cannot be */       \
+  X(link_local)          /* link-local addresses do not leave their link */                    \
+  X(multicast)           /* multicast is not tunnelled */                                      \
+  X(source_not_home)     /* guest: the source is none of its home addresses */                 \
+  X(no_tunnel)           /* nothing in the table for this guest, or for this inner source */   \
+  X(too_big)             /* longer than the tunnel's MTU */                                    \
+  X(not_ours)            /* uplink: neither a local address nor a registered home address */   \
+  X(unexpected_protocol) /* uplink: TCP or UDP to an address of the tunnel's ends */           \
+  X(outer_source)        /* the outer source is not this tunnel's other end */                 \
+  X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */ \
+  X(inner_destination)   /* the inner destination is none of the guest's home addresses */     \
+  X(routing_header)      /* a type 2 routing header that no tunnel asked for */                \
+  X(hop_limit)           /* the hop limit ran out at the home agent */                         \
+  X(guest_mac_unknown)   /* no frame of the guest seen yet */                                  \
+  X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */  \
+  X(no_uplink)           /* no uplink is open */                                               \
+  X(port_full)           /* the port takes no more at the moment */                            \
+  X(port_error)          /* the port is down, or refused the frame */                          \
+  X(uplink_full)         /* the uplink takes no more at the moment */                          \
+  X(uplink_error)        /* the uplink is down, or refused the packet */                       \
+  X(slow_path_full)      /* JavaScript has not yet taken what waits in the ring */             \
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */
 
-#define KAGEMUSHA_ENGINE_COUNTERS(X)                                                   \
-  X(wakeups)              /* returns of epoll_wait, all workers */                     \
-  X(uplinkPacketsRead)    /* as read: a train counts once */                           \
-  X(uplinkPacketsWritten) /* as written */                                             \
-  X(slowPathPackets)      /* handed to JavaScript */                                   \
-  X(transmitted)          /* taken from the transmit ring and written to a device */   \
-  X(transmitRingFull)     /* written by JavaScript: no free slot */                    \
-  X(transmitTooLong)      /* written by JavaScript: does not fit a slot */             \
+#define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
+  X(wakeups)              /* returns of epoll_wait, all workers */                   \
+  X(uplinkPacketsRead)    /* as read: a train counts once */                         \
+  X(uplinkPacketsWritten) /* as written */                                           \
+  X(slowPathPackets)      /* handed to JavaScript */                                 \
+  X(transmitted)          /* taken from the transmit ring and written to a device */ \
+  X(transmitRingFull)     /* written by JavaScript: no free slot */                  \
+  X(transmitTooLong)      /* written by JavaScript: does not fit a slot */           \
   X(devicesLost)          /* devices that went away under the engine */
 
-#define KAGEMUSHA_PORT_COUNTERS(X)               \
-  X(framesRead)    /* as read: a train is one */ \
-  X(bytesRead)     /* Ethernet header included */ \
-  X(framesWritten)                               \
+#define KAGEMUSHA_PORT_COUNTERS(X)             \
+  X(framesRead) /* as read: a train is one */  \
+  X(bytesRead)  /* Ethernet header included */ \
+  X(framesWritten)                             \
   X(bytesWritten)
 
 // Inner IPv6 lengths, one packet per segment on the wire.
@@ -62,7 +62,7 @@ namespace kagemusha {
 
 #define KAGEMUSHA_ENUMERATOR(name) name,
 #define KAGEMUSHA_NAME(name) std::string_view(#name),
-#define KAGEMUSHA_COUNTERS(Enum, LIST, names)          \
+#define KAGEMUSHA_COUNTERS(Enum, LIST, names)                   \
   enum class Enum : std::size_t { LIST(KAGEMUSHA_ENUMERATOR) }; \
   inline constexpr std::array names{LIST(KAGEMUSHA_NAME)};
 
@@ -75,12 +75,14 @@ KAGEMUSHA_COUNTERS(TunnelCounter, KAGEMUSHA_TUNNEL_COUNTERS, kTunnelCounterNames
 #undef KAGEMUSHA_NAME
 #undef KAGEMUSHA_COUNTERS
 
-// A block of the shared region: the counters of `Counter` in order, then one per drop reason; 64 bits each, host byte order.
-// Any worker may add; readers see each value whole, not the block at one instant.
+// A block of the shared region: the counters of `Counter` in order, then one per drop reason; 64 bits each,
+// host byte order. Any worker may add; readers see each value whole, not the block at one instant.
 class DropCounters {
  public:
   DropCounters(std::uint64_t* values, std::size_t firstDrop) : values_(values), firstDrop_(firstDrop) {}
-  void drop(Drop reason, std::uint64_t count = 1) const { addAt(firstDrop_ + static_cast<std::size_t>(reason), count); }
+  void drop(Drop reason, std::uint64_t count = 1) const {
+    addAt(firstDrop_ + static_cast<std::size_t>(reason), count);
+  }
 
  protected:
   void addAt(std::size_t index, std::uint64_t count) const {
@@ -97,7 +99,9 @@ class CounterBlock : public DropCounters {
  public:
   static constexpr std::size_t kValues = Count + kDropNames.size();
   explicit CounterBlock(std::uint64_t* values) : DropCounters(values, Count) {}
-  void add(Counter counter, std::uint64_t count = 1) const { addAt(static_cast<std::size_t>(counter), count); }
+  void add(Counter counter, std::uint64_t count = 1) const {
+    addAt(static_cast<std::size_t>(counter), count);
+  }
 };
 
 using EngineCounters = CounterBlock<EngineCounter, kEngineCounterNames.size()>;

@@ -24,8 +24,8 @@ class Device {
   virtual int fd() const = 0;
   // One packet into `slot` (kMaxPacket bytes behind kHeadroom writable ones). Never blocks.
   virtual Io read(Bytes slot, Packet& packet) = 0;
-  // One packet, `head` and behind it `tail`, in one call; `head.offload` describes the whole. sizeof(Offload) bytes before
-  // `head` must be writable. Never blocks. Any thread may call it.
+  // One packet, `head` and behind it `tail`, in one call; `head.offload` describes the whole. sizeof(Offload)
+  // bytes before `head` must be writable. Never blocks. Any thread may call it.
   virtual Io write(const Packet& head, std::span<const iovec> tail) = 0;
 };
 

@@ -13,7 +13,8 @@ void requireOptions(const EngineOptions& options) {
   constexpr std::uint32_t kMost = 65536;
   if (options.workers < 1 || options.workers > 64 || options.maxPorts < 1 || options.maxPorts > kMost ||
       options.maxTunnels < 1 || options.maxTunnels > kMost)
-    throw EngineError("ENGINE_OPTIONS", "engine options: workers is 1 to 64, maxPorts and maxTunnels are 1 to 65536");
+    throw EngineError("ENGINE_OPTIONS",
+                      "engine options: workers is 1 to 64, maxPorts and maxTunnels are 1 to 65536");
 }
 
 }  // namespace
@@ -23,8 +24,9 @@ Engine::Engine(const EngineOptions& options, std::function<void()> wake)
       slowPath_(*region_, std::move(wake)),
       table_(options.workers, makeTable({})) {
   for (std::uint32_t index = 0; index < options.workers; ++index)
-    workers_.push_back(std::make_unique<Worker>(index, *region_, slowPath_, table_,
-                                                index == 0 ? std::optional(region_->transmitRing()) : std::nullopt));
+    workers_.push_back(
+        std::make_unique<Worker>(index, *region_, slowPath_, table_,
+                                 index == 0 ? std::optional(region_->transmitRing()) : std::nullopt));
 }
 
 Engine::~Engine() = default;
@@ -37,7 +39,9 @@ PortId Engine::freePort() const {
   const auto free = std::find(ports_.begin(), ports_.end(), nullptr);
   const auto id = static_cast<PortId>(free - ports_.begin());
   if (id >= region_->layout().maxPorts)
-    throw EngineError("TOO_MANY_PORTS", "all " + std::to_string(id) + " ports are open: close one, or give the engine a larger maxPorts");
+    throw EngineError(
+        "TOO_MANY_PORTS",
+        "all " + std::to_string(id) + " ports are open: close one, or give the engine a larger maxPorts");
   return id;
 }
 
@@ -55,14 +59,16 @@ void Engine::addPort(std::shared_ptr<Port> port) {
 
 PortId Engine::openTap(const std::string& device, const Mac& localMac) {
   const PortId id = freePort();
-  addPort(std::make_shared<Port>(id, Port::Role::kGuest, openTunDevice(device, TunMode::kTap), localMac, region_->portCounters(id)));
+  addPort(std::make_shared<Port>(id, Port::Role::kGuest, openTunDevice(device, TunMode::kTap), localMac,
+                                 region_->portCounters(id)));
   return id;
 }
 
 Engine::PacketPort Engine::openPacketPort(const std::string& interface) {
   const PortId id = freePort();
   PacketSocket socket = openPacketSocket(interface);
-  addPort(std::make_shared<Port>(id, Port::Role::kControl, std::move(socket.device), socket.mac, region_->portCounters(id)));
+  addPort(std::make_shared<Port>(id, Port::Role::kControl, std::move(socket.device), socket.mac,
+                                 region_->portCounters(id)));
   return {id, socket.mac};
 }
 
@@ -74,7 +80,8 @@ Engine::MemoryPort Engine::openMemoryPort(const Mac& localMac) {
 }
 
 void Engine::requireNoUplink() const {
-  if (uplink_) throw EngineError("UPLINK_OPEN", "the engine has an uplink already: use one engine per uplink");
+  if (uplink_)
+    throw EngineError("UPLINK_OPEN", "the engine has an uplink already: use one engine per uplink");
 }
 
 void Engine::setUplink(std::shared_ptr<Device> device) {
@@ -96,7 +103,8 @@ std::shared_ptr<MemoryDevice> Engine::openMemoryUplink() {
 }
 
 Port& Engine::port(PortId id) const {
-  if (id >= ports_.size() || !ports_[id]) throw EngineError("NO_PORT", "port " + std::to_string(id) + " is not open");
+  if (id >= ports_.size() || !ports_[id])
+    throw EngineError("NO_PORT", "port " + std::to_string(id) + " is not open");
   return *ports_[id];
 }
 

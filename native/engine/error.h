@@ -6,7 +6,8 @@
 
 namespace kagemusha {
 
-// `code` is stable (DEVICE_BUSY, ...); the message is one line that says what is wrong, where, and what to do about it.
+// `code` is stable (DEVICE_BUSY, ...); the message is one line that says what is wrong, where, and what to do
+// about it.
 class EngineError : public std::runtime_error {
  public:
   EngineError(std::string code, const std::string& message)

@@ -8,8 +8,8 @@
 
 namespace kagemusha {
 
-// Open addressing, linear probing, at most half full, so that a lookup ends within a few neighbouring entries. Never written after
-// it was shared between threads.
+// Open addressing, linear probing, at most half full, so that a lookup ends within a few neighbouring
+// entries. Never written after it was shared between threads.
 template <class Key, class Value>
 class FlatMap {
  public:

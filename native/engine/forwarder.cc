@@ -35,7 +35,8 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
       growFront(head, kIpv6Header);
-      writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers, length);
+      writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers,
+                       length);
       // writev() does not write through its iovecs.
       const iovec payload{const_cast<std::uint8_t*>(part.payload.data()), part.payload.size()};
       if (writeUplink(head, {&payload, 1}, drops))
@@ -44,7 +45,8 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
         complete = false;
     });
     if (result == SegmentResult::kNoRoom) drops.drop(Drop::too_big);
-    if (result == SegmentResult::kNotTcp || result == SegmentResult::kMalformed) drops.drop(Drop::bad_offload);
+    if (result == SegmentResult::kNotTcp || result == SegmentResult::kMalformed)
+      drops.drop(Drop::bad_offload);
     if (sent.packets == 0) return false;
     if (!complete || result != SegmentResult::kDone) {
       tunnel.counters.add(packets, sent.packets);
@@ -58,8 +60,10 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
 }
 
 bool Forwarder::hold(const Tunnel& tunnel, const Packet& packet) {
-  const bool mergeable = tunnel.spec.side == Side::kMobileNode ? tunnel.port && tunnel.port->mergeable.load(std::memory_order_relaxed)
-                                                               : table_->uplink() && table_->uplink()->mergeable.load(std::memory_order_relaxed);
+  const bool mergeable =
+      tunnel.spec.side == Side::kMobileNode
+          ? tunnel.port && tunnel.port->mergeable.load(std::memory_order_relaxed)
+          : table_->uplink() && table_->uplink()->mergeable.load(std::memory_order_relaxed);
   if (!mergeable) {
     deliver(tunnel, {packet, {}, packet.bytes.size(), 1, packet.offload});
     return false;
@@ -72,7 +76,8 @@ bool Forwarder::hold(const Tunnel& tunnel, const Packet& packet) {
 }
 
 void Forwarder::endBatch() {
-  coalescer_.flush([this](std::uint32_t index, const Train& train) { deliver(table_->tunnel(index), train); });
+  coalescer_.flush(
+      [this](std::uint32_t index, const Train& train) { deliver(table_->tunnel(index), train); });
   if (wakeNeeded_) slowPath_.wake();
   wakeNeeded_ = false;
 }
@@ -112,12 +117,14 @@ bool Forwarder::writeUplink(const Packet& head, std::span<const iovec> tail, con
     counters_.add(EngineCounter::uplinkPacketsWritten);
     return true;
   }
-  if (result == Io::kRefused && isTrain(head.offload)) uplink->mergeable.store(false, std::memory_order_relaxed);
+  if (result == Io::kRefused && isTrain(head.offload))
+    uplink->mergeable.store(false, std::memory_order_relaxed);
   drops.drop(result == Io::kAgain ? Drop::uplink_full : Drop::uplink_error);
   return false;
 }
 
-bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec> tail, const DropCounters& drops) {
+bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec> tail,
+                          const DropCounters& drops) {
   const Io result = port.device->write(head, tail);
   if (result == Io::kDone) {
     auto length = head.bytes.size();
@@ -131,14 +138,16 @@ bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec>
   return false;
 }
 
-// Every whole packet for JavaScript passes here: the place where a guest's share of the ring would be policed.
+// Every whole packet for JavaScript passes here: the place where a guest's share of the ring would be
+// policed.
 void Forwarder::toSlowPath(SlowPathRecord record, Packet packet, const DropCounters& drops) {
   if (isTrain(packet.offload) || !completeChecksum(packet)) return drops.drop(Drop::bad_offload);
   if (packet.bytes.size() > SlowPathRing::kPayload) return drops.drop(Drop::slow_path_too_big);
   truncatedToSlowPath(record, packet.bytes, drops);
 }
 
-void Forwarder::truncatedToSlowPath(const SlowPathRecord& record, ConstBytes bytes, const DropCounters& drops) {
+void Forwarder::truncatedToSlowPath(const SlowPathRecord& record, ConstBytes bytes,
+                                    const DropCounters& drops) {
   if (!slowPath_.push(record, bytes)) return drops.drop(Drop::slow_path_full);
   counters_.add(EngineCounter::slowPathPackets);
   wakeNeeded_ = true;
@@ -148,7 +157,8 @@ Forwarder::WireTotals Forwarder::wireTotals(const Train& train) {
   const Offload& offload = train.offload;
   const ConstBytes head = train.head.bytes;
   const std::size_t tcpStart = offload.csum_start;
-  if (!isTrain(offload) || offload.gso_size == 0 || tcpStart + tcp::kHeader > head.size()) return {1, train.length};
+  if (!isTrain(offload) || offload.gso_size == 0 || tcpStart + tcp::kHeader > head.size())
+    return {1, train.length};
   const std::size_t headers = tcpStart + (head[tcpStart + tcp::kDataOffset] >> 4) * 4u;
   if (headers >= train.length) return {1, train.length};
   const std::size_t packets = (train.length - headers + offload.gso_size - 1) / offload.gso_size;

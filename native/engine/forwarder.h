@@ -52,7 +52,8 @@ class Forwarder {
 
   // Both directions.
   // Cuts, encapsulates and writes to the uplink. True when all of it was passed on.
-  bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes, const DropCounters& drops);
+  bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
+                   const DropCounters& drops);
   bool hold(const Tunnel& tunnel, const Packet& packet);
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);

@@ -9,13 +9,17 @@ bool isLinkMessage(std::uint8_t type) {
   return (type >= 133 && type <= 137) || (type >= 130 && type <= 132) || type == 143;
 }
 
-bool isOfTheLink(const Address& address) { return address.isLinkLocal() || address.isMulticast() || address.isUnspecified(); }
+bool isOfTheLink(const Address& address) {
+  return address.isLinkLocal() || address.isMulticast() || address.isUnspecified();
+}
 
 // ICMPv6 that src/homelink answers in the home link's name.
 bool isHomeLinkControl(const Ipv6View& view) {
   const auto upper = findUpperLayer(view);
-  if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size()) return false;
-  return isLinkMessage(view.bytes[upper->offset]) || isOfTheLink(view.source()) || isOfTheLink(view.destination());
+  if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size())
+    return false;
+  return isLinkMessage(view.bytes[upper->offset]) || isOfTheLink(view.source()) ||
+         isOfTheLink(view.destination());
 }
 
 }  // namespace
@@ -24,7 +28,8 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   const PortCounters& counters = port.counters;
   counters.add(PortCounter::framesRead);
   counters.add(PortCounter::bytesRead, frame.bytes.size());
-  if (port.takeFirstFrame()) truncatedToSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes, counters);
+  if (port.takeFirstFrame())
+    truncatedToSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes, counters);
   const SlowPathRecord control{.kind = SlowPathKind::control, .port = port.id};
   if (port.role == Port::Role::kControl) return toSlowPath(control, frame, counters);
 
@@ -48,8 +53,11 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
 
   if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu) {
     counters.drop(Drop::too_big);
-    return truncatedToSlowPath(
-        {.kind = SlowPathKind::tooBig, .port = port.id, .tunnelSlot = tunnel->spec.slot, .mtu = tunnel->spec.mtu}, frame.bytes, counters);
+    return truncatedToSlowPath({.kind = SlowPathKind::tooBig,
+                                .port = port.id,
+                                .tunnelSlot = tunnel->spec.slot,
+                                .mtu = tunnel->spec.mtu},
+                               frame.bytes, counters);
   }
   sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters);
 }

@@ -35,7 +35,9 @@ inline Mac sourceMac(ConstBytes frame) {
   std::memcpy(mac.octets.data(), frame.data() + 6, 6);
   return mac;
 }
-inline std::uint16_t etherType(ConstBytes frame) { return static_cast<std::uint16_t>(frame[12] << 8 | frame[13]); }
+inline std::uint16_t etherType(ConstBytes frame) {
+  return static_cast<std::uint16_t>(frame[12] << 8 | frame[13]);
+}
 
 inline void writeEthernetHeader(Bytes into, const Mac& destination, const Mac& source) {
   std::memcpy(into.data(), destination.octets.data(), 6);

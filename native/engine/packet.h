@@ -27,7 +27,7 @@ inline constexpr std::size_t kMaxPacket = 65535 + 40 + 14;
 
 struct Packet {
   Bytes bytes;      // IPv6 header first, once past the port; inside a slot, kHeadroom before it is writable
-  Offload offload;  // as read; flags and csum_start are kept true by whatever moves `bytes`
+  Offload offload;  // as read; kept true by whatever moves `bytes`
 };
 
 // Takes `count` bytes off the front of a packet and keeps csum_start and hdr_len true. `count` must not

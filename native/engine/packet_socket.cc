@@ -46,17 +46,21 @@ void setOption(int fd, const std::string& interface, int level, int option, cons
 PacketSocket openPacketSocket(const std::string& interface) {
   const unsigned index = ::if_nametoindex(interface.c_str());
   if (index == 0)
-    throw EngineError("DEVICE_MISSING", "there is no interface " + interface + ": name one of `ip -brief link`");
+    throw EngineError("DEVICE_MISSING",
+                      "there is no interface " + interface + ": name one of `ip -brief link`");
   // Protocol 0: nothing arrives before the filter is there.
   UniqueFd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd)
-    throw EngineError("DEVICE_PERMISSION", std::string("no right to open a packet socket on ") + interface +
-                                               ": run as root or with CAP_NET_RAW (sudo setpriv, or AmbientCapabilities= in the unit)");
+    throw EngineError(
+        "DEVICE_PERMISSION",
+        std::string("no right to open a packet socket on ") + interface +
+            ": run as root or with CAP_NET_RAW (sudo setpriv, or AmbientCapabilities= in the unit)");
 
   ifreq request{};
   std::memcpy(request.ifr_name, interface.data(), interface.size());
   if (::ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-    throw EngineError("DEVICE_KIND", "interface " + interface + " is not an Ethernet interface: name one of the home link");
+    throw EngineError("DEVICE_KIND",
+                      "interface " + interface + " is not an Ethernet interface: name one of the home link");
   PacketSocket result;
   std::memcpy(result.mac.octets.data(), request.ifr_hwaddr.sa_data, 6);
 
@@ -74,7 +78,8 @@ PacketSocket openPacketSocket(const std::string& interface) {
   address.sll_protocol = htons(ETH_P_IPV6);
   address.sll_ifindex = static_cast<int>(index);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    throw EngineError("DEVICE_MISSING", "cannot listen on interface " + interface + " (" + std::strerror(errno) + "): check `ip -brief link`");
+    throw EngineError("DEVICE_MISSING", "cannot listen on interface " + interface + " (" +
+                                            std::strerror(errno) + "): check `ip -brief link`");
   result.device = std::make_unique<KernelDevice>(std::move(fd));
   return result;
 }

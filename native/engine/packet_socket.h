@@ -14,9 +14,9 @@ struct PacketSocket {
   Mac mac;  // the interface's
 };
 
-// Receives the Ethernet frames of `interface` that carry ICMPv6, directly or behind a hop-by-hop header (MLD), whatever multicast
-// group they go to, and not what this machine sends. Needs CAP_NET_RAW. Throws EngineError DEVICE_MISSING, DEVICE_PERMISSION,
-// DEVICE_KIND.
+// Receives the Ethernet frames of `interface` that carry ICMPv6, directly or behind a hop-by-hop header
+// (MLD), whatever multicast group they go to, and not what this machine sends. Needs CAP_NET_RAW. Throws
+// EngineError DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND.
 PacketSocket openPacketSocket(const std::string& interface);
 
 }  // namespace kagemusha

@@ -35,7 +35,8 @@ class Port {
     return bits != 0;
   }
   void setPeerMac(const Mac& mac) {
-    if (peerMac_.load(std::memory_order_relaxed) != mac.bits()) peerMac_.store(mac.bits(), std::memory_order_relaxed);
+    if (peerMac_.load(std::memory_order_relaxed) != mac.bits())
+      peerMac_.store(mac.bits(), std::memory_order_relaxed);
   }
 
   void watchFirstFrame() { watched_.store(true, std::memory_order_relaxed); }

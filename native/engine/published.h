@@ -10,8 +10,9 @@
 
 namespace kagemusha {
 
-// Readers bracket each batch of packets with enter() and leave(). publish() swaps the pointer, raises the epoch and waits until every
-// reader is either outside, or has entered since: nobody can then still hold the old value, and it is destroyed.
+// Readers bracket each batch of packets with enter() and leave(). publish() swaps the pointer, raises the
+// epoch and waits until every reader is either outside, or has entered since: nobody can then still hold the
+// old value, and it is destroyed.
 //
 //   epoch       ......... 7 ..........|............ 8 .............................
 //   writer                  swap, 8 ──┤ waits ······························│ frees old
@@ -19,12 +20,13 @@ namespace kagemusha {
 //   reader 1           [ seen 7: old or new ···············]─ leaves ───────┘
 //   reader 2    parked ───────────────────────────────── (asleep: nothing to wait for)
 //
-// The stores to `seen` and the loads of the pointer are sequentially consistent: a reader that the writer saw parked cannot
-// load the old pointer afterwards.
+// The stores to `seen` and the loads of the pointer are sequentially consistent: a reader that the writer saw
+// parked cannot load the old pointer afterwards.
 template <class Value>
 class Published {
  public:
-  Published(std::size_t readers, std::unique_ptr<const Value> first) : readers_(readers), current_(first.get()), owner_(std::move(first)) {}
+  Published(std::size_t readers, std::unique_ptr<const Value> first)
+      : readers_(readers), current_(first.get()), owner_(std::move(first)) {}
 
   // The value of this moment, valid until leave(). `reader` < readers; one thread each.
   const Value& enter(std::size_t reader) {

@@ -6,11 +6,14 @@
 namespace kagemusha {
 namespace {
 
-constexpr std::uint32_t alignUp(std::size_t size) { return static_cast<std::uint32_t>((size + 63) / 64 * 64); }
+constexpr std::uint32_t alignUp(std::size_t size) {
+  return static_cast<std::uint32_t>((size + 63) / 64 * 64);
+}
 
 }  // namespace
 
-RegionLayout::RegionLayout(std::uint32_t ports, std::uint32_t tunnels) : maxPorts(ports), maxTunnels(tunnels) {
+RegionLayout::RegionLayout(std::uint32_t ports, std::uint32_t tunnels)
+    : maxPorts(ports), maxTunnels(tunnels) {
   portStride = alignUp(PortCounters::kValues * sizeof(std::uint64_t));
   tunnelStride = alignUp(TunnelCounters::kValues * sizeof(std::uint64_t));
   engineCounters = alignUp(sizeof(RegionLayout));

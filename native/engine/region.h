@@ -9,8 +9,8 @@
 
 namespace kagemusha {
 
-// Where things lie in the region: byte offsets from its start, all multiples of 64. It stands at the region's start too, so that
-// a reader in another process finds its way.
+// Where things lie in the region: byte offsets from its start, all multiples of 64. It stands at the region's
+// start too, so that a reader in another process finds its way.
 struct RegionLayout {
   static constexpr std::uint32_t kMagic = 0x6b67656e;  // "kgen"
   static constexpr std::uint32_t kVersion = 1;
@@ -20,12 +20,12 @@ struct RegionLayout {
   std::uint32_t maxPorts;
   std::uint32_t maxTunnels;
   std::uint32_t engineCounters;
-  std::uint32_t portCounters;      // maxPorts blocks
-  std::uint32_t portStride;        // bytes from one port's block to the next
-  std::uint32_t tunnelCounters;    // maxTunnels blocks
+  std::uint32_t portCounters;    // maxPorts blocks
+  std::uint32_t portStride;      // bytes from one port's block to the next
+  std::uint32_t tunnelCounters;  // maxTunnels blocks
   std::uint32_t tunnelStride;
-  std::uint32_t receiveRing;       // engine → JavaScript
-  std::uint32_t transmitRing;      // JavaScript → engine
+  std::uint32_t receiveRing;   // engine → JavaScript
+  std::uint32_t transmitRing;  // JavaScript → engine
   std::uint32_t size;
 
   RegionLayout(std::uint32_t maxPorts, std::uint32_t maxTunnels);
@@ -47,8 +47,12 @@ class Region {
   }
   // For a port number that is used again.
   void clearPortCounters(std::uint32_t port);
-  SlowPathRing receiveRing() const { return SlowPathRing(bytes().subspan(layout_.receiveRing, SlowPathRing::kSize)); }
-  SlowPathRing transmitRing() const { return SlowPathRing(bytes().subspan(layout_.transmitRing, SlowPathRing::kSize)); }
+  SlowPathRing receiveRing() const {
+    return SlowPathRing(bytes().subspan(layout_.receiveRing, SlowPathRing::kSize));
+  }
+  SlowPathRing transmitRing() const {
+    return SlowPathRing(bytes().subspan(layout_.transmitRing, SlowPathRing::kSize));
+  }
 
  private:
   std::uint64_t* values(std::size_t offset) const {

@@ -12,7 +12,8 @@ namespace kagemusha {
 class SlowPath {
  public:
   // `wake` makes JavaScript look at the ring; any thread may call it, often.
-  SlowPath(const Region& region, std::function<void()> wake) : ring_(region.receiveRing()), wake_(std::move(wake)) {}
+  SlowPath(const Region& region, std::function<void()> wake)
+      : ring_(region.receiveRing()), wake_(std::move(wake)) {}
 
   // Copies as much of `bytes` as fits a slot. False when the ring is full.
   bool push(const SlowPathRecord& record, ConstBytes bytes) {

@@ -12,10 +12,11 @@ namespace kagemusha {
 
 enum class SlowPathKind : std::uint32_t { control, tooBig, inner, firstFrame };
 
-inline constexpr std::uint32_t kNone = 0xffffffff;           // no port, no tunnel
-inline constexpr std::uint32_t kToUplink = 0xfffffffe;       // transmit ring: the uplink instead of a port
+inline constexpr std::uint32_t kNone = 0xffffffff;      // no port, no tunnel
+inline constexpr std::uint32_t kToUplink = 0xfffffffe;  // transmit ring: the uplink instead of a port
 
-// What stands before the bytes of a slot; 32-bit fields in host byte order. In the transmit ring only `port` and `length` count.
+// What stands before the bytes of a slot; 32-bit fields in host byte order. In the transmit ring only `port`
+// and `length` count.
 struct SlowPathRecord {
   SlowPathKind kind = SlowPathKind::control;
   std::uint32_t port = kNone;
@@ -25,16 +26,20 @@ struct SlowPathRecord {
   std::uint32_t originalLength = 0;  // of the packet; more than `length` when it was cut off
 };
 
-//   memory   ┌ head ┬ tail ┬ kicked ┬ slot 0: record, payload ┬ slot 1 ┬ … ┐     head, tail and kicked are 32 bits wide,
-//            0      64     128      192                       +2112    …         each on a cache line of its own
+//   memory   ┌ head ┬ tail ┬ kicked ┬ slot 0: record, payload ┬ slot 1 ┬ … ┐     head, tail and kicked are 32
+//   bits wide,
+//            0      64     128      192                       +2112    …         each on a cache line of its
+//            own
 //
-// head and tail only grow (modulo 2^32): tail - head slots are taken, position p lives in slot p mod kSlots. One producer moves
-// tail after it has written, one consumer moves head when it is done with the slot; each side may live in another process.
+// head and tail only grow (modulo 2^32): tail - head slots are taken, position p lives in slot p mod kSlots.
+// One producer moves tail after it has written, one consumer moves head when it is done with the slot; each
+// side may live in another process.
 class SlowPathRing {
  public:
   static constexpr std::size_t kSlots = 256;
   static constexpr std::size_t kPayload = 2048;
-  static constexpr std::size_t kRecord = 64;  // the record and, right before the payload, room for a vnet header
+  static constexpr std::size_t kRecord =
+      64;  // the record and, right before the payload, room for a vnet header
   static constexpr std::size_t kSlotSize = kRecord + kPayload;
   static constexpr std::size_t kTail = 64;
   static constexpr std::size_t kKicked = 128;
@@ -55,7 +60,8 @@ class SlowPathRing {
   std::optional<Entry> front() const;
   void pop();
 
-  // The producer asks for a wake-up once: true when nobody has asked since the consumer last called answered().
+  // The producer asks for a wake-up once: true when nobody has asked since the consumer last called
+  // answered().
   bool ask() { return word(kKicked).exchange(1) == 0; }
   void answered() { word(kKicked).store(0); }
 
@@ -63,7 +69,9 @@ class SlowPathRing {
   std::atomic_ref<std::uint32_t> word(std::size_t offset) const {
     return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory_ + offset));
   }
-  std::uint8_t* slot(std::uint32_t position) const { return memory_ + kFirstSlot + position % kSlots * kSlotSize; }
+  std::uint8_t* slot(std::uint32_t position) const {
+    return memory_ + kFirstSlot + position % kSlots * kSlotSize;
+  }
 
   std::uint8_t* memory_;
 };

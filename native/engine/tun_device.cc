@@ -30,15 +30,18 @@ std::string because(int error) { return std::string(" (") + std::strerror(error)
   const std::string again = "sudo ip link delete " + name + " && " + add;
   switch (error) {
     case EBUSY:
-      throw EngineError("DEVICE_BUSY", "device " + name + " is in use by another process: stop that one (sudo fuser -v " +
+      throw EngineError("DEVICE_BUSY", "device " + name +
+                                           " is in use by another process: stop that one (sudo fuser -v " +
                                            std::string(kTunPath) + "), or choose another device");
     case EPERM:
     case EACCES:
       if (!existed)
-        throw EngineError("DEVICE_MISSING", "there is no device " + name + ", and no right to create it: " + add);
+        throw EngineError("DEVICE_MISSING",
+                          "there is no device " + name + ", and no right to create it: " + add);
       throw EngineError("DEVICE_PERMISSION", "device " + name + " belongs to another user: " + again);
     case EINVAL:
-      throw EngineError("DEVICE_KIND", "device " + name + " is not a single-queue " + kind + " device: choose another name, or " + again);
+      throw EngineError("DEVICE_KIND", "device " + name + " is not a single-queue " + kind +
+                                           " device: choose another name, or " + again);
     default:
       throw EngineError("DEVICE_MISSING", "cannot attach to device " + name + because(error) + ": " + add);
   }
@@ -46,8 +49,10 @@ std::string because(int error) { return std::string(" (") + std::strerror(error)
 
 void requireName(const std::string& name) {
   // '%' would make the kernel choose a number.
-  if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/% \t\n:") != std::string::npos || name == "." || name == "..")
-    throw EngineError("DEVICE_MISSING", "\"" + name + "\" cannot be the name of a device: use 1 to 15 letters and digits");
+  if (name.empty() || name.size() >= IFNAMSIZ || name.find_first_of("/% \t\n:") != std::string::npos ||
+      name == "." || name == "..")
+    throw EngineError("DEVICE_MISSING",
+                      "\"" + name + "\" cannot be the name of a device: use 1 to 15 letters and digits");
 }
 
 // A kernel, or a device bound to older features, may refuse segmentation: then packets come one by one.

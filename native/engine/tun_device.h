@@ -10,9 +10,9 @@ namespace kagemusha {
 
 enum class TunMode { kTun /* raw IPv6 */, kTap /* Ethernet */ };
 
-// Attaches to `name`, or creates it and makes it persistent when there is none and we have the right. Neither brings it up nor
-// configures it. An ordinary user can attach to a persistent device that belongs to them. Throws EngineError TUN_UNAVAILABLE,
-// DEVICE_MISSING, DEVICE_BUSY, DEVICE_PERMISSION, DEVICE_KIND.
+// Attaches to `name`, or creates it and makes it persistent when there is none and we have the right. Neither
+// brings it up nor configures it. An ordinary user can attach to a persistent device that belongs to them.
+// Throws EngineError TUN_UNAVAILABLE, DEVICE_MISSING, DEVICE_BUSY, DEVICE_PERMISSION, DEVICE_KIND.
 std::unique_ptr<Device> openTunDevice(const std::string& name, TunMode mode);
 
 }  // namespace kagemusha

@@ -14,7 +14,9 @@ std::string text(const Address& address) {
   return ::inet_ntop(AF_INET6, address.octets.data(), buffer, sizeof buffer);
 }
 
-[[noreturn]] void invalid(const std::string& what) { throw EngineError("TABLE_INVALID", "tunnel table: " + what); }
+[[noreturn]] void invalid(const std::string& what) {
+  throw EngineError("TABLE_INVALID", "tunnel table: " + what);
+}
 
 std::size_t countHomeAddresses(const TableSpec& spec) {
   std::size_t count = 0;
@@ -24,7 +26,8 @@ std::size_t countHomeAddresses(const TableSpec& spec) {
 
 }  // namespace
 
-TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region)
+TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink,
+                         const Region& region)
     : mobileNodes_(countHomeAddresses(spec)),
       homeAgents_(countHomeAddresses(spec)),
       byPair_(spec.tunnels.size()),
@@ -37,23 +40,27 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
   for (const TunnelSpec& tunnel : spec.tunnels) {
     const auto index = static_cast<std::uint32_t>(tunnels_.size());
     if (tunnel.slot >= slotTaken.size())
-      invalid("slot " + std::to_string(tunnel.slot) + " is not below maxTunnels " + std::to_string(slotTaken.size()));
+      invalid("slot " + std::to_string(tunnel.slot) + " is not below maxTunnels " +
+              std::to_string(slotTaken.size()));
     if (slotTaken[tunnel.slot]) invalid("two tunnels use slot " + std::to_string(tunnel.slot));
     slotTaken[tunnel.slot] = true;
     if (tunnel.mtu < kMinimumMtu) invalid("an MTU of " + std::to_string(tunnel.mtu) + " is below 1280");
 
     const bool mobileNode = tunnel.side == Side::kMobileNode;
     for (const Address& home : tunnel.homeAddresses)
-      if (!(mobileNode ? mobileNodes_ : homeAgents_).insert(home, index)) invalid("two tunnels have home address " + text(home));
+      if (!(mobileNode ? mobileNodes_ : homeAgents_).insert(home, index))
+        invalid("two tunnels have home address " + text(home));
     if (mobileNode && !byPair_.insert({tunnel.remote, tunnel.local}, index))
-      invalid("two tunnels run between " + text(tunnel.local) + " and " + text(tunnel.remote) + ": give each guest its own care-of address");
+      invalid("two tunnels run between " + text(tunnel.local) + " and " + text(tunnel.remote) +
+              ": give each guest its own care-of address");
 
     std::shared_ptr<Port> port = tunnel.port < ports_.size() ? ports_[tunnel.port] : nullptr;
     if (port) portHasTunnel_[port->id] = true;
     tunnels_.push_back({index, tunnel, std::move(port), region.tunnelCounters(tunnel.slot)});
   }
   for (const LocalSpec& local : spec.locals)
-    if (!locals_.insert(local.address, local.side)) invalid("local address " + text(local.address) + " stands there twice");
+    if (!locals_.insert(local.address, local.side))
+      invalid("local address " + text(local.address) + " stands there twice");
 }
 
 }  // namespace kagemusha

@@ -64,25 +64,29 @@ struct Tunnel {
   }
 };
 
-// Everything that a worker needs to know about the world outside its packets. Owns the devices it names: they close when the last
-// table that knows them is gone.
+// Everything that a worker needs to know about the world outside its packets. Owns the devices it names: they
+// close when the last table that knows them is gone.
 class TunnelTable {
  public:
   using Ports = std::vector<std::shared_ptr<Port>>;  // by number; null where there is none
 
-  // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in two tunnels of one side,
-  // a local address twice, an MTU below 1280 (RFC 8200 5).
+  // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in
+  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5).
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
   // nullptr: none.
   const Tunnel* mobileNodeOf(const Address& homeAddress) const { return at(mobileNodes_.find(homeAddress)); }
   const Tunnel* homeAgentOf(const Address& homeAddress) const { return at(homeAgents_.find(homeAddress)); }
-  const Tunnel* between(const Address& remote, const Address& local) const { return at(byPair_.find({remote, local})); }
+  const Tunnel* between(const Address& remote, const Address& local) const {
+    return at(byPair_.find({remote, local}));
+  }
   const Side* localSide(const Address& address) const { return locals_.find(address); }
 
   const Tunnel& tunnel(std::uint32_t index) const { return tunnels_[index]; }
   Port* port(PortId id) const { return id < ports_.size() ? ports_[id].get() : nullptr; }
-  bool hasTunnel(const Port& port) const { return port.id < portHasTunnel_.size() && portHasTunnel_[port.id]; }
+  bool hasTunnel(const Port& port) const {
+    return port.id < portHasTunnel_.size() && portHasTunnel_[port.id];
+  }
   Uplink* uplink() const { return uplink_.get(); }
 
  private:
@@ -90,7 +94,7 @@ class TunnelTable {
 
   std::vector<Tunnel> tunnels_;
   FlatMap<Address, std::uint32_t> mobileNodes_, homeAgents_;  // home address → tunnel
-  FlatMap<AddressPair, std::uint32_t> byPair_;                // mobile node's side only: a home agent asks the inner source
+  FlatMap<AddressPair, std::uint32_t> byPair_;  // mobile node's side only: a home agent asks the inner source
   FlatMap<Address, Side> locals_;
   Ports ports_;
   std::vector<bool> portHasTunnel_;

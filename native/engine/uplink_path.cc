@@ -1,4 +1,5 @@
-// The way of a packet from the network: tunnel → guest at the mobile node's side; both ways at the home agent's.
+// The way of a packet from the network: tunnel → guest at the mobile node's side; both ways at the home
+// agent's.
 #include "forwarder.h"
 
 namespace kagemusha {
@@ -6,11 +7,12 @@ namespace {
 
 constexpr std::uint8_t kEchoReply = 129;  // RFC 4443 4.2
 
-// Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep tunnels may nest
-// (RFC 2473 4.1.1).
+// Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
+// tunnels may nest (RFC 2473 4.1.1).
 bool isTunnelPacket(const Ipv6View& view) {
   if (view.nextHeader() == kIpv6) return true;
-  return view.nextHeader() == kDestination && view.bytes.size() > kIpv6Header && view.bytes[kIpv6Header] == kIpv6;
+  return view.nextHeader() == kDestination && view.bytes.size() > kIpv6Header &&
+         view.bytes[kIpv6Header] == kIpv6;
 }
 
 bool isEchoReply(const Ipv6View& view) {
@@ -19,8 +21,8 @@ bool isEchoReply(const Ipv6View& view) {
          view.bytes[upper->offset] == kEchoReply;
 }
 
-// Mobility signalling is for us, not for the guest, even when it is addressed to its home address (RFC 6275 6.4): in the
-// clear, protected (RFC 3776), or behind options that only we can judge.
+// Mobility signalling is for us, not for the guest, even when it is addressed to its home address (RFC
+// 6275 6.4): in the clear, protected (RFC 3776), or behind options that only we can judge.
 bool isSignalling(std::uint8_t nextHeader) {
   return nextHeader == kMobility || nextHeader == kEsp || nextHeader == kDestination;
 }
@@ -39,10 +41,12 @@ bool Forwarder::fromUplink(const Packet& read) {
   const Address destination = view->destination();
   const Side* side = table_->localSide(destination);
   if (!side) return toRegistered(packet, *view), false;
-  if (isTunnelPacket(*view)) return *side == Side::kMobileNode ? toMobileNode(packet, *view) : toHomeAgent(packet, *view);
+  if (isTunnelPacket(*view))
+    return *side == Side::kMobileNode ? toMobileNode(packet, *view) : toHomeAgent(packet, *view);
   if (*side == Side::kMobileNode)
     if (const auto routing = viewType2Routing(*view)) return type2Routed(packet, *view, *routing);
-  if (view->nextHeader() == kTcp || view->nextHeader() == kUdp) return counters_.drop(Drop::unexpected_protocol), false;
+  if (view->nextHeader() == kTcp || view->nextHeader() == kUdp)
+    return counters_.drop(Drop::unexpected_protocol), false;
   toSlowPath({.kind = SlowPathKind::control}, packet, counters_);
   return false;
 }
@@ -56,7 +60,8 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   if (!inner) return counters.drop(Drop::malformed), false;
   if (!tunnel->owns(inner->destination())) return counters.drop(Drop::inner_destination), false;
   const Address source = inner->source();
-  if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified()) return counters.drop(Drop::inner_source), false;
+  if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
+    return counters.drop(Drop::inner_source), false;
   if (source == tunnel->spec.remote && fitsSlot(packet) && isEchoReply(*inner)) {
     toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = tunnel->spec.slot}, packet, counters);
     return false;
@@ -97,7 +102,8 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
     toSlowPath({.kind = SlowPathKind::inner, .tunnelSlot = tunnel->spec.slot}, packet, counters);
     return false;
   }
-  if (const Tunnel* other = table_->homeAgentOf(destination)) return reencapsulate(packet, *tunnel, *other), false;
+  if (const Tunnel* other = table_->homeAgentOf(destination))
+    return reencapsulate(packet, *tunnel, *other), false;
   return hold(*tunnel, packet);
 }
 
@@ -109,13 +115,14 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
   if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > to.spec.mtu)
     return to.counters.drop(Drop::too_big);
   const auto bytes = packet.bytes.size();
-  if (!sendThrough(to, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, to.counters)) return;
+  if (!sendThrough(to, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, to.counters))
+    return;
   from.counters.add(TunnelCounter::toHomePackets);
   from.counters.add(TunnelCounter::toHomeBytes, bytes);
 }
 
-// At the home agent: the kernel routed a packet for a mobile node into our device, whose MTU is the tunnel's, so that the
-// kernel has already answered what is too big.
+// At the home agent: the kernel routed a packet for a mobile node into our device, whose MTU is the tunnel's,
+// so that the kernel has already answered what is too big.
 void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Address source = view.source(), destination = view.destination();
   if (source.isLinkLocal() || destination.isLinkLocal()) return counters_.drop(Drop::link_local);

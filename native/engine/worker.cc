@@ -30,7 +30,9 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Publ
   event.events = EPOLLIN;
   event.data.fd = event_.get();
   if (!epoll_ || !event_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0)
-    throw EngineError("OUT_OF_DESCRIPTORS", "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
+    throw EngineError(
+        "OUT_OF_DESCRIPTORS",
+        "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
   // Signals belong to the threads of the program that we are a library of.
   sigset_t all, before;
   ::sigfillset(&all);
@@ -89,7 +91,8 @@ void Worker::run() {
         ::eventfd_read(fd, &asked);
         runCommands();
         transmit();
-      } else if (const auto source = sources_.find(fd); source != sources_.end()) {  // else: removed in this very turn
+      } else if (const auto source = sources_.find(fd);
+                 source != sources_.end()) {  // else: removed in this very turn
         serve(source->second);
       }
     }
@@ -117,7 +120,8 @@ void Worker::serve(Source& source) {
   Device& device = source.device();
   Io result = Io::kDone;
   forwarder_.beginBatch(table_.enter(index_));
-  // A slot whose packet is not held for merging serves the next read too: a small part of the ring stays in the cache.
+  // A slot whose packet is not held for merging serves the next read too: a small part of the ring stays in
+  // the cache.
   std::size_t slot = 0, bytes = 0;
   for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < kBatchBytes; ++turn) {
     Packet packet;

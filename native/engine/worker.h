@@ -14,11 +14,12 @@
 
 namespace kagemusha {
 
-// Sleeps in epoll_wait until a device is readable; then each ready device gets one batch in turn, so that no guest can keep
-// the others waiting longer than that.
+// Sleeps in epoll_wait until a device is readable; then each ready device gets one batch in turn, so that no
+// guest can keep the others waiting longer than that.
 class Worker {
  public:
-  // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a `transmitRing`.
+  // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a
+  // `transmitRing`.
   Worker(std::size_t index, const Region& region, SlowPath& slowPath, Published<TunnelTable>& table,
          std::optional<SlowPathRing> transmitRing);
   // Stops the thread.

@@ -15,7 +15,8 @@ const PATIENCE_MS = 10_000;
 /** `kagemusha bind GUEST`: registers now and waits for the outcome. */
 export async function bind(guest: string, options: BindArguments): Promise<number> {
   return await change(guest, 'bind', options, (binding) => {
-    if (binding.state === 'registered') return { exitCode: 0, text: `registered${granted(binding)}` };
+    if (binding.state === 'registered')
+      return { exitCode: 0, text: `registered${granted(binding)}` };
     if (binding.state === 'rejected') return { exitCode: 1, text: why('rejected', binding) };
     return undefined;
   });
@@ -46,7 +47,8 @@ async function change(
     const binding = await bindingOf(socket, guest);
     const outcome = outcomeOf(binding);
     if (outcome !== undefined) {
-      if (outcome.exitCode !== 0) throw new KagemushaError('BINDING_REJECTED', `${guest}: ${outcome.text}`);
+      if (outcome.exitCode !== 0)
+        throw new KagemushaError('BINDING_REJECTED', `${guest}: ${outcome.text}`);
       process.stdout.write(`${guest}: ${outcome.text}\n`);
       return 0;
     }
@@ -68,6 +70,7 @@ async function bindingOf(socket: string, name: string): Promise<BindingStatus> {
   return guest.binding;
 }
 
-const granted = ({ lifetime }: BindingStatus) => (lifetime === undefined ? '' : ` for ${lifetime} s`);
+const granted = ({ lifetime }: BindingStatus) =>
+  lifetime === undefined ? '' : ` for ${lifetime} s`;
 const why = (state: string, { reason }: BindingStatus) =>
   reason === undefined ? state : `${state}: ${reason}`;

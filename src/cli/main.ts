@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { nearest } from '../daemon/config/nearest.js';
 import { KagemushaError } from '../errors.js';
 
@@ -26,7 +26,7 @@ export async function main(words: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) {
       // Help and version are answers, not errors; commander has printed them.
       if (error.exitCode === 0) return 0;
-      complain('USAGE', error.message.replace(/^error: /, ''));
+      complain('USAGE', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
       return EXIT_USAGE;
     }
     if (error instanceof KagemushaError) {
@@ -79,11 +79,6 @@ function whole(min: number, max: number) {
 
 const collect = (value: string, before: readonly string[]) => [...before, value];
 
-const logLevel = () =>
-  new Option('--log-level <level>', 'how much to log')
-    .choices(['error', 'warn', 'info', 'debug'])
-    .default('info');
-
 function createProgram(finish: (exitCode: number) => void): Command {
   const program = new Command('kagemusha');
   // Commands inherit these, so they come first.
@@ -92,9 +87,14 @@ function createProgram(finish: (exitCode: number) => void): Command {
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(true);
   program
-    .description('Keeps the IPv6 address of a VM alive when it moves: a userspace Mobile IPv6 tunnel endpoint.')
+    .description(
+      'Keeps the IPv6 address of a VM alive when it moves: a userspace Mobile IPv6 tunnel endpoint.',
+    )
     .version(packageVersion())
-    .option('--socket <path>', 'control socket of the daemon to ask (default: the host, else the home agent)')
+    .option(
+      '--socket <path>',
+      'control socket of the daemon to ask (default: the host, else the home agent)',
+    )
     .helpCommand(true)
     .addHelpText(
       'after',
@@ -114,7 +114,6 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
     .command('host')
     .description('run the daemon on a VM host')
     .requiredOption('--config <file>', 'configuration (TOML)')
-    .addOption(logLevel())
     .action(async (_, command: Command) => {
       const { host } = await import('./host.js');
       finish(await host(command.optsWithGlobals()));
@@ -124,7 +123,6 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
     .command('home-agent')
     .description('run a Home Agent (RFC 6275)')
     .requiredOption('--config <file>', 'configuration (TOML)')
-    .addOption(logLevel())
     .action(async (_, command: Command) => {
       const { homeAgent } = await import('./home-agent.js');
       finish(await homeAgent(command.optsWithGlobals()));
@@ -175,7 +173,9 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
 
   program
     .command('setup')
-    .description('print the commands that this system needs once; --apply runs them, --undo takes them back')
+    .description(
+      'print the commands that this system needs once; --apply runs them, --undo takes them back',
+    )
     .requiredOption('--config <file>', 'configuration (TOML)')
     .option('--apply', 'run what is missing (root)')
     .option('--undo', 'take away what setup made (root)')
@@ -202,7 +202,12 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
     .description('packets of guest taps and uplink as pcapng, with names')
     .option('--write <file>', 'into a file (default: standard output, for a pipe)')
     .option('--guest <name>', 'only this guest')
-    .option('--interface <dev=name>', 'this device under this name; needs no daemon (repeatable)', collect, [])
+    .option(
+      '--interface <dev=name>',
+      'this device under this name; needs no daemon (repeatable)',
+      collect,
+      [],
+    )
     .option('--count <n>', 'end after so many packets', whole(1, Number.MAX_SAFE_INTEGER))
     .option('--seconds <n>', 'end after so many seconds', whole(1, 10_000_000))
     .option('--filter <bpf>', 'only packets that match (pcap-filter(7))')

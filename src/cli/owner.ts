@@ -1,5 +1,5 @@
-import { KagemushaError } from '../errors.js';
 import { run } from '../daemon/ip-route.js';
+import { KagemushaError } from '../errors.js';
 
 /**
  * The user that devices are made for: `--user`, else who called sudo, else who runs this.

@@ -1,10 +1,10 @@
 import { readCapabilities } from '../daemon/capabilities.js';
 import { loadConfig } from '../daemon/config/load.js';
-import { planSetup } from '../daemon/setup.js';
 import { applyMissing, undo } from '../daemon/setup/apply.js';
 import { missingSteps, type SetupPlan } from '../daemon/setup/plan.js';
 import { makeCommands } from '../daemon/setup/resource.js';
 import { readSystem, type SystemState } from '../daemon/setup/system.js';
+import { planSetup } from '../daemon/setup.js';
 import { KagemushaError } from '../errors.js';
 import { ownerOf } from './owner.js';
 import { shellLine } from './shell.js';

@@ -12,12 +12,16 @@ export interface StatusArguments {
 export async function status(options: StatusArguments): Promise<number> {
   const answer = await requestStatus(chooseSocket(options.socket));
   if (options.json === true) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
-  else process.stdout.write(`${answer.role === 'host' ? hostTable(answer) : homeAgentTable(answer)}\n`);
+  else
+    process.stdout.write(
+      `${answer.role === 'host' ? hostTable(answer) : homeAgentTable(answer)}\n`,
+    );
   return 0;
 }
 
 const traffic = ({ packets, bytes }: Count) => `${packets} packets ${formatBytes(bytes)}`;
-const seconds = (value: number | undefined) => (value === undefined ? '-' : `${Math.ceil(value)} s`);
+const seconds = (value: number | undefined) =>
+  value === undefined ? '-' : `${Math.ceil(value)} s`;
 
 function hostTable(host: HostStatus): string {
   const header = [

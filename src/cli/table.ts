@@ -1,7 +1,12 @@
 /** Lines of a table whose columns are as wide as their widest cell; two spaces apart, numbers as they come. */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
   const lines = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...lines.map((row) => row[column]?.length ?? 0)));
+  const widths = header.map((_, column) =>
+    Math.max(...lines.map((row) => row[column]?.length ?? 0)),
+  );
   return lines
     .map((row) =>
       row

@@ -2,8 +2,10 @@ import { request as httpRequest } from 'node:http';
 import { KagemushaError } from '../errors.js';
 import { type CaptureDevice, type DaemonStatus, STATUS_SCHEMA_VERSION } from './status.js';
 
-/** Longer than any answer takes: `ping` of 100 requests, one a second, is cut into several by the caller. */
+/** Longer than any answer takes: `ping` asks for one echo at a time. */
 const TIMEOUT_MS = 30_000;
+/** unix(7); libuv would cut a longer one and ask somebody else. */
+const LONGEST_PATH = 107;
 /** A status of thousands of guests; beyond it, it is not our daemon. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 
@@ -66,14 +68,18 @@ function unreachable(socketPath: string, cause: NodeJS.ErrnoException): Kagemush
   return new KagemushaError('DAEMON_UNREACHABLE', why, { cause });
 }
 
-function exchange(
+async function exchange(
   socketPath: string,
   method: string,
   path: string,
   body: unknown,
 ): Promise<{ status: number; text: string }> {
+  if (Buffer.byteLength(socketPath) > LONGEST_PATH) {
+    const message = `${socketPath} is too long for a socket (${LONGEST_PATH} octets)`;
+    throw new KagemushaError('DAEMON_UNREACHABLE', message);
+  }
   const payload = body === undefined ? '' : JSON.stringify(body);
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const headers: Record<string, string | number> =
       payload === ''
         ? {}

@@ -1,5 +1,5 @@
 import type { Engine, PortId, SlowPathPacket, TunnelSpec } from '../datapath/index.js';
-import { GuestLink, type GuestLinkOutput } from '../homelink/index.js';
+import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
 import { emitSignal, MobileNode, type MobileNodeOutput, type Signal } from '../signaling/index.js';
 import {
   type Address,
@@ -23,6 +23,9 @@ import type { TunnelEnds } from './tunnel-ping.js';
  * host, so that a guest's neighbour cache stays right when it moves on.
  */
 export const ROUTER_MAC: Mac = parseMac('02:6b:67:00:00:01');
+
+/** Between two looks at what a port says that was no sign of the guest: a chatty port costs little. */
+const WATCH_AGAIN_MS = 5;
 
 /** What a guest needs of its daemon. */
 export interface GuestServices {
@@ -53,6 +56,7 @@ export class Guest {
   readonly #link: GuestLink;
   readonly #linkDriver: Driver<Parameters<GuestLink['handle']>[1], GuestLinkOutput>;
   #mac: Mac | undefined;
+  #watching: NodeJS.Timeout | undefined;
 
   constructor(config: GuestConfig, port: PortId, slot: number, services: GuestServices) {
     this.config = config;
@@ -75,7 +79,7 @@ export class Guest {
 
   /** Does what the configuration's `register` asks for at start. */
   start(): void {
-    if (this.config.register === 'traffic') this.#services.engine.watchFirstFrame(this.port);
+    if (this.config.register === 'traffic') this.#watch();
     else this.#linkDriver.send({ type: 'arrived' });
     if (this.config.register === 'start') this.bind();
   }
@@ -92,6 +96,7 @@ export class Guest {
 
   /** Ends the timers; says nothing to the Home Agent (the guest lives on). */
   stop(): void {
+    clearTimeout(this.#watching);
     this.#linkDriver.stop();
     for (const { driver } of this.#homes) driver.stop();
   }
@@ -122,9 +127,7 @@ export class Guest {
   /** A frame of the guest that the engine did not carry itself. */
   onFrame(packet: SlowPathPacket): void {
     if (packet.kind === 'first-frame') {
-      this.#log.info('first frame of the guest');
-      this.#linkDriver.send({ type: 'arrived' });
-      this.bind();
+      this.#onFirstFrame(packet.bytes);
     } else if (packet.kind === 'too-big') {
       const mtu = packet.mtu ?? this.#services.tunnelMtu;
       this.#linkDriver.send({ type: 'too-big', bytes: packet.bytes, mtu });
@@ -182,6 +185,21 @@ export class Guest {
     const summaries = this.#homes.map(({ node }) => node.summary(now));
     const shown = summaries.find(({ state }) => state !== 'registered') ?? summaries[0];
     return shown ?? { state: 'idle' };
+  }
+
+  /** With `register = "traffic"`: the guest is here, or something else spoke and we go on listening. */
+  #onFirstFrame(bytes: Uint8Array): void {
+    if (isSignOfGuest(bytes, this.config.homeAddresses)) {
+      this.#log.info('the guest is here');
+      this.#linkDriver.send({ type: 'arrived' });
+      this.bind();
+    } else {
+      this.#watching = setTimeout(() => this.#watch(), WATCH_AGAIN_MS);
+    }
+  }
+
+  #watch(): void {
+    this.#services.engine.watchFirstFrame(this.port);
   }
 
   #home(address: Address): Home {

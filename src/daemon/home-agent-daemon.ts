@@ -168,6 +168,9 @@ export class HomeAgentDaemon {
       case 'defend':
         this.#defenderDriver.send({ type: 'defend', address: output.homeAddress });
         break;
+      case 'release':
+        this.#defenderDriver.send({ type: 'release', address: output.homeAddress });
+        break;
       case 'bind':
         this.#bind(output.homeAddress, output.careOfAddress);
         break;
@@ -209,7 +212,6 @@ export class HomeAgentDaemon {
     this.#tunnels.delete(homeAddress);
     this.#publish();
     this.#slots.release(tunnel.slot);
-    this.#defenderDriver.send({ type: 'release', address: homeAddress });
     this.#route(homeAddress, () =>
       this.#routes.removeHomeRoute(homeAddress, this.#config.tunnelDevice),
     );

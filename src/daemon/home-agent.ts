@@ -2,7 +2,7 @@ import { loadHomeAgentConfig } from './config/load.js';
 import { serve } from './daemon-process.js';
 import { HomeAgentDaemon } from './home-agent-daemon.js';
 import { RouteWriter } from './ip-route.js';
-import { createLogger } from './log.js';
+import type { Logger } from './log.js';
 import { ensureSetup } from './setup.js';
 
 /**
@@ -10,9 +10,8 @@ import { ensureSetup } from './setup.js';
  *
  * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING and those of the engine: the first thing that is wrong
  */
-export async function runHomeAgent(configPath: string): Promise<void> {
+export async function runHomeAgent(configPath: string, log: Logger): Promise<void> {
   const config = loadHomeAgentConfig(configPath);
-  const log = createLogger();
   await ensureSetup(config, log);
   const daemon = new HomeAgentDaemon(config, new RouteWriter(), log);
   try {

@@ -213,7 +213,9 @@ export class HostDaemon {
       this.#drops.count('malformed');
       return;
     }
-    if (packet.tunnelSlot !== undefined) this.#onTunnelEcho(parsed, packet.tunnelSlot);
+    const toHome =
+      parsed.protocol === PROTOCOL.icmpv6 && !this.#byCareOf.has(pseudoHeader(parsed).destination);
+    if (toHome && packet.tunnelSlot !== undefined) this.#onTunnelEcho(parsed, packet.tunnelSlot);
     else this.#onPacket(parsed);
   }
 

@@ -1,7 +1,7 @@
 import { loadHostConfig } from './config/load.js';
 import { serve } from './daemon-process.js';
 import { HostDaemon } from './host-daemon.js';
-import { createLogger } from './log.js';
+import type { Logger } from './log.js';
 import { ensureSetup } from './setup.js';
 
 /**
@@ -9,9 +9,8 @@ import { ensureSetup } from './setup.js';
  *
  * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING and those of the engine: the first thing that is wrong
  */
-export async function runHost(configPath: string): Promise<void> {
+export async function runHost(configPath: string, log: Logger): Promise<void> {
   const config = loadHostConfig(configPath);
-  const log = createLogger();
   await ensureSetup(config, log);
   const daemon = new HostDaemon(config, log);
   try {

@@ -3,12 +3,7 @@ import pretty from 'pino-pretty';
 
 export type Logger = pino.Logger;
 
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
 export interface LogOptions {
-  /** Default `info`. */
-  readonly level?: LogLevel;
   /** Readable lines instead of JSON; default: when stderr is a terminal. */
   readonly pretty?: boolean;
 }
@@ -19,7 +14,7 @@ export interface LogOptions {
  */
 export function createLogger(options: LogOptions = {}): Logger {
   const settings: pino.LoggerOptions = {
-    level: options.level ?? 'info',
+    level: 'info',
     base: { pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },

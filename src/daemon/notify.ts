@@ -1,4 +1,4 @@
-/** Sends one datagram to a unix socket; a leading NUL in `path` means the abstract namespace (unix(7)). */
+/** Sends one datagram to a unix socket; a leading `@` in `path` means the abstract namespace (unix(7)). */
 export type SendDatagram = (path: string, message: string) => void;
 
 /** Tells the service manager about this process (sd_notify(3)); does nothing where there is none. */
@@ -20,9 +20,8 @@ export function createNotifier(
 ): Notifier {
   const tell = (message: string): void => {
     if (socket === undefined || !/^[/@]/.test(socket)) return;
-    const path = socket.startsWith('@') ? `\0${socket.slice(1)}` : socket;
     try {
-      send(path, message);
+      send(socket, message);
     } catch {
       // A service manager that went away is no reason for tunnels to stop.
     }

@@ -32,14 +32,14 @@ export async function ensureSetup(
   const privileged = readCapabilities().netAdmin;
   const owner = privileged ? undefined : process.getuid?.();
   const plan = planSetup(config, system, { owner });
-  for (const note of plan.notes) log.info(note);
   if (privileged) {
     await applyMissing(plan, system, (step, commands) => {
       log.info({ commands: commands.map((command) => command.join(' ')) }, step.describe);
     });
-    return;
+  } else {
+    explainMissing(plan, system, log);
   }
-  explainMissing(plan, system, log);
+  for (const note of plan.notes) log.info(note);
 }
 
 /** @throws KagemushaError SETUP_MISSING with the first missing thing and the command that mends all */
@@ -47,12 +47,12 @@ export function explainMissing(plan: SetupPlan, system: SystemState, log: Logger
   refuseObstacles(plan);
   const missing = missingSteps(plan, system);
   const mend = `sudo kagemusha setup --config ${plan.configPath} --apply`;
-  for (const step of missing.filter(({ advice }) => advice === true)) {
-    log.warn(`missing: ${step.describe}; run once: ${mend}`);
-  }
   const needed = missing.filter(({ advice }) => advice !== true);
   const [first] = needed;
-  if (first === undefined) return;
+  if (first === undefined) {
+    for (const { describe } of missing) log.warn(`missing: ${describe}; run once: ${mend}`);
+    return;
+  }
   const more = needed.length > 1 ? ` (and ${needed.length - 1} more)` : '';
   throw new KagemushaError('SETUP_MISSING', `missing: ${first.describe}${more}; run once: ${mend}`);
 }

@@ -157,7 +157,9 @@ export class HomeLinkDefender {
       return;
     }
     if (this.#defences.has(address)) {
-      this.#outputs.push({ type: 'duplicate', address });
+      // What we hold nobody else has; our own address is not to be had at all.
+      const type = address === this.#config.address ? 'duplicate' : 'unique';
+      this.#outputs.push({ type, address });
       return;
     }
     const { random } = this.#config;

@@ -7,3 +7,4 @@ export { HomeLinkDefender } from './defender.js';
 export { answerEcho } from './echo.js';
 export type { GuestLinkConfig, GuestLinkEvent, GuestLinkOutput } from './guest-link.js';
 export { GuestLink } from './guest-link.js';
+export { isSignOfGuest } from './sign-of-guest.js';

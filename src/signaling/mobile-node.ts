@@ -138,9 +138,7 @@ export class MobileNode {
     this.#advance(now);
     switch (event.type) {
       case 'register':
-        this.#rejections = 0;
-        this.#resynchronisations = 0;
-        this.#update(now);
+        this.#register(now);
         break;
       case 'deregister':
         this.#deregister(now);
@@ -194,14 +192,13 @@ export class MobileNode {
     });
     switch (state.kind) {
       case 'registered':
+      case 'refreshing':
+        // A first registration again, with the short timeouts of one.
         this.#state = {
           kind: 'registering',
           sendAt: now,
           timeout: INITIAL_BINDACK_TIMEOUT_FIRST_REG,
         };
-        break;
-      case 'refreshing':
-        this.#state = { kind: 'registering', sendAt: state.sendAt, timeout: state.timeout };
         break;
       case 'rejected': {
         const { binding: _, ...rest } = state;
@@ -227,6 +224,16 @@ export class MobileNode {
       binding === undefined
         ? { kind: 'registering', sendAt: now, timeout: INITIAL_BINDACK_TIMEOUT_FIRST_REG }
         : { kind: 'refreshing', binding, sendAt: now, timeout: INITIAL_BINDACK_TIMEOUT };
+  }
+
+  #register(now: Millis): void {
+    this.#rejections = 0;
+    this.#resynchronisations = 0;
+    if (this.#state.kind === 'deregistering') {
+      // Nobody knows whether the home agent has let go of it by now, nor may it say so later.
+      this.#deregistered('the de-registration was given up for a new registration');
+    }
+    this.#update(now);
   }
 
   #deregister(now: Millis): void {

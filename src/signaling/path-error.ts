@@ -7,7 +7,7 @@ const UNREACHABLE: Readonly<Record<number, string>> = {
   1: 'administratively prohibited',
   2: 'beyond the scope of the source address',
   3: 'address unreachable',
-  4: 'port unreachable',
+  4: 'port unreachable, the node there has no tunnel for us',
   5: 'source address failed a policy',
   6: 'route rejected',
 };

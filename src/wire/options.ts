@@ -13,7 +13,7 @@ export type Option =
   | { readonly kind: 'router-alert'; readonly value: number }
   | { readonly kind: 'unknown'; readonly type: number; readonly data: Uint8Array };
 
-/** Option types; the number of data octets of the fixed ones; where an option wants to start: x·n + y. */
+/** Option types, with the section that defines each. */
 const TYPE = {
   tunnelEncapsulationLimit: 4, // RFC 2473 4.1.1
   routerAlert: 5, // RFC 2711 2.1

@@ -63,7 +63,7 @@ t.test('demo --json as root', async (t) => {
   t.ok(result.iperf.up_bps > 1e9, `up ${(result.iperf.up_bps / 1e9).toFixed(2)} Gbit/s > 1`);
   t.ok(result.iperf.down_bps > 1e9, `down ${(result.iperf.down_bps / 1e9).toFixed(2)} Gbit/s > 1`);
   t.match(result.capture.binding_update, /DSTOPT.*mobility: BU seq#=\d+.*lifetime=60/);
-  t.match(result.capture.binding_acknowledgement, /srcrt.*type=2.*mobility: BA status=0/);
+  t.match(result.capture.binding_acknowledgement, /(RT6|srcrt) .*type=2.*mobility: BA status=0/);
   t.match(result.capture.guest_to_correspondent, /IP6.*echo request/);
   t.match(result.capture.correspondent_to_guest, /IP6.*echo reply/);
 });

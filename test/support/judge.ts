@@ -41,9 +41,9 @@ export async function tshark(file: string, displayFilter: string): Promise<strin
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-/** What no capture of ours may show: malformed packets, wrong checksums. */
+/** What no capture may show: malformed packets, wrong checksums (but in what an ICMPv6 error quotes: that is cut short). */
 export const FLAWS =
-  '_ws.malformed || tcp.checksum.status == "Bad" || udp.checksum.status == "Bad" || icmpv6.checksum.status == "Bad"';
+  '_ws.malformed || icmpv6.checksum.status == "Bad" || (!(icmpv6.type < 128) && (tcp.checksum.status == "Bad" || udp.checksum.status == "Bad"))';
 
 /**
  * ICMPv6 errors that tell of a kernel that was asked for something it does not know (destination unreachable, time exceeded, parameter problem).

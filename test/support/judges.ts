@@ -15,7 +15,9 @@ function run(command: string, args: readonly string[]): string {
   if (error) {
     throw new Error(`${command} is missing, "npm run setup" installs it: ${error.message}`);
   }
-  if (status !== 0) throw new Error(`${command} failed with ${status}: ${stderr}`);
+  if (status !== 0) {
+    throw new Error(`${command} failed with ${status} ("npm run setup" installs it): ${stderr}`);
+  }
   return stdout;
 }
 

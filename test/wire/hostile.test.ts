@@ -18,6 +18,9 @@ import {
 import { octets } from './arbitraries.js';
 import { compose, dissect, SAMPLES } from './samples.js';
 
+// Tens of thousands of errors are made here; their stacks would take most of the time.
+Error.stackTraceLimit = 0;
+
 const VALID = Object.values(SAMPLES).map(({ frame, upper }) => compose(frame, upper));
 const valid = fc.constantFrom(...VALID);
 const SLOWEST = 500; // ms for one packet: hundreds of times what it takes, far below what a loop that grows would
@@ -95,7 +98,7 @@ t.test(
       fc.property(valid, mutations, (bytes, changes) =>
         survives(rechecksum(mutate(bytes, changes))),
       ),
-      { numRuns: 20000 },
+      { numRuns: 10000 },
     );
     t.pass();
   },
@@ -105,7 +108,7 @@ t.test('each octet of each packet set to corner values', async (t) => {
   let parsed = 0;
   for (const bytes of VALID) {
     for (let at = 0; at < bytes.length; at++) {
-      for (const to of [0, 1, 2, 4, 5, 59, 60, 127, 128, 201, 255]) {
+      for (const to of [0, 1, 4, 59, 128, 255]) {
         const changed = rechecksum(mutate(bytes, [{ at, to }]));
         if (!survives(changed)) t.fail(`${Buffer.from(changed).toString('hex')} does not survive`);
         parsed += decode(changed) instanceof WireError ? 0 : 1;

@@ -410,7 +410,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
         },
       ],
     }),
-    upper: { icmpv6: echo('echo-request', 3, 4, 'x') },
+    upper: { protocol: PROTOCOL.noNext, payload: new Uint8Array() },
     tshark: {
       'ipv6.opt.mipv6.home_address': '2001:db8:2000::10',
       'ipv6.opt.experimental': '68:65:6c:6c:6f',

@@ -75,8 +75,8 @@ PACKETS = {
     "type 2 routing header already taken": IPv6(src=HA, dst=HOA, hlim=64)
     / IPv6ExtHdrRouting(type=2, segleft=0, addresses=[COA]) / ICMPv6EchoRequest(id=9, seq=9),
     "unknown destination option": up
-    / IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=0x1E, optlen=5, optdata=b"hello"),
-                                 HAO(hoa=HOA)]) / ICMPv6EchoRequest(id=3, seq=4, data=b"x"),
+    / IPv6ExtHdrDestOpt(nh=59, options=[HBHOptUnknown(otype=0x1E, optlen=5, optdata=b"hello"),
+                                        HAO(hoa=HOA)]),
     "no next header": IPv6(src=COA, dst=HA, hlim=64, nh=59),
     "destination unreachable": error / ICMPv6DestUnreach(code=4) / Raw(quoted),
     "packet too big": error / ICMPv6PacketTooBig(mtu=1460) / Raw(quoted),

@@ -1,14 +1,22 @@
 import { KagemushaError } from '../../errors.js';
 import { run } from './netns.js';
 import type { DemoResult } from './result.js';
+import { PAPER } from './testbed.js';
 
-/** The four packet kinds of the paper's Listing 1, by the words tcpdump has for them. */
-const KINDS = {
-  binding_update: / DSTOPT .*mobility: BU /,
-  binding_acknowledgement: / srcrt .*mobility: BA /,
-  guest_to_correspondent: / > .* IP6 .*ICMP6, echo request/,
-  correspondent_to_guest: / > .* IP6 .*ICMP6, echo reply/,
-} as const;
+/** Both ends of the tunnel, outside and inside, as the packet's four kinds of the paper's Listing 1 have them. */
+const OUT = `${PAPER.careOf} > ${PAPER.homeAgent}: `;
+const BACK = `${PAPER.homeAgent} > ${PAPER.careOf}: `;
+
+/** The four packet kinds, by the words that tcpdump has for them (older ones call the routing header `srcrt`). */
+const KINDS: Record<string, (line: string) => boolean> = {
+  binding_update: (line) => line.includes(OUT) && / DSTOPT .*mobility: BU /.test(line),
+  binding_acknowledgement: (line) =>
+    line.includes(BACK) && / (RT6|srcrt) .*mobility: BA /.test(line),
+  guest_to_correspondent: (line) =>
+    line.includes(`${OUT}IP6 ${PAPER.guest} > ${PAPER.hostA}: ICMP6, echo request`),
+  correspondent_to_guest: (line) =>
+    line.includes(`${BACK}IP6 ${PAPER.hostA} > ${PAPER.guest}: ICMP6, echo reply`),
+};
 
 /**
  * Reads a capture with tcpdump and picks the first packet of each kind.
@@ -19,8 +27,8 @@ export async function listing(file: string): Promise<DemoResult['capture']> {
   const command = `tcpdump -n -t -r ${file}`;
   // Debian's tcpdump changes to a user that a user namespace does not have, unless told otherwise.
   const lines = (await run([...command.split(' '), '-Z', 'root'])).split('\n');
-  const pick = (kind: keyof typeof KINDS): string => {
-    const line = lines.find((candidate) => KINDS[kind].test(candidate));
+  const pick = (kind: keyof DemoResult['capture']): string => {
+    const line = lines.find((candidate) => KINDS[kind]?.(candidate));
     if (line === undefined) {
       throw new KagemushaError('LISTING_INCOMPLETE', `no ${kind} among ${lines.length} packets`);
     }

@@ -56,19 +56,21 @@ export interface IperfResult {
   command: string;
 }
 
-/** One TCP flow (cubic) between two namespaces; `down`: the server sends. `watch` is a process id. */
+/** One TCP flow (cubic) between two namespaces for so long, or of so many octets; `down`: the server sends. `watch` is a process id. */
 export async function iperf(
   client: Netns,
   server: Netns,
   address: string,
-  options: { seconds: number; down: boolean; watch?: number },
+  options: { seconds: number; octets?: string; down: boolean; watch?: number },
 ): Promise<IperfResult> {
   const listening = server.spawn(['iperf3', '-6', '-s', '-1'], { stdio: 'ignore' });
   try {
     await until('iperf3 server', async () =>
       (await server.run(['ss', '-6tlnH'])).includes(':5201') ? true : undefined,
     );
-    const argv = ['iperf3', '-6', '-c', address, '-t', `${options.seconds}`, '-C', 'cubic', '-J'];
+    const amount =
+      options.octets === undefined ? ['-t', `${options.seconds}`] : ['-n', options.octets];
+    const argv = ['iperf3', '-6', '-c', address, ...amount, '-C', 'cubic', '-J'];
     if (options.down) argv.push('-R');
     const before = options.watch === undefined ? 0 : cpuSeconds(options.watch);
     const started = process.hrtime.bigint();

@@ -1,6 +1,8 @@
+import { existsSync, statSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { availableParallelism, cpus, machine, release } from 'node:os';
 import { join } from 'node:path';
+import { KagemushaError } from '../../errors.js';
 import { listing } from './listing.js';
 import { iperf, ping, shapeWire } from './measure.js';
 import { endProcess, until } from './netns.js';
@@ -81,8 +83,8 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     const registered = await ping(guest, PAPER.hostA, 100, 20);
     progress(`ping6 through the tunnel: ${registered.received} of ${registered.sent} answered`);
     await endProcess(capturing);
-    const kinds = await listing(file);
     if (capture !== undefined) await copyFile(file, capture);
+    const kinds = await listing(file);
 
     progress('iperf3 through the tunnel, up and down, on the bare wire');
     const watch = host.pid;
@@ -147,7 +149,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
   }
 }
 
-/** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken. */
+/** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken: the file begins then. */
 async function startCapture(testbed: Testbed, file: string) {
   const child = testbed.hostB.spawn(
     [process.execPath, KAGEMUSHA, 'capture', '--interface', 'wan0=WAN', '--write', file],
@@ -158,8 +160,10 @@ async function startCapture(testbed: Testbed, file: string) {
     said += text;
   });
   await until('kagemusha capture', () => {
-    if (child.exitCode !== null) throw new Error(`kagemusha capture ended: ${said.trim()}`);
-    return /capturing/.test(said) ? true : undefined;
+    if (child.exitCode !== null) {
+      throw new KagemushaError('CAPTURE_FAILED', said.trim().split('\n').at(-1) ?? '');
+    }
+    return existsSync(file) && statSync(file).size > 0 ? true : undefined;
   });
   return child;
 }

@@ -13,7 +13,8 @@ export interface StreamReport {
 }
 
 const PEER = fileURLToPath(new URL('../../../dist/cli/demo/tcp-stream-peer.js', import.meta.url));
-const PORT = '7000';
+/** In the range for private use (RFC 6335), where no dissector expects a protocol. */
+const PORT = '49500';
 
 /**
  * One TCP connection from `client` to `server` that carries a steady stream there and back (the server echoes). It is opened once and

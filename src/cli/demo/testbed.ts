@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostStatus } from '../../daemon/status.js';
+import { KagemushaError } from '../../errors.js';
 import { Netns, until } from './netns.js';
 import { type Daemon, hostStatus, startDaemon } from './processes.js';
 
@@ -55,7 +56,7 @@ export interface TestbedOptions {
   /** When the host registers the guest; `traffic`: with the guest's first frame. */
   register?: 'start' | 'traffic' | 'command';
   lifetime?: number;
-  /** Let the wire's ends compute every checksum and cut every train, as two machines would see it. */
+  /** Let the ends of every wire compute checksums and cut trains: what is on them is what two machines would see. */
   realWire?: boolean;
 }
 
@@ -82,7 +83,17 @@ export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbe
     const hostB = await create('b');
     const guest = await create('g');
     await wireHome(hostA, homeAgent, guest);
-    await wireForeign(homeAgent, hostB, options.realWire ?? false);
+    await wireForeign(homeAgent, hostB);
+    if (options.realWire === true) {
+      for (const [netns, devices] of [
+        [hostA, ['home0', 'lan0', 'vm1']],
+        [homeAgent, ['lan0', 'wan0']],
+        [hostB, ['wan0']],
+        [guest, ['eth0']],
+      ] as const) {
+        for (const device of devices) await offloads(netns, device, 'tx off tso off gso off');
+      }
+    }
     const files = await writeConfigurations(directory, options);
     return {
       hostA,
@@ -106,15 +117,18 @@ export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbe
         await hostB.sysctl({ 'net.ipv6.conf.vm1.disable_ipv6': 1 });
         await hostB.ip('link set vm1 up');
       },
-      registered: async (timeoutMs) =>
-        await until(
-          'registration',
-          async () => {
-            const status = await hostStatus(files.hostSocket);
-            return status.guests[0]?.binding.state === 'registered' ? status : undefined;
-          },
-          timeoutMs,
-        ),
+      registered: async (timeoutMs = 20_000) => {
+        let binding: unknown;
+        const isRegistered = async (): Promise<HostStatus | undefined> => {
+          const status = await hostStatus(files.hostSocket);
+          binding = status.guests[0]?.binding;
+          return status.guests[0]?.binding.state === 'registered' ? status : undefined;
+        };
+        return await until('registration', isRegistered, timeoutMs).catch((cause: Error) => {
+          const message = `${cause.message}; the binding is ${JSON.stringify(binding)}`;
+          throw new KagemushaError('NOT_REGISTERED', message, { cause });
+        });
+      },
     };
   } catch (error) {
     await remove();
@@ -145,21 +159,22 @@ async function wireHome(hostA: Netns, homeAgent: Netns, guest: Netns): Promise<v
   await guest.ip(`-6 route add default via ${PAPER.homeRouter} dev eth0`);
 }
 
-async function wireForeign(homeAgent: Netns, hostB: Netns, realWire: boolean): Promise<void> {
+async function wireForeign(homeAgent: Netns, hostB: Netns): Promise<void> {
   await homeAgent.ip(`link add wan0 type veth peer name wan0 netns ${hostB.name}`);
   for (const [netns, address] of [
     [homeAgent, PAPER.foreignRouter],
     [hostB, PAPER.hostB],
   ] as const) {
     // A wire between two machines carries packets of wire size; merging them again is the receiver's work.
-    const off = realWire
-      ? 'tx off tso off gso off tx-ipxip6-segmentation off gro on'
-      : 'tso off gso off tx-ipxip6-segmentation off gro on';
-    await netns.run(['ethtool', '-K', 'wan0', ...off.split(' ')]);
+    await offloads(netns, 'wan0', 'tso off gso off tx-ipxip6-segmentation off gro on');
     await netns.ip(`address add ${address}/64 dev wan0 nodad`);
     await netns.ip('link set wan0 up');
   }
   await hostB.ip(`-6 route add default via ${PAPER.foreignRouter}`);
+}
+
+async function offloads(netns: Netns, device: string, features: string): Promise<void> {
+  await netns.run(['ethtool', '-K', device, ...features.split(' ')]);
 }
 
 /** The bridge between the persistent tap that stays with the daemon and the guest's cable. */

@@ -1,4 +1,4 @@
-import { type Address, contains, formatPrefix } from '../../wire/address.js';
+import { contains, formatPrefix } from '../../wire/address.js';
 import type { Path } from './locate.js';
 import type { HomeAgentConfig, HostConfig } from './schema.js';
 
@@ -27,6 +27,7 @@ export function hostFaults(config: HostConfig): Fault[] {
   const devices = new Taken();
   const addresses = new Taken();
   devices.take(config.uplink.device, 'the uplink');
+  const homeAgents = new Set(config.guests.map((guest) => guest.homeAgent));
   for (const [i, guest] of config.guests.entries()) {
     const at = (...rest: Path): Path => ['guest', i, ...rest];
     const fault = (path: Path, message: string) => faults.push({ path, message });
@@ -53,9 +54,12 @@ export function hostFaults(config: HostConfig): Fault[] {
       if (!contains(guest.homePrefix, home)) {
         fault(path, `"${home}" is not in home_prefix ${prefix}; one of the two is wrong`);
       }
-      if (home === guest.homeAgent) fault(path, `"${home}" is the home agent's own address`);
+      if (homeAgents.has(home)) fault(path, `"${home}" is a home agent's own address`);
     }
     const careOf = guest.careOfAddress;
+    if (homeAgents.has(careOf)) {
+      fault(at('care_of_address'), `"${careOf}" is a home agent's own address`);
+    }
     const earlier = addresses.take(careOf, `care-of address of "${guest.name}"`);
     if (earlier !== undefined) {
       fault(
@@ -73,18 +77,7 @@ export function hostFaults(config: HostConfig): Fault[] {
       fault(at('router_advertisement', 'preferred_lifetime'), message);
     }
   }
-  // Two guests may share a home agent, but nobody may use a home agent's address.
-  for (const [i, guest] of config.guests.entries()) {
-    const user = addresses.take(guest.homeAgent, 'home agent');
-    if (user === undefined || user === 'home agent' || isOwn(guest, guest.homeAgent)) continue;
-    const message = `"${guest.homeAgent}" is already the ${user}`;
-    faults.push({ path: ['guest', i, 'home_agent'], message });
-  }
   return faults;
-}
-
-function isOwn(guest: { homeAddresses: readonly Address[] }, address: Address): boolean {
-  return guest.homeAddresses.includes(address);
 }
 
 /** What must hold between the values of a Home Agent's file. */

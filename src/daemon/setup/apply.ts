@@ -89,8 +89,12 @@ export async function applyMissing(
   return steps;
 }
 
-function inUse(device: string): KagemushaError {
-  return new KagemushaError('DEVICE_BUSY', `${device} is in use; stop the daemon first`);
+/** A daemon that runs must not lose its routes one by one and then keep its devices. */
+function refuseInUse(changes: readonly Change[], system: SystemState): void {
+  for (const { resource } of changes) {
+    if (resource.kind !== 'device' || system.links.get(resource.device)?.carrier !== true) continue;
+    throw new KagemushaError('DEVICE_BUSY', `${resource.device} is in use; stop the daemon first`);
+  }
 }
 
 /** What taking away did. */
@@ -100,7 +104,7 @@ export interface Undone {
   readonly left: readonly string[];
 }
 
-/** Takes away what is there of the plan and of the record, newest first. @throws KagemushaError IP_COMMAND_FAILED */
+/** Takes away what is there of the plan and of the record, newest first. @throws KagemushaError DEVICE_BUSY, IP_COMMAND_FAILED */
 export async function undo(plan: SetupPlan): Promise<Undone> {
   const recorded = readRecord(plan);
   const planned = plan.steps.map((step): Change => ({ resource: step.resource }));
@@ -111,6 +115,7 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
   const left: string[] = [];
   const changes = [...recorded, ...others].toReversed();
   let system = await readSystem();
+  refuseInUse(changes, system);
   for (const change of changes) {
     const { resource, previous } = change;
     // Directories go last, when the record is out of them; made by us only when recorded.
@@ -121,11 +126,7 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
       left.push(`${name} = ${resource.value}: no record that setup set it, so it stays`);
     }
     for (const command of remove) {
-      await run(command).catch((error: KagemushaError) => {
-        throw resource.kind === 'device' && /busy/.test(error.message)
-          ? inUse(resource.device)
-          : error;
-      });
+      await run(command);
       commands.push(command);
     }
     // A device takes its routes along.

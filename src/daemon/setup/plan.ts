@@ -34,6 +34,7 @@ export class PlanBuilder {
   readonly steps: Step[] = [];
   readonly obstacles: string[] = [];
   readonly notes: string[] = [];
+  readonly #known = new Set<string>();
   readonly #system: SystemState;
   readonly #owner: { owner?: number };
 
@@ -45,7 +46,8 @@ export class PlanBuilder {
 
   add(describe: string, resource: Resource, advice = false): void {
     const name = JSON.stringify(resource);
-    if (this.steps.some((step) => JSON.stringify(step.resource) === name)) return;
+    if (this.#known.has(name)) return;
+    this.#known.add(name);
     this.steps.push(advice ? { resource, describe, advice } : { resource, describe });
   }
 
@@ -175,12 +177,12 @@ function mayWrite(path: string): boolean {
 
 /** The steps that are still to be made. What is on a device that has to be made (anew) has to be made with it. */
 export function missingSteps(plan: SetupPlan, system: SystemState): Step[] {
-  const missing = plan.steps.filter((step) => !isThere(step.resource, system));
+  const missing = new Set(plan.steps.filter((step) => !isThere(step.resource, system)));
   const remade = new Set(
-    missing.flatMap(({ resource }) => (resource.kind === 'device' ? [resource.device] : [])),
+    [...missing].flatMap(({ resource }) => (resource.kind === 'device' ? [resource.device] : [])),
   );
   return plan.steps.filter((step) => {
     const device = 'device' in step.resource ? step.resource.device : undefined;
-    return missing.includes(step) || (device !== undefined && remade.has(device));
+    return missing.has(step) || (device !== undefined && remade.has(device));
   });
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type Address, contains } from '../../wire/address.js';
-import type { SystemState } from './system.js';
+import type { Route, SystemState } from './system.js';
 
 /** One thing that kagemusha needs of the system; plain data, so that it can be recorded and taken away later. */
 export type Resource =
@@ -58,9 +58,11 @@ export function isThere(resource: Resource, system: SystemState): boolean {
 }
 
 /** The most specific route of the main table for an address. */
-export function bestRoute(system: SystemState, address: Address) {
+export function bestRoute(system: SystemState, address: Address): Route | undefined {
+  const host = system.routes.find((route) => isHostRoute(route, address));
+  if (host !== undefined) return host;
   return system.routes
-    .filter((route) => contains(route.prefix, address))
+    .filter(({ prefix }) => prefix.length < 128 && contains(prefix, address))
     .toSorted((a, b) => b.prefix.length - a.prefix.length)[0];
 }
 
@@ -125,10 +127,12 @@ export function isRemovable(resource: Resource, system: SystemState): boolean {
   if (resource.kind === 'device')
     return system.tunTaps.get(resource.device)?.mode === resource.mode;
   if (resource.kind !== 'route') return isThere(resource, system);
-  return system.routes.some(
-    ({ prefix, device }) =>
-      prefix.length === 128 && prefix.address === resource.address && device === resource.device,
-  );
+  const { address, device } = resource;
+  return system.routes.some((route) => isHostRoute(route, address) && route.device === device);
+}
+
+function isHostRoute({ prefix }: Route, address: Address): boolean {
+  return prefix.length === 128 && prefix.address === address;
 }
 
 /** Dots are what people know; slashes where a device name has dots (sysctl(8)). */

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { type Address, isAddress, type Prefix, parseAddress } from '../../wire/address.js';
-import { runJson } from '../ip-route.js';
+import { run, runJson } from '../ip-route.js';
 
 export interface Link {
   readonly device: string;
   readonly up: boolean;
+  /** Somebody is at the other end; of a TUN or tap: a process is attached. */
+  readonly carrier: boolean;
   readonly mtu: number;
   /** `veth`, `bridge`, `tun`, …; undefined for hardware. */
   readonly kind: string | undefined;
@@ -48,18 +50,22 @@ export interface SystemState {
   sysctl(name: string): string | undefined;
 }
 
-/** Reads the state with five `ip -j` commands, whatever the number of devices. @throws KagemushaError IP_COMMAND_FAILED */
+/**
+ * Reads the state with four `ip -j` commands, whatever the number of devices. All of them ask the kernel of this network
+ * namespace; `ip tuntap` would look into /sys, which may be another's (unshare(1) leaves it mounted).
+ * @throws KagemushaError IP_COMMAND_FAILED
+ */
 export async function readSystem(): Promise<SystemState> {
-  const [links, tunTaps, addresses, routes, proxies] = await Promise.all([
+  const [links, addresses, routes, proxies] = await Promise.all([
     runJson(['ip', '-j', '-d', 'link', 'show']),
-    runJson(['ip', '-j', 'tuntap', 'show']),
     runJson(['ip', '-j', '-6', 'address', 'show']),
     runJson(['ip', '-j', '-6', 'route', 'show']),
     runJson(['ip', '-j', '-6', 'neighbour', 'show', 'proxy']),
   ]);
+  const userIds = await readUserIds(links);
   return {
     links: new Map(links.flatMap(readLink)),
-    tunTaps: new Map(tunTaps.flatMap(readTunTap)),
+    tunTaps: new Map(links.flatMap((link) => readTunTap(link, userIds))),
     addresses: addresses.flatMap(readAddresses),
     routes: routes.flatMap(readRoute),
     proxies: new Set(proxies.flatMap(readProxy)),
@@ -89,20 +95,37 @@ function readLink(entry: unknown): [string, Link][] {
   const device = text(link.ifname);
   if (device === undefined) return [];
   const kind = text(object(link.linkinfo).info_kind);
-  const up = strings(link.flags).includes('UP');
+  const flags = strings(link.flags);
+  const up = flags.includes('UP');
+  const carrier = flags.includes('LOWER_UP');
   const addressMode = text(link.inet6_addr_gen_mode);
-  return [[device, { device, up, mtu: number(link.mtu) ?? 0, kind, addressMode }]];
+  return [[device, { device, up, carrier, mtu: number(link.mtu) ?? 0, kind, addressMode }]];
 }
 
-function readTunTap(entry: unknown): [string, TunTap][] {
-  const device = object(entry);
-  const name = text(device.ifname);
-  const flags = strings(device.flags);
-  if (name === undefined) return [];
-  const mode = flags.includes('tap') ? 'tap' : 'tun';
-  const persistent = flags.includes('persist');
-  const multiQueue = flags.includes('multi_queue');
-  return [[name, { mode, persistent, multiQueue, owner: number(device.user) }]];
+/** `ip` prints the owner's name where it knows one. */
+async function readUserIds(links: readonly unknown[]): Promise<ReadonlyMap<string, number>> {
+  const names = new Set(links.flatMap((link) => text(tunInfo(link).user) ?? []));
+  const entries = await Promise.all(
+    [...names].map(async (name): Promise<[string, number]> => {
+      return [name, Number(await run(['id', '-u', '--', name]))];
+    }),
+  );
+  return new Map(entries);
+}
+
+/** What is particular to a TUN or tap; empty for other devices. */
+function tunInfo(entry: unknown): Json {
+  const info = object(object(entry).linkinfo);
+  return info.info_kind === 'tun' ? object(info.info_data) : {};
+}
+
+function readTunTap(entry: unknown, userIds: ReadonlyMap<string, number>): [string, TunTap][] {
+  const name = text(object(entry).ifname);
+  const { type, persist, multi_queue, user } = tunInfo(entry);
+  if (name === undefined || (type !== 'tun' && type !== 'tap')) return [];
+  const owner = typeof user === 'string' ? userIds.get(user) : number(user);
+  const persistent = persist === true;
+  return [[name, { mode: type, persistent, multiQueue: multi_queue === true, owner }]];
 }
 
 function readAddresses(entry: unknown): KernelAddress[] {

@@ -1,0 +1,319 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { Cap } from 'cap';
+import { requestDevices, requestStatus } from '../daemon/control-client.js';
+import type { CaptureDevice, DaemonStatus } from '../daemon/status.js';
+import { KagemushaError } from '../errors.js';
+import type { Address } from '../wire/address.js';
+import {
+  enhancedPacket,
+  interfaceDescription,
+  LINK_TYPE,
+  nameResolution,
+  sectionHeader,
+} from './pcapng.js';
+import { chooseSocket } from './socket.js';
+
+export interface CaptureArguments {
+  readonly socket?: string;
+  readonly write?: string;
+  readonly guest?: string;
+  readonly interface: readonly string[];
+  readonly count?: number;
+  readonly seconds?: number;
+  readonly filter?: string;
+}
+
+/** What is captured where. */
+interface Target extends CaptureDevice {
+  readonly filter: string;
+}
+
+/** Longest packet that libpcap hands over here; a train of the guest's segmentation offload fits. */
+const SNAP_LENGTH = 65_535;
+/** libpcap's buffer between two turns of our loop. */
+const KERNEL_BUFFER = 16 * 1024 * 1024;
+/** How long a packet may wait to be written: short enough for a live view. */
+const FLUSH_MS = 100;
+const FLUSH_BYTES = 256 * 1024;
+
+/** `kagemusha capture`: packets of the guests' taps and the uplink in one pcapng, until interrupted. */
+export async function capture(options: CaptureArguments): Promise<number> {
+  if (options.write === undefined && process.stdout.isTTY === true) {
+    const message =
+      'capture writes binary data: name a file with --write, or pipe it into tshark -r -';
+    throw new KagemushaError('USAGE', message);
+  }
+  const explicit = options.interface.map((text) => parseInterface(text, options.filter));
+  const known = await askDaemon(options, explicit.length > 0);
+  const targets = explicit.length > 0 ? explicit : targetsOf(known, options);
+  const Session = await loadCap();
+  const output = new Output(options.write);
+  try {
+    await record(Session, targets, known?.names ?? new Map(), options, output);
+  } finally {
+    output.close();
+  }
+  return 0;
+}
+
+/** `DEV=NAME`, or `DEV` alone. */
+function parseInterface(text: string, filter = ''): Target {
+  const [device = '', ...rest] = text.split('=');
+  if (device === '')
+    throw new KagemushaError('USAGE', `--interface takes DEVICE=NAME, not '${text}'`);
+  return { device, name: rest.join('=') || device, filter };
+}
+
+interface Known {
+  readonly status: DaemonStatus;
+  readonly devices: readonly CaptureDevice[];
+  readonly names: ReadonlyMap<Address, string>;
+}
+
+/** What the daemon knows of devices and names. @param optional without a daemon there are only no names */
+async function askDaemon(options: CaptureArguments, optional: boolean): Promise<Known | undefined> {
+  const socket = chooseSocket(options.socket);
+  try {
+    const [status, devices] = await Promise.all([requestStatus(socket), requestDevices(socket)]);
+    return { status, devices, names: namesOf(status) };
+  } catch (error) {
+    const tolerated = optional && options.socket === undefined && options.guest === undefined;
+    if (tolerated && error instanceof KagemushaError) return undefined;
+    throw error;
+  }
+}
+
+/** Names for the addresses of the tunnels, as a reader shows them in place of the addresses. */
+export function namesOf(status: DaemonStatus): Map<Address, string> {
+  const names = new Map<Address, string>();
+  if (status.role === 'home-agent') {
+    names.set(status.address, 'home-agent');
+    return names;
+  }
+  for (const guest of status.guests) {
+    const many = guest.homeAddresses.length > 1;
+    for (const [i, address] of guest.homeAddresses.entries()) {
+      names.set(address, `${guest.name}-home${many ? `-${i + 1}` : ''}`);
+    }
+    names.set(guest.careOfAddress, `${guest.name}-care-of`);
+  }
+  const homeAgents = [...new Set(status.guests.map((guest) => guest.homeAgent))];
+  for (const [i, address] of homeAgents.entries()) {
+    names.set(address, `home-agent${homeAgents.length > 1 ? `-${i + 1}` : ''}`);
+  }
+  return names;
+}
+
+function targetsOf(known: Known | undefined, options: CaptureArguments): Target[] {
+  const devices = known?.devices ?? [];
+  const filter = options.filter ?? '';
+  if (options.guest === undefined) return devices.map((device) => ({ ...device, filter }));
+  const guests = known?.status.role === 'host' ? known.status.guests : [];
+  const guest = guests.find((candidate) => candidate.name === options.guest);
+  if (guest === undefined) {
+    const names = guests.map((candidate) => candidate.name).join(', ') || 'none';
+    throw new KagemushaError('GUEST_UNKNOWN', `no guest "${options.guest}"; there are: ${names}`);
+  }
+  // Of what all guests share, only this guest's tunnel.
+  const own = `ip6 host ${guest.careOfAddress}`;
+  const shared = filter === '' ? own : `(${filter}) and (${own})`;
+  return devices.flatMap((device) => {
+    if (device.name === guest.name) return [{ ...device, filter }];
+    return guests.some(({ name }) => name === device.name) ? [] : [{ ...device, filter: shared }];
+  });
+}
+
+/**
+ * Every session there ever was. The addon's destructor stops a poll handle even where `open` failed before there was one,
+ * and frees one that the event loop still lists: no session may be collected.
+ */
+const immortal: Cap[] = [];
+
+async function loadCap(): Promise<typeof Cap> {
+  try {
+    return (await import('cap')).default.Cap;
+  } catch (cause) {
+    const message = 'package cap is not built; install libpcap-dev and run: npm run setup';
+    throw new KagemushaError('CAPTURE_UNAVAILABLE', message, { cause });
+  }
+}
+
+/** Captures until a signal, the count or the time ends it. */
+async function record(
+  Session: typeof Cap,
+  targets: readonly Target[],
+  names: ReadonlyMap<Address, string>,
+  options: CaptureArguments,
+  output: Output,
+): Promise<void> {
+  const end = new Ending(options.seconds);
+  const sessions: Cap[] = [];
+  let left = options.count ?? Number.POSITIVE_INFINITY;
+  output.add(sectionHeader('kagemusha'));
+  output.onClosed(() => end.now());
+  try {
+    for (const [id, target] of targets.entries()) {
+      const session = new Session();
+      immortal.push(session);
+      const buffer = Buffer.alloc(SNAP_LENGTH);
+      // Every interface is described before the first packet: packets come in later turns of the loop.
+      output.add(
+        describe(
+          target,
+          withoutWarnings(() => open(session, target, buffer)),
+        ),
+      );
+      sessions.push(session);
+      session.on('packet', (length) => {
+        if (left === 0) return;
+        left -= 1;
+        output.add(enhancedPacket(id, nowNanoseconds(), buffer.subarray(0, length), length));
+        if (left === 0) end.now();
+      });
+    }
+    const block = nameResolution(names);
+    if (block !== undefined) output.add(block);
+    output.flush();
+    await end.reached;
+  } finally {
+    for (const session of sessions) session.close();
+    end.dispose();
+  }
+}
+
+/**
+ * The addon warns on the process's stderr of every interface without an IPv4 address, as ours always are. Stderr is
+ * /dev/null while it opens one; where the real one could not be opened again (a socket), the warning stays.
+ */
+function withoutWarnings<T>(call: () => T): T {
+  let stderr: number;
+  try {
+    stderr = openSync('/proc/self/fd/2', 'a');
+  } catch {
+    return call();
+  }
+  // A new descriptor is the lowest that is free.
+  closeSync(2);
+  openSync('/dev/null', 'w');
+  try {
+    return call();
+  } finally {
+    closeSync(2);
+    openSync(`/proc/self/fd/${stderr}`, 'a');
+    closeSync(stderr);
+  }
+}
+
+function open(session: Cap, target: Target, buffer: Buffer): string {
+  try {
+    return session.open(target.device, target.filter, KERNEL_BUFFER, buffer);
+  } catch (cause) {
+    const said = (cause instanceof Error ? cause.message : String(cause)).trim();
+    const where = `cannot capture on ${target.device} (${target.name})`;
+    const denied = /permission|not permitted/i.test(said);
+    const why = denied || said === '' ? 'it needs root (CAP_NET_RAW); run this with sudo' : said;
+    throw new KagemushaError(
+      denied || said === '' ? 'CAPTURE_RIGHTS' : 'CAPTURE_FAILED',
+      `${where}: ${why}`,
+      { cause },
+    );
+  }
+}
+
+function describe(target: Target, linkType: string): Uint8Array {
+  const types: Readonly<Record<string, number>> = {
+    ETHERNET: LINK_TYPE.ethernet,
+    RAW: LINK_TYPE.raw,
+    LINKTYPE_LINUX_SLL: LINK_TYPE.linuxCooked,
+  };
+  const number = types[linkType];
+  if (number === undefined) {
+    const message = `cannot capture on ${target.device}: its link type ${linkType} is not known here`;
+    throw new KagemushaError('CAPTURE_FAILED', message);
+  }
+  const { device, name } = target;
+  const interfaceOf = {
+    linkType: number,
+    snapLength: SNAP_LENGTH,
+    name: device,
+    description: name,
+  };
+  return interfaceDescription(interfaceOf);
+}
+
+/** `cap` gives no timestamps: the moment in which the packet reaches us, in immediate mode. */
+function nowNanoseconds(): bigint {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+}
+
+/** The end of a capture: a signal, a time, or what `now` is called for. */
+class Ending {
+  readonly reached: Promise<void>;
+  #reach: () => void = () => {};
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #onSignal = (): void => this.now();
+
+  constructor(seconds: number | undefined) {
+    this.reached = new Promise((resolve) => {
+      this.#reach = resolve;
+    });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, this.#onSignal);
+    if (seconds !== undefined) this.#timer = setTimeout(this.#onSignal, seconds * 1000);
+  }
+
+  now(): void {
+    this.#reach();
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
+  }
+}
+
+/** The file or standard output, written in pieces; whole blocks are there after each flush. */
+class Output {
+  readonly #file: number | undefined;
+  #pending: Uint8Array[] = [];
+  #length = 0;
+  readonly #timer = setInterval(() => this.flush(), FLUSH_MS);
+
+  constructor(path: string | undefined) {
+    try {
+      this.#file = path === undefined ? undefined : openSync(path, 'w');
+    } catch (cause) {
+      clearInterval(this.#timer);
+      const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
+      throw new KagemushaError('CAPTURE_FAILED', `cannot write ${path}: ${why}`, { cause });
+    }
+  }
+
+  /** Calls back when nobody reads standard output any more. */
+  onClosed(callback: () => void): void {
+    if (this.#file === undefined) process.stdout.once('error', callback);
+  }
+
+  add(block: Uint8Array): void {
+    this.#pending.push(block);
+    this.#length += block.length;
+    if (this.#length >= FLUSH_BYTES) this.flush();
+  }
+
+  flush(): void {
+    if (this.#length === 0) return;
+    const bytes = Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#length = 0;
+    if (this.#file === undefined) {
+      process.stdout.write(bytes);
+      return;
+    }
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.flush();
+    if (this.#file !== undefined) closeSync(this.#file);
+  }
+}

@@ -1,0 +1,149 @@
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { readCapabilities } from '../daemon/capabilities.js';
+import { ConfigError, loadConfig } from '../daemon/config/load.js';
+import type { HomeAgentConfig, HostConfig } from '../daemon/config/schema.js';
+import { run } from '../daemon/ip-route.js';
+import { missingSteps, type SetupPlan } from '../daemon/setup/plan.js';
+import { makeCommands } from '../daemon/setup/resource.js';
+import { readSystem, type SystemState } from '../daemon/setup/system.js';
+import { planSetup } from '../daemon/setup.js';
+import { loadNative } from '../datapath/native.js';
+import { KagemushaError } from '../errors.js';
+import type { Address } from '../wire/address.js';
+import { ownerOf } from './owner.js';
+import { shellLine } from './shell.js';
+
+export interface CheckArguments {
+  readonly config: string;
+  readonly user?: string;
+}
+
+/** One line of the report. */
+interface Finding {
+  readonly what: string;
+  /** Why it is not well; absent when it is. */
+  readonly problem?: string;
+  /** The commands or the advice that mend it. */
+  readonly mend?: readonly string[];
+}
+
+type Config = HostConfig | HomeAgentConfig;
+
+/** `kagemusha check`: everything a daemon with this configuration needs, and what mends what is missing. */
+export async function check(options: CheckArguments): Promise<number> {
+  let config: Config;
+  try {
+    config = loadConfig(options.config);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const problem of error.problems) report({ what: problem.message, problem: 'wrong' });
+    return 1;
+  }
+  const owner = await ownerOf(options.user);
+  const system = await readSystem();
+  const plan = planSetup(config, system, { owner });
+  const findings = [
+    { what: `configuration ${config.path}` },
+    nodeVersion(),
+    nativeBuild(),
+    tunDevice(owner),
+    ...rights(config),
+    ...systemFindings(plan, system),
+    ...(await reachability(config)),
+  ];
+  for (const finding of findings) report(finding);
+  for (const note of plan.notes) process.stdout.write(`note     ${note}\n`);
+  const missing = findings.filter((finding) => finding.problem !== undefined).length;
+  const verdict = missing === 0 ? 'all is well' : `${missing} of ${findings.length} to mend`;
+  process.stdout.write(`${verdict}\n`);
+  return missing === 0 ? 0 : 1;
+}
+
+function report({ what, problem, mend = [] }: Finding): void {
+  process.stdout.write(`${(problem ?? 'ok').padEnd(8)} ${what}\n`);
+  for (const line of mend) process.stdout.write(`           ${line}\n`);
+}
+
+function nodeVersion(): Finding {
+  const what = `Node ${process.versions.node}`;
+  if (Number(process.versions.node.split('.')[0]) >= 20) return { what };
+  return { what, problem: 'old', mend: ['install Node 20 or newer'] };
+}
+
+function nativeBuild(): Finding {
+  const what = 'native packet engine';
+  try {
+    loadNative();
+    return { what };
+  } catch (error) {
+    if (!(error instanceof KagemushaError)) throw error;
+    return { what, problem: 'missing', mend: ['npm run setup'] };
+  }
+}
+
+function tunDevice(owner: number | undefined): Finding {
+  const what = '/dev/net/tun, readable and writable for the user of the daemon';
+  if (!existsSync('/dev/net/tun')) return { what, problem: 'missing', mend: ['sudo modprobe tun'] };
+  if (mayUseTun(owner)) return { what };
+  return { what, problem: 'denied', mend: ['sudo chmod 0666 /dev/net/tun'] };
+}
+
+function mayUseTun(owner: number | undefined): boolean {
+  if (owner !== process.getuid?.()) return (statSync('/dev/net/tun').mode & 0o006) === 0o006;
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the daemon of each role must be allowed to do, beyond what setup gives it. */
+function rights(config: Config): Finding[] {
+  const { netAdmin, netRaw } = readCapabilities();
+  if (config.role === 'host') {
+    const what = netAdmin
+      ? 'rights: this user may also make what is missing'
+      : 'rights: none needed once the devices below are there';
+    return [{ what }];
+  }
+  const mend = [
+    'run it as root, or: sudo setpriv --reuid $USER --init-groups --inh-caps +net_admin,+net_raw --ambient-caps +net_admin,+net_raw kagemusha home-agent …',
+  ];
+  const finding = (what: string, there: boolean): Finding =>
+    there ? { what } : { what, problem: 'missing', mend };
+  return [
+    finding('right to change routes (CAP_NET_ADMIN)', netAdmin),
+    finding(`right to listen on ${config.homeLink} (CAP_NET_RAW)`, netRaw),
+  ];
+}
+
+function systemFindings(plan: SetupPlan, system: SystemState): Finding[] {
+  const missing = new Set(missingSteps(plan, system));
+  const steps = plan.steps.map((step): Finding => {
+    const what = step.describe;
+    if (!missing.has(step)) return { what };
+    const mend = makeCommands(step.resource, system).map((command) => `sudo ${shellLine(command)}`);
+    return { what, problem: 'missing', mend };
+  });
+  const obstacles = plan.obstacles.map((what): Finding => ({ what, problem: 'wrong' }));
+  return [...obstacles, ...steps];
+}
+
+/** Whether this host knows a way to the Home Agents of its guests. */
+async function reachability(config: Config): Promise<Finding[]> {
+  if (config.role !== 'host') return [];
+  const homeAgents = [...new Set(config.guests.map((guest) => guest.homeAgent))];
+  return await Promise.all(homeAgents.map(routeTo));
+}
+
+async function routeTo(homeAgent: Address): Promise<Finding> {
+  const what = `route to the home agent ${homeAgent}`;
+  try {
+    await run(['ip', '-6', 'route', 'get', homeAgent]);
+    return { what };
+  } catch {
+    const mend = ['sudo ip -6 route add default via ROUTER dev INTERFACE'];
+    return { what, problem: 'missing', mend };
+  }
+}

@@ -1,0 +1,221 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { controlRoutes } from '../../src/daemon/control-routes.js';
+import { createControlServer } from '../../src/daemon/control-server.js';
+import type { BindingStatus, DaemonStatus, HostStatus } from '../../src/daemon/status.js';
+import { KagemushaError } from '../../src/errors.js';
+import { homeAgentStatus, hostStatus } from '../daemon/fixtures.js';
+import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
+
+/** One line on stderr with the code in front, nothing on stdout. */
+const fails = (code: number, line: RegExp) => ({
+  code,
+  out: '',
+  err: new RegExp(`^kagemusha: ${line.source}[^\\n]*\\n$`),
+});
+
+t.test('usage: exit code 2 and one line', async (t) => {
+  const cases: [words: string[], line: RegExp][] = [
+    [['stauts'], /USAGE: unknown command 'stauts'; did you mean status\?/],
+    [['release', 'vm1'], /USAGE: unknown command 'release'; there are host, home-agent, /],
+    [['--socket', '/x', 'bnd', 'vm1'], /USAGE: unknown command 'bnd'; did you mean bind\?/],
+    [['status', '--jsno'], /USAGE: unknown option '--jsno' \(Did you mean --json\?\)/],
+    [['status', 'too', 'many'], /USAGE: too many arguments/],
+    [['host'], /USAGE: required option '--config <file>' not specified/],
+    [['bind'], /USAGE: missing required argument 'guest'/],
+    [['ping', 'vm1', '-c', '0'], /USAGE: option '-c, --count <n>' argument '0' is invalid/],
+    [
+      ['ping', 'vm1', '-s', '1233'],
+      /USAGE: option '-s, --size <octets>' argument '1233' is invalid/,
+    ],
+    [['setup', '--config', 'x', '--apply', '--undo'], /USAGE: use either --apply or --undo/],
+    [
+      ['capture', '--interface', '=x', '--write', '/dev/null'],
+      /USAGE: --interface takes DEVICE=NAME/,
+    ],
+  ];
+  const said = await Promise.all(cases.map(([words]) => kagemusha(words)));
+  for (const [i, [words, line]] of cases.entries())
+    t.match(said[i], fails(2, line), words.join(' '));
+});
+
+t.test('help and version are answers', async (t) => {
+  const help = await kagemusha(['--help']);
+  t.match(help, { code: 0, err: '', out: /^Usage: kagemusha / });
+  for (const command of [
+    'host',
+    'home-agent',
+    'status',
+    'bind',
+    'unbind',
+    'demo',
+    'check',
+    'setup',
+    'ping',
+    'capture',
+  ]) {
+    t.match(help.out, new RegExp(`^  ${command} `, 'm'));
+  }
+  t.match(await kagemusha(['setup', '--help']), { code: 0, out: /--undo/ });
+  t.match(await kagemusha(['--version']), { code: 0, out: /^\d+\.\d+\.\d+\n$/ });
+});
+
+t.test('a checkout that is not built says what to run', async (t) => {
+  const directory = t.testdir();
+  const bin = join(dirname(dirname(fileURLToPath(import.meta.url))), '..', 'bin', 'kagemusha');
+  mkdirSync(join(directory, 'bin'));
+  cpSync(bin, join(directory, 'bin', 'kagemusha'));
+  const argv = ['-u', 'NODE_OPTIONS', process.execPath, join(directory, 'bin', 'kagemusha')];
+  const said = spawnSync('env', argv, { encoding: 'utf8' });
+  t.match(said, { status: 1, stderr: /^kagemusha: NOT_BUILT: .* npm run setup\n$/ });
+});
+
+t.test('no daemon, no file', async (t) => {
+  const missing = await kagemusha(['--socket', '/nowhere/x.sock']);
+  t.match(
+    missing,
+    fails(1, /DAEMON_UNREACHABLE: there is no socket \/nowhere\/x.sock; is the daemon running\?/),
+  );
+  t.match(
+    await kagemusha(['host', '--config', '/nowhere.toml']),
+    fails(1, /CONFIG_INVALID: \/nowhere.toml: no such file/),
+  );
+  t.match(await kagemusha(['setup', '--config', '/nowhere.toml']), fails(1, /CONFIG_INVALID: /));
+  const long = `/${'x'.repeat(107)}`;
+  t.match(await kagemusha(['--socket', long]), fails(1, /DAEMON_UNREACHABLE: .* is too long/));
+});
+
+t.test('check lists every problem of a file', async (t) => {
+  const path = join(t.testdir(), 'host.toml');
+  writeFileSync(path, '[host]\nworkers = 0\nuplink_mtu = "x"\n');
+  const said = await kagemusha(['check', '--config', path]);
+  t.equal(said.code, 1);
+  t.match(
+    said.out,
+    new RegExp(`^wrong +${path}:2: host.workers: 0 is not .*\nwrong +${path}:3: host.uplink_mtu`),
+  );
+});
+
+/** A daemon in name only: it tells and does what a test wants. */
+async function stand(
+  t: { teardown(end: () => void | Promise<void>): void },
+  status: () => DaemonStatus,
+  act: (verb: string) => void = () => {},
+) {
+  const socketPath = join(shortDirectory(t), 'x.sock');
+  const server = await createControlServer({
+    socketPath,
+    routes: controlRoutes({
+      status,
+      devices: () => [],
+      metrics: async () => '',
+      guests: {
+        bind: () => act('bind'),
+        unbind: () => act('unbind'),
+        ping: async (_, count, size) => ({ sent: count, received: count, rtts_ms: [size / 8] }),
+      },
+    }),
+  });
+  t.teardown(() => server.close());
+  return socketPath;
+}
+
+t.test('status: a table for people, the contract for programs', async (t) => {
+  const host = await stand(t, () => hostStatus);
+  const table = await kagemusha(['--socket', host]);
+  t.match(table, { code: 0, err: '' });
+  const lines = table.out.split('\n');
+  t.match(
+    lines[0],
+    /^GUEST {2}STATE +HOME ADDRESS +CARE-OF ADDRESS +HOME AGENT +EXPIRES IN +TO HOME +TO GUEST +DROPS$/,
+  );
+  t.match(
+    lines[1],
+    /^vm1 +registered +2001:db8:2000::10 .* 42 s +10 packets 12.3 kB +20 packets 1 B +spoofed_source 3$/,
+  );
+  t.match(lines[2], /^vm2 +rejected .* - +0 packets 0 B +0 packets 0 B +-$/);
+  t.equal(lines[3], 'vm2: not home subnet, next try in 10 s');
+  t.equal(lines[4], 'other drops: unknown_tunnel 7');
+
+  const json = await kagemusha(['status', '--json', '--socket', host]);
+  t.same(JSON.parse(json.out), hostStatus);
+
+  const homeAgent = await stand(t, () => homeAgentStatus);
+  const bindings = await kagemusha(['status', '--socket', homeAgent]);
+  t.match(
+    bindings.out,
+    /^home agent 2001:db8:2000::1\nHOME ADDRESS .*\n2001:db8:2000::10 +bound +2001:db8:3000::44 +42 s/,
+  );
+
+  const empty = await stand(t, () => ({ ...hostStatus, guests: [], drops: {} }));
+  t.match(await kagemusha(['--socket', empty]), { code: 0, out: 'no guests\n' });
+});
+
+t.test('bind and unbind wait for the outcome', async (t) => {
+  let binding: BindingStatus = { state: 'idle' };
+  let then: BindingStatus = binding;
+  const status = (): HostStatus => ({
+    ...hostStatus,
+    guests: hostStatus.guests.slice(0, 1).map((guest) => ({ ...guest, binding })),
+  });
+  const socket = await stand(t, status, (verb) => {
+    if (then.state === 'rejected' && verb === 'unbind')
+      throw new KagemushaError('GUEST_UNKNOWN', 'no guest "x"');
+    binding = { state: verb === 'bind' ? 'registering' : 'deregistering' };
+    setTimeout(() => {
+      binding = then;
+    }, 300);
+  });
+  const call = (verb: string) => kagemusha([verb, 'vm1', '--socket', socket]);
+
+  then = { state: 'registered', status: 0, lifetime: 60, expiresIn: 60 };
+  t.match(await call('bind'), { code: 0, out: 'vm1: registered for 60 s\n', err: '' });
+  then = { state: 'idle' };
+  t.match(await call('unbind'), { code: 0, out: 'vm1: not registered any more\n' });
+  then = { state: 'rejected', status: 132, reason: 'not home subnet' };
+  t.match(await call('bind'), fails(1, /BINDING_REJECTED: vm1: rejected: not home subnet/));
+  t.match(await call('unbind'), fails(1, /GUEST_UNKNOWN: no guest "x"/));
+});
+
+t.test('ping without a way outside still tells of the inside', async (t) => {
+  const socket = await stand(t, () => hostStatus);
+  const user = process.getuid?.() === 0 ? ['unshare', '--net'] : [];
+  const said = await kagemusha(
+    ['ping', 'vm1', '-c', '1', '-s', '80', '--json', '--socket', socket],
+    user,
+  );
+  t.match(JSON.parse(said.out), {
+    guest: 'vm1',
+    homeAgent: '2001:db8:2000::1',
+    outside: { sent: 0, error: /^(UNREACHABLE|PING_RIGHTS): / },
+    inside: { sent: 1, received: 1, rtts_ms: [10] },
+  });
+  t.equal(said.code, 0);
+  const text = await kagemusha(['ping', 'vm1', '-c', '1', '--socket', socket], user);
+  t.match(
+    text.out,
+    /outside the tunnel: .*: (UNREACHABLE|PING_RIGHTS): .*\ninside the tunnel: .*\n {2}64 bytes from 2001:db8:2000::1: icmp_seq=1 time=7.000 ms\n {2}1 sent, 1 received, 0% lost, min\/avg\/max = 7.000\/7.000\/7.000 ms\n$/,
+  );
+  t.match(
+    await kagemusha(['ping', 'vm9', '--socket', socket]),
+    fails(1, /GUEST_UNKNOWN: no guest "vm9"; this host has: vm1, vm2/),
+  );
+});
+
+t.test('a reader that leaves early is no error', async (t) => {
+  const socket = await stand(t, () => hostStatus);
+  const words = [...COMMAND, 'status', '--json', '--socket', socket].join(' ');
+  const child = spawn('bash', ['-c', `set -o pipefail; ${words} | true`], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.on('data', (text) => {
+    err += text;
+  });
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  t.equal(err, '');
+  t.equal(code, 0);
+});

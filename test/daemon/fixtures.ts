@@ -1,0 +1,50 @@
+import type { HomeAgentStatus, HostStatus } from '../../src/daemon/status.js';
+import { parseAddress } from '../../src/wire/address.js';
+
+const none = { packets: 0, bytes: 0 };
+
+/** One guest at work and one that was refused. */
+export const hostStatus: HostStatus = {
+  schemaVersion: 1,
+  role: 'host',
+  guests: [
+    {
+      name: 'vm1',
+      homeAddresses: [parseAddress('2001:db8:2000::10')],
+      careOfAddress: parseAddress('2001:db8:3000::44'),
+      homeAgent: parseAddress('2001:db8:2000::1'),
+      binding: { state: 'registered', status: 0, lifetime: 60, expiresIn: 41.2 },
+      traffic: { toHome: { packets: 10, bytes: 12_345 }, toGuest: { packets: 20, bytes: 1 } },
+      drops: { spoofed_source: 3, malformed: 0 },
+    },
+    {
+      name: 'vm2',
+      homeAddresses: [parseAddress('2001:db8:2000::11')],
+      careOfAddress: parseAddress('2001:db8:3000::45'),
+      homeAgent: parseAddress('2001:db8:2000::1'),
+      binding: { state: 'rejected', status: 132, reason: 'not home subnet, next try in 10 s' },
+      traffic: { toHome: none, toGuest: none },
+      drops: {},
+    },
+  ],
+  drops: { unknown_tunnel: 7 },
+};
+
+export const homeAgentStatus: HomeAgentStatus = {
+  schemaVersion: 1,
+  role: 'home-agent',
+  address: parseAddress('2001:db8:2000::1'),
+  bindings: [
+    {
+      homeAddress: parseAddress('2001:db8:2000::10'),
+      careOfAddress: parseAddress('2001:db8:3000::44'),
+      sequence: 5,
+      lifetime: 60,
+      expiresIn: 41.2,
+      state: 'bound',
+      traffic: { toHome: { packets: 1, bytes: 2 }, toGuest: { packets: 3, bytes: 4 } },
+      drops: {},
+    },
+  ],
+  drops: {},
+};

@@ -1,0 +1,50 @@
+// What test/datapath/devices.test.ts runs inside its namespaces, and as an ordinary user: plain JavaScript over the addon.
+//   open tap|tun|packet NAME    opens the device, says { opened } or { code, message }, and holds it until stdin ends
+//   host TAP TUN, agent TUN     one end of a tunnel, until stdin ends
+import { createRequire } from 'node:module';
+
+const addon = createRequire(import.meta.url)('../../build/Release/kagemusha_native.node');
+const engine = new addon.NativeEngine({ workers: 1, maxPorts: 4, maxTunnels: 4 }, () => {});
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+
+const ROUTER_MAC = '02:00:00:00:00:01';
+const HOME = '2001:db8:2000::10';
+const AGENT = '2001:db8:2000::1';
+const CARE_OF = '2001:db8:3000::44';
+
+const commands = {
+  open(kind, name) {
+    if (kind === 'tap') engine.openTap(name, ROUTER_MAC);
+    else if (kind === 'tun') engine.openTun(name);
+    else engine.openPacketPort(name);
+    return { opened: name };
+  },
+  host(tap, tun) {
+    const port = engine.openTap(tap, ROUTER_MAC);
+    engine.openTun(tun);
+    const tunnel = { slot: 0, side: 'mobile-node', local: CARE_OF, remote: AGENT, mtu: 1460 };
+    engine.publish({
+      tunnels: [{ ...tunnel, homeAddresses: [HOME], port }],
+      locals: [{ address: CARE_OF, side: 'mobile-node' }],
+    });
+    return { opened: tap };
+  },
+  agent(tun) {
+    engine.openTun(tun);
+    const tunnel = { slot: 0, side: 'home-agent', local: AGENT, remote: CARE_OF, mtu: 1460 };
+    engine.publish({
+      tunnels: [{ ...tunnel, homeAddresses: [HOME] }],
+      locals: [{ address: AGENT, side: 'home-agent' }],
+    });
+    return { opened: tun };
+  },
+};
+
+const [command, ...words] = process.argv.slice(2);
+try {
+  say(commands[command](...words));
+} catch ({ code, message }) {
+  say({ code, message });
+  process.exit(1);
+}
+process.stdin.resume().on('end', () => engine.close());

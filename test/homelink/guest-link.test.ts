@@ -1,0 +1,609 @@
+import t from 'tap';
+import type { Address, Icmpv6Message } from '../../src/wire/index.js';
+import {
+  ALL_NODES,
+  ALL_ROUTERS,
+  emitEthernet,
+  parseAddress,
+  parseEthernet,
+  parseMac,
+  solicitedNode,
+  UNSPECIFIED,
+} from '../../src/wire/index.js';
+import { ofType } from '../support/drain.js';
+import { frames, GuestLinkHarness } from '../support/guest-link-harness.js';
+import { icmpv6Frame, read, SLLA, solicitation } from '../support/link-frames.js';
+import {
+  GUEST_LINK_LOCAL,
+  GUEST_MAC,
+  HOME_ADDRESS,
+  HOME_ROUTER,
+  HOST_A,
+  ROUTER_MAC,
+} from '../support/testbed-addresses.js';
+
+const ALL_NODES_MAC = parseMac('33:33:00:00:00:01');
+const OTHER_LINK_LOCAL = parseAddress('fe80::abcd');
+const OFF_LINK = parseAddress('2001:db8:9::1');
+
+t.test('RFC 4861 7.2.4: a solicitation for a neighbour of the home prefix is answered', (t) => {
+  const harness = new GuestLinkHarness();
+  const answers = harness.ask({
+    source: HOME_ADDRESS,
+    destination: solicitedNode(HOST_A),
+    message: solicitation(HOST_A, [SLLA]),
+  });
+  t.equal(answers.length, 1);
+  t.match(answers[0], {
+    sourceMac: ROUTER_MAC,
+    destinationMac: GUEST_MAC,
+    source: HOST_A,
+    destination: HOME_ADDRESS,
+    hopLimit: 255,
+    message: {
+      kind: 'neighbor-advertisement',
+      router: false,
+      solicited: true,
+      override: true,
+      target: HOST_A,
+      options: [{ kind: 'target-link-layer-address', mac: ROUTER_MAC }],
+    },
+  });
+  t.end();
+});
+
+t.test('RFC 4861 7.2.4: the home router is a router', (t) => {
+  const harness = new GuestLinkHarness();
+  const [answer] = harness.ask({
+    destination: solicitedNode(HOME_ROUTER),
+    message: solicitation(HOME_ROUTER, [SLLA]),
+  });
+  t.match(answer, {
+    source: HOME_ROUTER,
+    destination: GUEST_LINK_LOCAL,
+    message: { router: true, solicited: true, override: true, target: HOME_ROUTER },
+  });
+  t.end();
+});
+
+t.test(
+  'RFC 4861 7.3.1: NUD probes (unicast, without link-layer address, to any MAC) are answered',
+  (t) => {
+    for (const target of [HOME_ROUTER, HOST_A, OTHER_LINK_LOCAL]) {
+      for (const source of [HOME_ADDRESS, GUEST_LINK_LOCAL]) {
+        const harness = new GuestLinkHarness();
+        const [answer] = harness.ask({
+          source,
+          destination: target,
+          destinationMac: parseMac('52:54:00:00:00:99'),
+          message: solicitation(target),
+        });
+        t.match(answer, {
+          destinationMac: GUEST_MAC,
+          source: target,
+          destination: source,
+          message: { kind: 'neighbor-advertisement', solicited: true, target },
+        });
+      }
+    }
+    t.end();
+  },
+);
+
+/** Who is answered for: name, target, in DAD, otherwise. */
+const TARGETS = [
+  ['the home router', HOME_ROUTER, true, true],
+  ['a neighbour of the home prefix', HOST_A, true, true],
+  ["the guest's home address", HOME_ADDRESS, false, false],
+  ["the guest's own link-local address", GUEST_LINK_LOCAL, false, false],
+  ["a neighbour's link-local address", OTHER_LINK_LOCAL, false, true],
+  ['an address off the link', OFF_LINK, false, false],
+] as const;
+
+for (const [name, target, inDad, otherwise] of TARGETS) {
+  t.test(
+    `DESIGN.md: ${name}: DAD ${inDad ? '' : 'not '}answered, others ${otherwise ? '' : 'not '}answered`,
+    (t) => {
+      const harness = new GuestLinkHarness();
+      const probes = harness.ask({
+        source: UNSPECIFIED,
+        destination: solicitedNode(target),
+        message: solicitation(target),
+      });
+      t.equal(probes.length, inDad ? 1 : 0);
+      if (inDad) {
+        // RFC 4861 7.2.4: to all nodes, not solicited.
+        t.match(probes[0], {
+          destination: ALL_NODES,
+          destinationMac: ALL_NODES_MAC,
+          source: target,
+          message: {
+            kind: 'neighbor-advertisement',
+            solicited: false,
+            override: true,
+            router: target === HOME_ROUTER,
+            target,
+          },
+        });
+      }
+      const known = new GuestLinkHarness();
+      known.ask({
+        destination: ALL_ROUTERS,
+        message: { kind: 'router-solicitation', options: [] },
+      });
+      const answers = known.ask({
+        source: HOME_ADDRESS,
+        destination: solicitedNode(target),
+        message: solicitation(target, [SLLA]),
+      });
+      t.equal(answers.length, otherwise ? 1 : 0);
+      t.end();
+    },
+  );
+}
+
+t.test('RFC 4429: a guest in optimistic DAD gets its link-local address and its router', (t) => {
+  const harness = new GuestLinkHarness();
+  t.same(
+    harness.ask({
+      source: UNSPECIFIED,
+      destination: solicitedNode(GUEST_LINK_LOCAL),
+      message: solicitation(GUEST_LINK_LOCAL),
+    }),
+    [],
+  );
+  // An optimistic node sends no source link-layer address option.
+  const [advertisement] = harness.ask({
+    destination: ALL_ROUTERS,
+    message: { kind: 'router-solicitation', options: [] },
+  });
+  t.match(advertisement, { destination: GUEST_LINK_LOCAL, destinationMac: GUEST_MAC });
+  t.end();
+});
+
+t.test('the answer goes to the link-layer address in the option', (t) => {
+  const harness = new GuestLinkHarness();
+  const mac = parseMac('52:54:00:aa:bb:cc');
+  const outputs = harness.frame(
+    icmpv6Frame({
+      destination: solicitedNode(HOST_A),
+      message: solicitation(HOST_A, [{ kind: 'source-link-layer-address', mac }]),
+    }),
+  );
+  t.equal(frames(outputs)[0]?.destinationMac, mac);
+  t.same(ofType(outputs, 'guest'), [{ type: 'guest', mac }]);
+  t.end();
+});
+
+t.test(
+  'on arrival: the router with Override, a Router Advertisement, a question for the guest',
+  (t) => {
+    const harness = new GuestLinkHarness();
+    const sent = frames(harness.handle({ type: 'arrived' }));
+    t.equal(sent.length, 3);
+    t.match(sent[0], {
+      source: HOME_ROUTER,
+      destination: ALL_NODES,
+      destinationMac: ALL_NODES_MAC,
+      hopLimit: 255,
+      message: {
+        kind: 'neighbor-advertisement',
+        router: true,
+        solicited: false,
+        override: true,
+        target: HOME_ROUTER,
+        options: [{ kind: 'target-link-layer-address', mac: ROUTER_MAC }],
+      },
+    });
+    t.match(sent[1], { destination: ALL_NODES, message: { kind: 'router-advertisement' } });
+    t.match(sent[2], {
+      source: HOME_ROUTER,
+      destination: parseAddress('ff02::1:ff00:10'),
+      destinationMac: parseMac('33:33:ff:00:00:10'),
+      message: {
+        kind: 'neighbor-solicitation',
+        target: HOME_ADDRESS,
+        options: [{ kind: 'source-link-layer-address', mac: ROUTER_MAC }],
+      },
+    });
+    t.end();
+  },
+);
+
+t.test('RFC 4861 7.2.6: MAX_NEIGHBOR_ADVERTISEMENT announcements, RetransTimer apart', (t) => {
+  const harness = new GuestLinkHarness();
+  const times = [0];
+  harness.handle({ type: 'arrived' });
+  for (const { at, output } of harness.pass(60_000)) {
+    if (output.type === 'frame' && read(output.bytes).message.kind === 'neighbor-advertisement') {
+      times.push(at);
+    }
+  }
+  t.same(times, [0, 1000, 2000]);
+  t.end();
+});
+
+t.test('the guest is asked for until it answers, ever less often', (t) => {
+  const second = parseAddress('2001:db8:2000::11');
+  const harness = new GuestLinkHarness({ homeAddresses: [HOME_ADDRESS, second] });
+  harness.handle({ type: 'arrived' });
+  const asked: { at: number; target: Address }[] = [];
+  for (const { at, output } of harness.pass(600_000)) {
+    if (output.type !== 'frame') continue;
+    const { message } = read(output.bytes);
+    if (message.kind === 'neighbor-solicitation') asked.push({ at, target: message.target });
+  }
+  t.same(
+    asked.slice(0, 8).map(({ at }) => at / 1000),
+    [1, 2, 3, 5, 9, 17, 33, 65],
+  );
+  t.same(
+    asked.slice(0, 3).map(({ target }) => target),
+    [second, HOME_ADDRESS, second],
+  );
+  const outputs = harness.frame(
+    icmpv6Frame({
+      source: HOME_ADDRESS,
+      destination: HOME_ROUTER,
+      message: {
+        kind: 'neighbor-advertisement',
+        router: false,
+        solicited: true,
+        override: true,
+        target: HOME_ADDRESS,
+        options: [{ kind: 'target-link-layer-address', mac: GUEST_MAC }],
+      },
+    }),
+  );
+  t.same(outputs, [{ type: 'guest', mac: GUEST_MAC }]);
+  t.ok(
+    harness
+      .pass(600_000)
+      .every(
+        ({ output }) =>
+          output.type === 'frame' && read(output.bytes).message.kind === 'router-advertisement',
+      ),
+    'no question more',
+  );
+  t.end();
+});
+
+t.test('the guest is learnt from its first frames, once, and again when it changes', (t) => {
+  const mld: Icmpv6Message = { kind: 'unknown', type: 143, code: 0, body: new Uint8Array(4) };
+  const harness = new GuestLinkHarness();
+  const first = harness.frame(
+    icmpv6Frame({
+      source: UNSPECIFIED,
+      destination: parseAddress('ff02::16'),
+      message: mld,
+      packet: { hopLimit: 1 },
+    }),
+  );
+  t.same(first, [{ type: 'guest', mac: GUEST_MAC }]);
+  const ask = (sourceMac = GUEST_MAC) =>
+    ofType(
+      harness.frame(
+        icmpv6Frame({ destination: HOME_ROUTER, message: solicitation(HOME_ROUTER), sourceMac }),
+      ),
+      'guest',
+    );
+  t.same(ask(), []);
+  const other = parseMac('52:54:00:00:00:02');
+  t.same(ask(other), [{ type: 'guest', mac: other }]);
+  harness.handle({ type: 'arrived' });
+  t.same(ask(other), [{ type: 'guest', mac: other }], 'told again after an arrival');
+  t.end();
+});
+
+t.test('MLD is absorbed', (t) => {
+  for (const type of [130, 131, 132, 143]) {
+    const harness = new GuestLinkHarness();
+    const message: Icmpv6Message = { kind: 'unknown', type, code: 0, body: new Uint8Array(20) };
+    const sent = icmpv6Frame({
+      destination: parseAddress('ff02::16'),
+      message,
+      packet: {
+        hopLimit: 1,
+        extensions: [
+          {
+            kind: 'hop-by-hop',
+            options: [
+              { kind: 'router-alert', value: 0 },
+              { kind: 'padN', data: new Uint8Array(0) },
+            ],
+          },
+        ],
+      },
+    });
+    t.same(ofType(harness.frame(sent), 'frame'), []);
+    t.same(harness.drops(), { mld: 1 });
+  }
+  t.end();
+});
+
+t.test('a foreign Router Advertisement or Redirect has no effect', (t) => {
+  const harness = new GuestLinkHarness();
+  const advertisement: Icmpv6Message = {
+    kind: 'router-advertisement',
+    hopLimit: 64,
+    managed: false,
+    other: false,
+    homeAgent: false,
+    preference: 'high',
+    routerLifetime: 1800,
+    reachableTime: 0,
+    retransTimer: 0,
+    options: [{ kind: 'source-link-layer-address', mac: parseMac('52:54:00:66:66:66') }],
+  };
+  t.same(harness.frame(icmpv6Frame({ destination: ALL_NODES, message: advertisement })), []);
+  const redirect = { kind: 'redirect', target: HOST_A, destination: HOST_A, options: [] } as const;
+  t.same(harness.frame(icmpv6Frame({ destination: HOME_ROUTER, message: redirect })), []);
+  t.same(harness.drops(), { 'foreign-ra': 1, redirect: 1 });
+  t.end();
+});
+
+t.test('link-local traffic to others is dropped and counted, as is what nobody here wants', (t) => {
+  const echo = (destination: Address, source = GUEST_LINK_LOCAL) =>
+    icmpv6Frame({
+      source,
+      destination,
+      message: { kind: 'echo-request', identifier: 1, sequence: 1, data: new Uint8Array(8) },
+    });
+  const udp = (destination: Address) =>
+    icmpv6Frame({
+      destination,
+      message: { kind: 'echo-request', identifier: 0, sequence: 0, data: new Uint8Array(8) },
+      packet: { protocol: 17, payload: new Uint8Array(16) },
+    });
+  const cases = [
+    ['link-local', echo(OTHER_LINK_LOCAL)],
+    ['link-local', udp(OTHER_LINK_LOCAL)],
+    ['multicast', udp(parseAddress('ff02::fb'))],
+    ['multicast', udp(parseAddress('ff02::1:2'))],
+    ['router-service', udp(HOME_ROUTER)],
+    ['not-tunnelled', udp(OFF_LINK)],
+    ['not-tunnelled', echo(OFF_LINK, OFF_LINK)],
+  ] as const;
+  for (const [reason, bytes] of cases) {
+    const harness = new GuestLinkHarness();
+    t.same(ofType(harness.frame(bytes), 'frame'), []);
+    t.same(harness.drops(), { [reason]: 1 });
+  }
+  t.end();
+});
+
+t.test('RFC 4443 4.2: the home router answers echo requests', (t) => {
+  const data = new Uint8Array(1200).fill(7);
+  const message = { kind: 'echo-request', identifier: 3, sequence: 9, data } as const;
+  for (const destination of [HOME_ROUTER, ALL_NODES, ALL_ROUTERS]) {
+    for (const source of [HOME_ADDRESS, GUEST_LINK_LOCAL]) {
+      const harness = new GuestLinkHarness();
+      const request = icmpv6Frame({ source, destination, message });
+      const [answer] = frames(harness.frame(request));
+      t.match(answer, {
+        source: HOME_ROUTER,
+        destination: source,
+        destinationMac: GUEST_MAC,
+        sourceMac: ROUTER_MAC,
+        message: { kind: 'echo-reply', identifier: 3, sequence: 9 },
+      });
+      t.equal(answer?.bytes.length, request.length);
+    }
+  }
+  const harness = new GuestLinkHarness();
+  t.same(harness.ask({ source: UNSPECIFIED, destination: HOME_ROUTER, message }), []);
+  t.end();
+});
+
+/** RFC 4861 6.1.1, 7.1.1, 7.1.2: what must be ignored. */
+const INVALID: readonly [string, string, Uint8Array][] = [
+  [
+    'hop limit 254',
+    'hop-limit',
+    icmpv6Frame({
+      destination: HOME_ROUTER,
+      message: solicitation(HOME_ROUTER),
+      packet: { hopLimit: 254 },
+    }),
+  ],
+  [
+    'Router Solicitation with hop limit 64',
+    'hop-limit',
+    icmpv6Frame({
+      destination: ALL_ROUTERS,
+      message: { kind: 'router-solicitation', options: [] },
+      packet: { hopLimit: 64 },
+    }),
+  ],
+  [
+    'multicast target',
+    'ndp-target',
+    icmpv6Frame({ destination: HOME_ROUTER, message: solicitation(ALL_NODES) }),
+  ],
+  [
+    'DAD that is not sent to a solicited-node group',
+    'ndp-destination',
+    icmpv6Frame({
+      source: UNSPECIFIED,
+      destination: ALL_NODES,
+      message: solicitation(HOME_ROUTER),
+    }),
+  ],
+  [
+    'DAD with a source link-layer address',
+    'ndp-source',
+    icmpv6Frame({
+      source: UNSPECIFIED,
+      destination: solicitedNode(HOST_A),
+      message: solicitation(HOST_A, [SLLA]),
+    }),
+  ],
+  [
+    'Router Solicitation from nobody with a source link-layer address',
+    'ndp-source',
+    icmpv6Frame({
+      source: UNSPECIFIED,
+      destination: ALL_ROUTERS,
+      message: { kind: 'router-solicitation', options: [SLLA] },
+    }),
+  ],
+  [
+    'multicast source',
+    'ndp-source',
+    icmpv6Frame({
+      source: ALL_NODES,
+      destination: HOME_ROUTER,
+      message: solicitation(HOME_ROUTER),
+    }),
+  ],
+  [
+    'solicited advertisement to a group',
+    'ndp-destination',
+    icmpv6Frame({
+      destination: ALL_NODES,
+      message: {
+        kind: 'neighbor-advertisement',
+        router: false,
+        solicited: true,
+        override: true,
+        target: HOME_ADDRESS,
+        options: [],
+      },
+    }),
+  ],
+  [
+    'RFC 6980 5: Neighbor Discovery in a fragment',
+    'fragment',
+    icmpv6Frame({
+      destination: HOME_ROUTER,
+      message: solicitation(HOME_ROUTER),
+      packet: {
+        extensions: [{ kind: 'fragment', offset: 0, more: false, identification: 1, reserved: 0 }],
+      },
+    }),
+  ],
+  [
+    "an advertisement for an address that is not the guest's",
+    'foreign-na',
+    icmpv6Frame({
+      destination: HOME_ROUTER,
+      message: {
+        kind: 'neighbor-advertisement',
+        router: false,
+        solicited: false,
+        override: true,
+        target: HOST_A,
+        options: [],
+      },
+    }),
+  ],
+  [
+    'from the router itself',
+    'own-source',
+    icmpv6Frame({
+      source: HOME_ROUTER,
+      destination: ALL_NODES,
+      message: solicitation(HOST_A),
+    }),
+  ],
+  [
+    "with the router's link-layer address",
+    'own-source',
+    icmpv6Frame({
+      sourceMac: ROUTER_MAC,
+      destination: HOME_ROUTER,
+      message: solicitation(HOME_ROUTER),
+    }),
+  ],
+  [
+    'a group as Ethernet source',
+    'source-mac',
+    icmpv6Frame({
+      sourceMac: ALL_NODES_MAC,
+      destination: HOME_ROUTER,
+      message: solicitation(HOME_ROUTER),
+    }),
+  ],
+];
+
+for (const [name, reason, bytes] of INVALID) {
+  t.test(`RFC 4861 validation: ${name}: nothing is sent or learnt`, (t) => {
+    const harness = new GuestLinkHarness();
+    t.same(harness.frame(bytes), []);
+    t.same(harness.drops(), { [reason]: 1 });
+    t.end();
+  });
+}
+
+t.test(
+  'RFC 4861 7.1.1: wrong checksum, cut off, wrong version, ARP, an option of length 0',
+  (t) => {
+    const good = icmpv6Frame({
+      destination: HOME_ROUTER,
+      message: solicitation(HOME_ROUTER, [SLLA]),
+    });
+    const changed = (at: number, value: number) => {
+      const bytes = good.slice();
+      bytes[at] = value;
+      return bytes;
+    };
+    const { destination, source, payload } = parseEthernet(good);
+    const cases: [string, Uint8Array][] = [
+      ['checksum', changed(14 + 40 + 2, 1)],
+      ['truncated', good.slice(0, good.length - 1)],
+      ['truncated', good.slice(0, 13)],
+      ['truncated', new Uint8Array(0)],
+      ['malformed', changed(14, 0x45)],
+      ['not-ipv6', emitEthernet({ destination, source, etherType: 0x0806, payload })],
+      ['not-ipv6', emitEthernet({ destination, source, etherType: 0x8100, payload })],
+    ];
+    for (const [reason, bytes] of cases) {
+      const harness = new GuestLinkHarness();
+      t.same(harness.frame(bytes), []);
+      t.same(harness.drops(), { [reason]: 1 });
+    }
+    const zero = icmpv6Frame({
+      destination: HOME_ROUTER,
+      message: {
+        kind: 'unknown',
+        type: 135,
+        code: 0,
+        body: new Uint8Array([
+          0,
+          0,
+          0,
+          0,
+          0xfe,
+          0x80,
+          ...new Array(13).fill(0),
+          1,
+          1,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+        ]),
+      },
+    });
+    const harness = new GuestLinkHarness();
+    t.same(harness.frame(zero), []);
+    t.same(harness.drops(), { malformed: 1 });
+    t.end();
+  },
+);
+
+t.test('link-local addresses of the guest are remembered within bounds', (t) => {
+  const harness = new GuestLinkHarness();
+  for (let i = 1; i < 1000; i += 1) {
+    const own = parseAddress(`fe80::1:${i.toString(16)}`);
+    harness.ask({ source: own, destination: HOME_ROUTER, message: solicitation(HOME_ROUTER) });
+  }
+  const ask = (target: Address) =>
+    harness.ask({ destination: solicitedNode(target), message: solicitation(target, [SLLA]) });
+  t.equal(ask(parseAddress('fe80::1:3e7')).length, 0, 'the latest is its own');
+  t.equal(ask(parseAddress('fe80::1:1')).length, 1, 'the first is forgotten');
+  t.end();
+});
