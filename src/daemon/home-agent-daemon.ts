@@ -160,13 +160,17 @@ export class HomeAgentDaemon {
   #onAgent(output: HomeAgentOutput): void {
     switch (output.type) {
       case 'transmit':
-        this.#transmit(output.signal);
+        this.#onceRouted(receiver(output.signal), () =>
+          this.#engine.transmit('uplink', emitSignal(output.signal)),
+        );
         break;
       case 'probe':
         this.#defenderDriver.send({ type: 'probe', address: output.homeAddress });
         break;
       case 'defend':
-        this.#defenderDriver.send({ type: 'defend', address: output.homeAddress });
+        this.#onceRouted(output.homeAddress, () =>
+          this.#defenderDriver.send({ type: 'defend', address: output.homeAddress }),
+        );
         break;
       case 'release':
         this.#defenderDriver.send({ type: 'release', address: output.homeAddress });
@@ -180,15 +184,14 @@ export class HomeAgentDaemon {
     }
   }
 
-  /** A signal leaves once the route of its home address is as its binding says. */
-  #transmit(signal: Signal): void {
-    const home = signal.routingHeader ?? signal.destination;
-    const send = (): void => {
-      this.#engine.transmit('uplink', emitSignal(signal));
-    };
-    const routing = this.#routing.get(home);
-    if (routing === undefined) send();
-    else void routing.then(send);
+  /**
+   * Acts once the route of a home address is as its binding says: what follows makes neighbours, or the mobile node, send packets
+   * that need it.
+   */
+  #onceRouted(homeAddress: Address, act: () => void): void {
+    const routing = this.#routing.get(homeAddress);
+    if (routing === undefined) act();
+    else void routing.then(act);
   }
 
   #bind(homeAddress: Address, careOfAddress: Address): void {
@@ -317,6 +320,11 @@ export class HomeAgentDaemon {
     if (reply === undefined) this.#drops.count('unexpected_icmp');
     else this.#engine.transmit('uplink', emitPacket(reply));
   }
+}
+
+/** The node that a signal is for in the end. */
+function receiver(signal: Signal): Address {
+  return signal.routingHeader ?? signal.destination;
 }
 
 function policy(config: HomeAgentConfig): ConstructorParameters<typeof HomeAgent>[0] {

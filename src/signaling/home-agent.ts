@@ -358,11 +358,12 @@ export class HomeAgent {
     const bound: Entry = { ...entry, state: 'bound', unproven, expiresAt };
     this.#entries.set(bound.homeAddress, bound);
     this.#wakeBy(expiresAt);
+    // The tunnel first: neighbours send to us as soon as we defend the address, the mobile node as soon as it has the
+    // acknowledgement.
+    this.#announce(bound);
     for (const defended of bound.addresses) {
       this.#outputs.push({ type: 'defend', homeAddress: defended });
     }
-    // The tunnel first: the mobile node sends as soon as it has the acknowledgement.
-    this.#announce(bound);
     this.#accept(bound);
   }
 

@@ -146,6 +146,17 @@ port = { kind = "tap", device = "kgtap0" }
     ip(`-n ${netns} address del 2001:db8:3000::44/64 dev wan0`);
   });
 
+  t.test("in a namespace that still has another's /sys", async (t) => {
+    const words = [...PLAIN_NODE, KAGEMUSHA, 'setup', '--config', host];
+    const script = 'ip link set lo up; "$@" --apply; "$@" --apply; "$@" --undo; ip -br link';
+    const said = execFileSync('unshare', ['--net', 'sh', '-ec', script, 'sh', ...words], {
+      encoding: 'utf8',
+    });
+    t.match(said, /done: \d+ steps\nnothing to do: everything is there\n/);
+    t.match(said, /ip tuntap del dev kg0 mode tun\n/);
+    t.notMatch(said, /kg0 +DOWN/);
+  });
+
   t.test('an ordinary user is told what to run', async (t) => {
     const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
     execFileSync('chmod', ['-R', 'a+rX', directory]);

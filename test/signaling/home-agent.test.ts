@@ -22,8 +22,8 @@ t.test('RFC 6275 10.3.1: DAD comes before the first acknowledgement', (t) => {
   const outputs = harness.handle({ type: 'unique', homeAddress: HOME_ADDRESS });
   t.same(
     outputs.map(({ type }) => type),
-    ['defend', 'bind', 'transmit'],
-    'the tunnel stands before the mobile node hears of it',
+    ['bind', 'defend', 'transmit'],
+    'the tunnel stands before neighbours and the mobile node hear of it',
   );
   t.match(ofType(outputs, 'bind'), [{ homeAddress: HOME_ADDRESS, careOfAddress: CARE_OF }]);
   t.match(ofType(outputs, 'transmit')[0]?.signal, {

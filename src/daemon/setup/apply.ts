@@ -113,8 +113,14 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
   );
   const commands: string[][] = [];
   const left: string[] = [];
-  const changes = [...recorded, ...others].toReversed();
-  let system = await readSystem();
+  const newestFirst = [...recorded, ...others].toReversed();
+  const isDevice = ({ resource }: Change) => resource.kind === 'device';
+  // A device would take its routes along: it goes after them, recorded or not.
+  const changes = [
+    ...newestFirst.filter((change) => !isDevice(change)),
+    ...newestFirst.filter(isDevice),
+  ];
+  const system = await readSystem();
   refuseInUse(changes, system);
   for (const change of changes) {
     const { resource, previous } = change;
@@ -129,8 +135,6 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
       await run(command);
       commands.push(command);
     }
-    // A device takes its routes along.
-    if (resource.kind === 'device') system = await readSystem();
   }
   rmSync(recordPath(plan), { force: true });
   for (const { resource } of recorded.toReversed()) {
