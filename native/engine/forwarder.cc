@@ -25,12 +25,13 @@ Forwarder::Forwarder(const Region& region, SlowPath& slowPath)
 bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
                             const DropCounters& drops) {
   WireTotals sent{0, 0};
+  bool complete = true;
   if (!isTrain(packet.offload)) {
-    sent = {1, packet.bytes.size()};
+    const auto length = packet.bytes.size();
     encapsulate(packet, tunnel.spec.local, tunnel.spec.remote);
-    if (!writeUplink(packet, {}, drops)) return false;
+    complete = writeUplink(packet, {}, drops);
+    if (complete) sent = {1, length};
   } else {
-    bool complete = true;
     const auto result = segment(packet, tunnel.spec.mtu, scratch_, kHeadroom, [&](const Segment& part) {
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
@@ -47,16 +48,11 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
     if (result == SegmentResult::kNoRoom) drops.drop(Drop::too_big);
     if (result == SegmentResult::kNotTcp || result == SegmentResult::kMalformed)
       drops.drop(Drop::bad_offload);
-    if (sent.packets == 0) return false;
-    if (!complete || result != SegmentResult::kDone) {
-      tunnel.counters.add(packets, sent.packets);
-      tunnel.counters.add(bytes, sent.bytes);
-      return false;
-    }
+    complete = complete && result == SegmentResult::kDone;
   }
   tunnel.counters.add(packets, sent.packets);
   tunnel.counters.add(bytes, sent.bytes);
-  return true;
+  return complete;
 }
 
 bool Forwarder::hold(const Tunnel& tunnel, const Packet& packet) {

@@ -23,6 +23,7 @@ export function createLogger(options: LogOptions = {}): Logger {
     const stream = pretty({
       destination: 2,
       sync: true,
+      singleLine: true,
       ignore: 'pid',
       translateTime: 'SYS:HH:MM:ss.l',
     });

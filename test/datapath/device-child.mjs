@@ -1,5 +1,6 @@
 // What test/datapath/devices.test.ts runs inside its namespaces, and as an ordinary user: plain JavaScript over the addon.
-//   open tap|tun|packet NAME    opens the device, says { opened } or { code, message }, and holds it until stdin ends
+//   open tap|tun|packet NAME    opens the device, says { opened } or { code, message }, and holds it until stdin ends, then says its
+//                               { wakeups, devicesLost }
 //   host TAP TUN, agent TUN     one end of a tunnel, until stdin ends
 import { createRequire } from 'node:module';
 
@@ -47,4 +48,14 @@ try {
   say({ code, message });
   process.exit(1);
 }
-process.stdin.resume().on('end', () => engine.close());
+
+/** An engine counter, read where it stands. */
+function counter(name) {
+  const index = engine.layout().engineCounters / 8 + addon.names.engine.indexOf(name);
+  return Number(new BigUint64Array(region)[index]);
+}
+const region = engine.region();
+process.stdin.resume().on('end', () => {
+  say({ wakeups: counter('wakeups'), devicesLost: counter('devicesLost') });
+  engine.close();
+});

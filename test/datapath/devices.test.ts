@@ -20,7 +20,8 @@ interface Answer {
 
 interface Child {
   answer: Answer;
-  end(): Promise<void>;
+  /** Lets the child end: the last thing it said. */
+  end(): Promise<unknown>;
 }
 
 /** Runs `argv` and waits for the child's first line. */
@@ -28,8 +29,12 @@ async function answer(child: ChildProcess): Promise<Child> {
   const { stdout, stdin } = child;
   if (!stdout || !stdin) throw new Error('no pipes');
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  let last = '';
   const line = await new Promise<string>((resolve, reject) => {
-    createInterface(stdout).once('line', resolve);
+    createInterface(stdout).on('line', (said) => {
+      last = said;
+      resolve(said);
+    });
     child.once('close', () => reject(new Error('the child said nothing')));
   });
   return {
@@ -37,6 +42,7 @@ async function answer(child: ChildProcess): Promise<Child> {
     end: async () => {
       stdin.end();
       await closed;
+      return JSON.parse(last);
     },
   };
 }
@@ -78,6 +84,17 @@ t.test('devices', { skip: process.getuid?.() === 0 ? false : 'needs root' }, asy
     });
     await first.end();
     t.match(await tryOpen(netns, 'tun', 'kgtun9'), { opened: 'kgtun9' });
+  });
+
+  await t.test('a device that goes down, and away, is not waited for in a loop', async (t) => {
+    const child = await start(netns, ['open', 'tun', 'kggone']);
+    await netns.ip('link set kggone up');
+    await netns.ip('link set kggone down');
+    await netns.ip('link delete kggone');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const { wakeups, ...rest } = (await child.end()) as { wakeups: number; devicesLost: number };
+    t.same(rest, { devicesLost: 1 });
+    t.ok(wakeups < 20, `${wakeups} wakeups`);
   });
 
   await t.test('a device of another kind', async (t) => {

@@ -1,3 +1,4 @@
+import '../support/plain-environment.js';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,3 +1,4 @@
+import '../support/plain-environment.js';
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,11 @@
-"""Packets that a kagemusha daemon must refuse. usage: hostile-packets.py guest|network-to-host|network-to-home-agent IFACE"""
+"""Packets that a kagemusha daemon must refuse, written to its tap or TUN as the kernel would.
+
+usage: hostile-packets.py guest|network-to-host|network-to-home-agent DEVICE MAC|-
+"""
+import socket
 import sys
 from scapy.all import (ARP, IP, UDP, Ether, ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6,
-                       IPv6ExtHdrDestOpt, IPv6ExtHdrRouting, Raw, TCP, conf, get_if_hwaddr, sendp)
+                       IPv6ExtHdrDestOpt, IPv6ExtHdrRouting, Raw, TCP, conf)
 from scapy.layers.inet6 import HAO, MIP6MH_BA, MIP6MH_BU, MIP6OptAltCoA
 
 HOA, HOST_A, HA = "2001:db8:2000::10", "2001:db8:2000::2", "2001:db8:2000::1"
@@ -11,13 +15,16 @@ conf.verb = 0
 COPIES = 5
 
 
-def rh2(home):
-    return IPv6ExtHdrRouting(type=2, segleft=1, addresses=[home])
+MOBILITY = 135
 
 
-def hao(home):
+def rh2(home, **fields):
+    return IPv6ExtHdrRouting(type=2, segleft=1, addresses=[home], **fields)
+
+
+def hao(home, **fields):
     # scapy pads the option to 8n+6 by itself
-    return IPv6ExtHdrDestOpt(options=[HAO(hoa=home)])
+    return IPv6ExtHdrDestOpt(options=[HAO(hoa=home)], **fields)
 
 
 def echo(source, destination):
@@ -34,7 +41,7 @@ PACKETS = {
         IP(dst="10.0.0.1") / UDP(),
         cut(IPv6(src=HOA, dst=HOST_A) / UDP() / Raw(b"x" * 100), 60),
         Raw(b"\x60"),
-        Raw(b""),
+        Raw(b"\x00" * 60),
         IPv6(src="2001:db8:2000::99", dst=HOST_A) / UDP() / Raw(b"spoofed"),
         IPv6(src="2001:db8:9999::1", dst=HOST_A) / TCP(),
         IPv6(src=HOA, dst="fe80::1234") / UDP() / Raw(b"link-local"),
@@ -54,8 +61,11 @@ PACKETS = {
         IPv6(src=STRANGER, dst=COA) / rh2(HOA) / MIP6MH_BA(status=0, seq=1, mhtime=0),
         IPv6(src=HA, dst=COA) / rh2(HOA) / MIP6MH_BA(status=135, seq=1, mhtime=0),
         IPv6(src=HA, dst=COA) / rh2(HOA) / MIP6MH_BA(status=0, seq=1, mhtime=0, cksum=0xbad),
-        IPv6(src=HA, dst=COA) / rh2(HOA) / cut(MIP6MH_BA(status=0), 4),
+        IPv6(src=HA, dst=COA) / rh2(HOA, nh=MOBILITY) / cut(MIP6MH_BA(status=0), 4),
         IPv6(src=STRANGER, dst=COA) / UDP(dport=9) / Raw(b"not for us"),
+        IPv6(src=STRANGER, dst="2001:db8:3000::99") / UDP(dport=9),
+        Raw(b"\x60"),
+        Raw(b"\x45" * 60),
     ],
     "network-to-home-agent": [
         IPv6(src=OTHER_COA, dst=HA) / echo(HOA, HOST_A),
@@ -64,17 +74,27 @@ PACKETS = {
         IPv6(src=COA, dst=HA, nh=41) / Raw(b"\x60"),
         IPv6(src=OTHER_COA, dst=HA) / MIP6MH_BU(seq=7, mhtime=15, flags=0xC000),
         IPv6(src=OTHER_COA, dst=HA) / hao(HOA) / MIP6MH_BU(seq=7, mhtime=15, cksum=0xbad),
-        IPv6(src=OTHER_COA, dst=HA) / hao(HOA) / cut(MIP6MH_BU(seq=7, mhtime=15), 4),
+        IPv6(src=OTHER_COA, dst=HA) / hao(HOA, nh=MOBILITY) / cut(MIP6MH_BU(seq=7, mhtime=15), 4),
         IPv6(src=OTHER_COA, dst=HA) / hao(HOA) / MIP6MH_BU(
             seq=7, mhtime=15, flags=0xC000,
             options=[MIP6OptAltCoA(acoa="ff02::1")]),
     ],
 }
 
-frames = [Ether(src=get_if_hwaddr(iface), dst=target) / packet for packet in PACKETS[role]]
-for frame in frames:
-    # Ether guesses no type for junk; it must still arrive as IPv6
+def on_the_device(packet):
+    """An Ethernet frame for a tap, the bare packet for a TUN ("-")."""
+    if target == "-":
+        return bytes(packet)
+    frame = Ether(src="02:00:00:00:00:10", dst=target) / packet
+    # Ether guesses no type for junk; it must still arrive as IPv6.
     if isinstance(frame.payload, Raw) or frame.payload.name == "NoPayload":
         frame.type = 0x86DD
-sendp(frames, iface=iface, count=COPIES)
-print(len(frames) * COPIES)
+    return bytes(frame)
+
+
+device = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+device.bind((iface, 0x86DD))
+for packet in PACKETS[role]:
+    data = on_the_device(packet)
+    for _ in range(COPIES):
+        device.send(data)

@@ -1,3 +1,4 @@
+import '../support/plain-environment.js';
 import t from 'tap';
 import { ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
@@ -5,17 +6,17 @@ import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
 import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
 
 t.test('kill -9 of the host daemon and a restart', async (t) => {
-  const testbed = await buildTestbed({ register: 'start' });
+  const testbed = await buildTestbed({ register: 'traffic' });
   t.teardown(() => testbed.remove());
   const { hostA, guest } = testbed;
   await testbed.startHomeAgent();
   // The guest has a NIC of its own, bridged to the persistent tap that stays with the daemon.
   const first = await testbed.startHost();
   await testbed.moveGuestToHostB();
-  await testbed.registered();
   await until('tunnel', async () =>
     (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined,
   );
+  await testbed.registered();
   const stream = await TcpStream.open(guest, hostA, PAPER.hostA);
   t.teardown(() => stream.close());
   await until('TCP', () => (stream.report.bytes > 100_000 ? true : undefined));

@@ -48,6 +48,11 @@ const sameThing = (a: Resource, b: Resource) =>
     ? a.name === b.name
     : JSON.stringify({ ...a, owner: 0 }) === JSON.stringify({ ...b, owner: 0 });
 
+/** State of a device of ours: nothing to take away that the device does not take along. */
+function goesWithDevice(resource: Resource): boolean {
+  return resource.kind === 'link' || (resource.kind === 'sysctl' && resource.device !== undefined);
+}
+
 /** @throws KagemushaError SETUP_OBSTACLE with the first thing that stands in the way */
 export function refuseObstacles(plan: SetupPlan): void {
   const [first] = plan.obstacles;
@@ -78,7 +83,7 @@ export async function applyMissing(
       const commands = makeCommands(resource, system);
       for (const command of commands) await run(command);
       tell(step, commands);
-      if (resource.kind === 'link') continue;
+      if (goesWithDevice(resource)) continue;
       // Of several changes of one sysctl the first knows the value before kagemusha.
       if (changes.some((change) => sameThing(change.resource, resource))) continue;
       changes.push(previous === undefined ? { resource } : { resource, previous });
@@ -125,9 +130,10 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
   for (const change of changes) {
     const { resource, previous } = change;
     // Directories go last, when the record is out of them; made by us only when recorded.
-    if (resource.kind === 'directory' || !isRemovable(resource, system)) continue;
+    if (resource.kind === 'directory' || goesWithDevice(resource)) continue;
+    if (!isRemovable(resource, system)) continue;
     const remove = removeCommands(resource, previous);
-    if (resource.kind === 'sysctl' && remove.length === 0 && resource.device === undefined) {
+    if (resource.kind === 'sysctl' && remove.length === 0) {
       const name = resource.name.replaceAll('/', '.');
       left.push(`${name} = ${resource.value}: no record that setup set it, so it stays`);
     }
