@@ -164,7 +164,10 @@ Napi::Value EngineWrap::openMemoryPort(const Napi::CallbackInfo& info) {
 }
 
 void EngineWrap::openTun(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] { engine().openTun(text(info[0], "device")); });
+  guarded(info.Env(), [&] {
+    const bool napi = info[1].ToBoolean();
+    engine().openTun(text(info[0], "device"), napi ? TunMode::kTunNapi : TunMode::kTun);
+  });
 }
 
 Napi::Value EngineWrap::openMemoryUplink(const Napi::CallbackInfo& info) {

@@ -90,9 +90,9 @@ void Engine::setUplink(std::shared_ptr<Device> device) {
   workers_.front()->add(uplink_);
 }
 
-void Engine::openTun(const std::string& device) {
+void Engine::openTun(const std::string& device, TunMode mode) {
   requireNoUplink();
-  setUplink(openTunDevice(device, TunMode::kTun));
+  setUplink(openTunDevice(device, mode));
 }
 
 std::shared_ptr<MemoryDevice> Engine::openMemoryUplink() {

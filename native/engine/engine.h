@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "memory_device.h"
+#include "tun_device.h"
 #include "worker.h"
 
 namespace kagemusha {
@@ -39,7 +40,7 @@ class Engine {
   PacketPort openPacketPort(const std::string& interface);
   MemoryPort openMemoryPort(const Mac& localMac);
   // The uplink; UPLINK_OPEN when there is one already.
-  void openTun(const std::string& device);
+  void openTun(const std::string& device, TunMode mode = TunMode::kTun);
   std::shared_ptr<MemoryDevice> openMemoryUplink();
   // Nothing more is read from or written to the port once this returns. NO_PORT when there is none.
   void closePort(PortId port);

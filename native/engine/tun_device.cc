@@ -25,7 +25,7 @@ std::string because(int error) { return std::string(" (") + std::strerror(error)
 }
 
 [[noreturn]] void throwRefused(const std::string& name, TunMode mode, bool existed, int error) {
-  const std::string kind = mode == TunMode::kTun ? "tun" : "tap";
+  const std::string kind = mode == TunMode::kTap ? "tap" : "tun";
   const std::string add = "sudo ip tuntap add dev " + name + " mode " + kind + " user $USER";
   const std::string again = "sudo ip link delete " + name + " && " + add;
   switch (error) {
@@ -55,6 +55,10 @@ void requireName(const std::string& name) {
                       "\"" + name + "\" cannot be the name of a device: use 1 to 15 letters and digits");
 }
 
+// Octets of packets that may wait for a NAPI that does not get to run; more are refused, and counted by the
+// writer.
+constexpr int kNapiBacklog = 8 << 20;
+
 // A kernel, or a device bound to older features, may refuse segmentation: then packets come one by one.
 void enableOffloads(int fd) {
   constexpr unsigned kChecksum = TUN_F_CSUM;
@@ -72,7 +76,8 @@ std::unique_ptr<Device> openTunDevice(const std::string& name, TunMode mode) {
 
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
-  const int flags = (mode == TunMode::kTun ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_VNET_HDR;
+  const int kind = mode == TunMode::kTap ? IFF_TAP : mode == TunMode::kTun ? IFF_TUN : IFF_TUN | IFF_NAPI;
+  const int flags = kind | IFF_NO_PI | IFF_VNET_HDR;
   request.ifr_flags = static_cast<short>(flags);
   const bool existed = ::if_nametoindex(name.c_str()) != 0;
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) throwRefused(name, mode, existed, errno);
@@ -82,6 +87,7 @@ std::unique_ptr<Device> openTunDevice(const std::string& name, TunMode mode) {
   const int headerSize = sizeof(Offload);
   ::ioctl(fd.get(), TUNSETVNETHDRSZ, &headerSize);
   enableOffloads(fd.get());
+  if (mode == TunMode::kTunNapi) ::ioctl(fd.get(), TUNSETSNDBUF, &kNapiBacklog);
   return std::make_unique<KernelDevice>(std::move(fd));
 }
 

@@ -112,15 +112,24 @@ function answers(socketPath: string): Promise<boolean> {
   });
 }
 
+/** Before anything is opened or changed. @throws KagemushaError DAEMON_RUNNING when a daemon answers on the socket */
+export async function refuseSecond(socketPath: string): Promise<void> {
+  // A socket that cannot even be asked is for createControlServer to complain of.
+  if (await answers(socketPath).catch(() => false)) throw daemonRunning(socketPath);
+}
+
+function daemonRunning(socketPath: string): KagemushaError {
+  return new KagemushaError(
+    'DAEMON_RUNNING',
+    `another kagemusha answers on ${socketPath}; stop it or choose another control_socket`,
+  );
+}
+
 /**
  * Takes away the socket of a daemon that died. It is renamed first and looked at again under the new name: between the
  * look and the unlink another daemon may have put its own socket there, which then goes back.
  */
 async function removeStale(socketPath: string): Promise<void> {
-  const running = new KagemushaError(
-    'DAEMON_RUNNING',
-    `another kagemusha answers on ${socketPath}; stop it or choose another control_socket`,
-  );
   const found = await lstat(socketPath).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
@@ -130,7 +139,7 @@ async function removeStale(socketPath: string): Promise<void> {
     const message = `${socketPath} is there and is no socket; move it away or choose another control_socket`;
     throw new KagemushaError('CONTROL_SOCKET', message);
   }
-  if (await answers(socketPath)) throw running;
+  if (await answers(socketPath)) throw daemonRunning(socketPath);
   const aside = `${socketPath}.${process.pid}`;
   try {
     await rename(socketPath, aside);
@@ -140,7 +149,7 @@ async function removeStale(socketPath: string): Promise<void> {
   }
   if (await answers(aside)) {
     await rename(aside, socketPath);
-    throw running;
+    throw daemonRunning(socketPath);
   }
   await unlink(aside);
 }

@@ -26,6 +26,7 @@ import type { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
 import type { CaptureDevice, HomeAgentBindingStatus, HomeAgentStatus } from './status.js';
 import { TunnelSlots } from './tunnel-slots.js';
+import { openUplink } from './uplink.js';
 
 /** Tunnels of one process. */
 const MAX_TUNNELS = 1024;
@@ -58,16 +59,17 @@ export class HomeAgentDaemon {
   /**
    * Opens the tunnel device and the home link; the devices are there already (see home-agent-setup.ts).
    *
+   * @param threadedNapi see openUplink
    * @throws KagemushaError of the engine when a device cannot be opened
    */
-  constructor(config: HomeAgentConfig, routes: RouteWriter, log: Logger) {
+  constructor(config: HomeAgentConfig, routes: RouteWriter, log: Logger, threadedNapi?: string) {
     this.#config = config;
     this.#log = log;
     this.#routes = routes;
     this.#slots = new TunnelSlots(MAX_TUNNELS);
     this.#engine = new Engine({ workers: config.workers, maxPorts: 1, maxTunnels: MAX_TUNNELS });
     try {
-      this.#engine.openTun(config.tunnelDevice);
+      openUplink(this.#engine, config.tunnelDevice, threadedNapi);
       const { port, mac } = this.#engine.openPacketPort(config.homeLink);
       this.#homePort = port;
       this.#agent = new HomeAgent(policy(config));

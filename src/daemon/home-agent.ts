@@ -1,9 +1,11 @@
 import { loadHomeAgentConfig } from './config/load.js';
+import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
 import { HomeAgentDaemon } from './home-agent-daemon.js';
 import { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
 import { ensureSetup } from './setup.js';
+import { threadedNapiFile } from './uplink.js';
 
 /**
  * `kagemusha home-agent`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -12,8 +14,10 @@ import { ensureSetup } from './setup.js';
  */
 export async function runHomeAgent(configPath: string, log: Logger): Promise<void> {
   const config = loadHomeAgentConfig(configPath);
+  await refuseSecond(config.controlSocket);
   await ensureSetup(config, log);
-  const daemon = new HomeAgentDaemon(config, new RouteWriter(), log);
+  const threadedNapi = await threadedNapiFile(config.tunnelDevice);
+  const daemon = new HomeAgentDaemon(config, new RouteWriter(), log, threadedNapi);
   try {
     await serve(
       {

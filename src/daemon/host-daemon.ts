@@ -25,6 +25,7 @@ import type { Logger } from './log.js';
 import type { CaptureDevice, HostStatus, PingAnswer } from './status.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
+import { openUplink } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
@@ -46,9 +47,10 @@ export class HostDaemon {
   /**
    * Opens the uplink and every guest's port; the devices are there already (see host-setup.ts).
    *
+   * @param threadedNapi see openUplink
    * @throws KagemushaError of the engine when a device cannot be opened
    */
-  constructor(config: HostConfig, log: Logger) {
+  constructor(config: HostConfig, log: Logger, threadedNapi?: string) {
     this.#config = config;
     this.#log = log;
     this.#engine = new Engine({
@@ -60,7 +62,7 @@ export class HostDaemon {
       this.#engine.transmit('uplink', packet),
     );
     try {
-      this.#engine.openTun(config.uplink.device);
+      openUplink(this.#engine, config.uplink.device, threadedNapi);
       this.#engine.onReadable(() => this.#drain());
       for (const guest of config.guests) this.#add(guest);
     } catch (error) {

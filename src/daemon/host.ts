@@ -1,8 +1,10 @@
 import { loadHostConfig } from './config/load.js';
+import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
 import { HostDaemon } from './host-daemon.js';
 import type { Logger } from './log.js';
 import { ensureSetup } from './setup.js';
+import { threadedNapiFile } from './uplink.js';
 
 /**
  * `kagemusha host`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -11,8 +13,9 @@ import { ensureSetup } from './setup.js';
  */
 export async function runHost(configPath: string, log: Logger): Promise<void> {
   const config = loadHostConfig(configPath);
+  await refuseSecond(config.controlSocket);
   await ensureSetup(config, log);
-  const daemon = new HostDaemon(config, log);
+  const daemon = new HostDaemon(config, log, await threadedNapiFile(config.uplink.device));
   try {
     await serve(
       {

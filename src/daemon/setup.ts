@@ -7,6 +7,7 @@ import { planHost } from './host-setup.js';
 import { applyMissing, refuseObstacles } from './setup/apply.js';
 import { missingSteps, type PlanOptions, type SetupPlan } from './setup/plan.js';
 import { readSystem, type SystemState } from './setup/system.js';
+import { requireTun } from './tun-device.js';
 
 /** The plan of either role. */
 export function planSetup(
@@ -22,12 +23,13 @@ export function planSetup(
 /**
  * Before a daemon opens its devices: makes what is missing when this process may (root, or root of a user namespace),
  * otherwise says what is missing.
- * @throws KagemushaError SETUP_MISSING naming the command to run, SETUP_OBSTACLE, IP_COMMAND_FAILED
+ * @throws KagemushaError TUN_UNAVAILABLE, SETUP_MISSING naming the command to run, SETUP_OBSTACLE, IP_COMMAND_FAILED
  */
 export async function ensureSetup(
   config: HostConfig | HomeAgentConfig,
   log: Logger,
 ): Promise<void> {
+  requireTun();
   const system = await readSystem();
   const privileged = readCapabilities().netAdmin;
   const owner = privileged ? undefined : process.getuid?.();

@@ -110,9 +110,12 @@ export class Engine {
     return new MemoryPort(port, device);
   }
 
-  /** Attaches to a TUN device as the uplink, or creates it. Throws as openTap(), and UPLINK_OPEN. */
-  openTun(device: string): UplinkId {
-    translated(() => this.native.openTun(device));
+  /**
+   * Attaches to a TUN device as the uplink, or creates it. `napi`: what is written is merged by the device's NAPI before it is
+   * routed, for devices whose NAPI has a thread of its own. Throws as openTap(), and UPLINK_OPEN.
+   */
+  openTun(device: string, options: { readonly napi?: boolean } = {}): UplinkId {
+    translated(() => this.native.openTun(device, options.napi === true));
     return 'uplink';
   }
 

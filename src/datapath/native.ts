@@ -69,7 +69,7 @@ export interface NativeEngine {
   openTap(device: string, localMac: Mac): PortId;
   openPacketPort(device: string): { port: PortId; mac: Mac };
   openMemoryPort(localMac: Mac): { port: PortId; device: NativeMemoryDevice };
-  openTun(device: string): void;
+  openTun(device: string, napi: boolean): void;
   openMemoryUplink(): NativeMemoryDevice;
   closePort(port: PortId): void;
   setPeerMac(port: PortId, mac: Mac): void;

@@ -96,7 +96,7 @@ export async function shapeWire(ends: readonly Netns[], rate: string | undefined
   for (const end of ends) {
     if (rate === undefined) await end.run(['tc', 'qdisc', 'del', 'dev', 'wan0', 'root']);
     else {
-      const tbf = ['tbf', 'rate', rate, 'burst', '16kb', 'latency', '20ms'];
+      const tbf = ['tbf', 'rate', rate, 'burst', '128kb', 'latency', '20ms'];
       await end.run(['tc', 'qdisc', 'replace', 'dev', 'wan0', 'root', ...tbf]);
     }
   }

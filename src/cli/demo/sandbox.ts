@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { requireTun } from '../../daemon/tun-device.js';
 import { KagemushaError } from '../../errors.js';
 
 /** Set in the environment of the process that already runs inside the sandbox. */
@@ -72,20 +73,4 @@ export async function enterSandbox(argv: readonly string[]): Promise<number> {
       }
     });
   });
-}
-
-/** @throws KagemushaError TUN_UNAVAILABLE when this user cannot open the TUN/TAP device */
-function requireTun(): void {
-  try {
-    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new KagemushaError(
-      'TUN_UNAVAILABLE',
-      missing
-        ? '/dev/net/tun is missing: run `sudo modprobe tun`'
-        : '/dev/net/tun may not be opened by this user: run `sudo chmod 0666 /dev/net/tun`, or run as root',
-      { cause },
-    );
-  }
 }

@@ -86,6 +86,9 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     if (capture !== undefined) await copyFile(file, capture);
     const kinds = await listing(file);
 
+    const { bytes, longestGapMs, error } = stream.report;
+    await stream.close();
+
     progress('iperf3 through the tunnel, up and down, on the bare wire');
     const watch = host.pid;
     const up = await iperf(guest, hostA, PAPER.hostA, {
@@ -109,7 +112,6 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     });
     await shapeWire(ends, undefined);
 
-    const { bytes, longestGapMs, error } = stream.report;
     return {
       schemaVersion: 1,
       binding: {
