@@ -1,9 +1,8 @@
-import '../support/plain-environment.js';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { until } from '../../src/cli/demo/netns.js';
-import { KAGEMUSHA } from '../../src/cli/demo/processes.js';
+import { KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import { buildTestbed } from '../../src/cli/demo/testbed.js';
 
 t.test('what goes wrong at start is one clear line with what to do', async (t) => {
@@ -20,7 +19,7 @@ t.test('what goes wrong at start is one clear line with what to do', async (t) =
   ): Promise<string> => {
     const file = join(directory, `${name}.toml`);
     await writeFile(file, change(text));
-    const argv = [...wrap, process.execPath, KAGEMUSHA, 'host', '--config', file];
+    const argv = [...wrap, ...nodeCommand(KAGEMUSHA, 'host', '--config', file)];
     const said = await hostB
       .run(['sh', '-c', '"$@" 2>&1 >/dev/null && echo ended well; true', 'sh', ...argv], 20_000)
       .catch(String);

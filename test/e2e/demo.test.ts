@@ -1,10 +1,9 @@
-import '../support/plain-environment.js';
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import t from 'tap';
 import { until } from '../../src/cli/demo/netns.js';
-import { KAGEMUSHA } from '../../src/cli/demo/processes.js';
+import { KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import type { DemoResult } from '../../src/cli/demo/result.js';
 import { ordinaryUser } from '../support/ordinary-user.js';
 
@@ -15,7 +14,7 @@ interface Ended {
 }
 
 function start(words: readonly string[], wrap = (argv: string[]): string[] => argv) {
-  const [program = '', ...rest] = wrap([process.execPath, KAGEMUSHA, 'demo', ...words]);
+  const [program = '', ...rest] = wrap(nodeCommand(KAGEMUSHA, 'demo', ...words));
   const { KAGEMUSHA_SANDBOX: _, ...env } = process.env;
   const child = spawn(program, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { stdout: '', stderr: '' };

@@ -1,4 +1,3 @@
-import '../support/plain-environment.js';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { ping } from '../../src/cli/demo/measure.js';

@@ -1,4 +1,3 @@
-import '../support/plain-environment.js';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +27,7 @@ t.test('100 guests on one host process, each registered and pinging', async (t) 
   // Home Agent with a home link of its own, one wire, one host.
   const homeAgent = await create('ha');
   const host = await create('b');
-  await homeAgent.ip('link add lan0 type dummy');
+  await homeAgent.ip('link add lan0 type bridge');
   await homeAgent.ip('address add fe80::1/64 dev lan0 nodad');
   await homeAgent.ip('address add 2001:db8:2000::ff/64 dev lan0 nodad');
   await homeAgent.ip('link set lan0 up');

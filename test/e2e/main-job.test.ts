@@ -1,4 +1,3 @@
-import '../support/plain-environment.js';
 import { join } from 'node:path';
 import t from 'tap';
 import { iperf, ping } from '../../src/cli/demo/measure.js';

@@ -1,9 +1,8 @@
-import '../support/plain-environment.js';
 import { chmod, chown, readFile } from 'node:fs/promises';
 import t from 'tap';
 import { iperf, ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
-import { KAGEMUSHA } from '../../src/cli/demo/processes.js';
+import { KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
 import { ORDINARY_USER, ordinaryUser } from '../support/ordinary-user.js';
 
@@ -17,22 +16,22 @@ t.test('on devices from `kagemusha setup --apply` the host needs no capability',
   await chown(files.run, ORDINARY_USER, ORDINARY_USER);
   await testbed.startHomeAgent();
 
-  const kagemusha = [process.execPath, KAGEMUSHA];
   const refused = await hostB
-    .run(user.wrap([...kagemusha, 'host', '--config', files.host]))
+    .run(user.wrap(nodeCommand(KAGEMUSHA, 'host', '--config', files.host)))
     .then(() => 'ended well', String);
-  t.comment(refused);
   t.match(refused, /setup/, 'before that, one line names the command that is missing');
 
-  await hostB.run([
-    ...kagemusha,
-    'setup',
-    '--config',
-    files.host,
-    '--apply',
-    '--user',
-    `${ORDINARY_USER}`,
-  ]);
+  await hostB.run(
+    nodeCommand(
+      KAGEMUSHA,
+      'setup',
+      '--config',
+      files.host,
+      '--apply',
+      '--user',
+      `${ORDINARY_USER}`,
+    ),
+  );
   const host = await testbed.startHost(user.wrap);
   const status = await readFile(`/proc/${host.pid}/status`, 'utf8');
   t.match(status, /^Uid:\s+65534\s+65534/m);
@@ -52,7 +51,7 @@ t.test('on devices from `kagemusha setup --apply` the host needs no capability',
   }
 
   await host.stop();
-  await hostB.run([...kagemusha, 'setup', '--config', files.host, '--undo']);
+  await hostB.run(nodeCommand(KAGEMUSHA, 'setup', '--config', files.host, '--undo'));
   const left = await hostB.run(['ip', '-o', 'link']);
   t.notMatch(left, /kg0|kgtap0/, '`setup --undo` takes the devices away');
 });

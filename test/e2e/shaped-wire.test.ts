@@ -1,4 +1,3 @@
-import '../support/plain-environment.js';
 import t from 'tap';
 import { iperf, ping, shapeWire } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { KagemushaError } from '../../errors.js';
 import { endProcess, type Netns, until } from './netns.js';
 import { cpuSeconds } from './processes.js';
@@ -26,6 +27,31 @@ export async function ping(
   // ping exits 1 when nothing came back: that is a result here.
   const output = await from.run(['sh', '-c', `${argv.join(' ')} || test $? = 1`]);
   return parsePing(output, argv.join(' '));
+}
+
+/** Echo requests without end, in the background. */
+export class Pinging {
+  readonly #child: ChildProcess;
+  readonly #command: string;
+  #output = '';
+
+  constructor(from: Netns, to: string, intervalMs: number) {
+    const argv = ['ping', '-6', '-n', '-i', `${intervalMs / 1000}`, to];
+    this.#command = argv.join(' ');
+    this.#child = from.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text;
+    });
+  }
+
+  /** Ends them and gives what they found. */
+  async stop(): Promise<PingResult> {
+    const closed = new Promise<void>((resolve) => this.#child.once('close', () => resolve()));
+    // ping sums up at SIGINT.
+    this.#child.kill('SIGINT');
+    await closed;
+    return parsePing(this.#output, this.#command);
+  }
 }
 
 /** Reads ping's summary (iputils). @throws KagemushaError PING_OUTPUT */

@@ -9,6 +9,14 @@ import { endProcess, type Netns, until } from './netns.js';
 /** `bin/kagemusha` of this checkout, as a new user would start it. */
 export const KAGEMUSHA = fileURLToPath(new URL('../../../bin/kagemusha', import.meta.url));
 
+/**
+ * A command that runs a script of this checkout. NODE_OPTIONS holds what a debugger or a test runner hooks into its own
+ * processes: not into these, which may belong to another user.
+ */
+export function nodeCommand(script: string, ...words: string[]): string[] {
+  return ['env', '-u', 'NODE_OPTIONS', process.execPath, script, ...words];
+}
+
 /** A running daemon. */
 export interface Daemon {
   readonly process: ChildProcess;
@@ -34,7 +42,7 @@ export async function startDaemon(
   wrap: (argv: readonly string[]) => readonly string[] = (argv) => argv,
 ): Promise<Daemon> {
   const logFile = `${configuration}.log`;
-  const child = netns.spawn(wrap([process.execPath, KAGEMUSHA, role, '--config', configuration]), {
+  const child = netns.spawn(wrap(nodeCommand(KAGEMUSHA, role, '--config', configuration)), {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   child.stderr?.pipe(createWriteStream(logFile));

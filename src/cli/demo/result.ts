@@ -17,6 +17,8 @@ export interface DemoResult {
     /** Echo requests without an answer while the guest was registered. */
     lost: number;
     at_home: PingResult;
+    /** From Host A, across the move: what the move itself cost. */
+    across_move: PingResult;
     registered: PingResult;
   };
   tcp: {

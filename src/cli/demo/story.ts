@@ -4,9 +4,9 @@ import { availableParallelism, cpus, machine, release } from 'node:os';
 import { join } from 'node:path';
 import { KagemushaError } from '../../errors.js';
 import { listing } from './listing.js';
-import { iperf, ping, shapeWire } from './measure.js';
+import { iperf, Pinging, ping, shapeWire } from './measure.js';
 import { endProcess, until } from './netns.js';
-import { KAGEMUSHA, residentBytes } from './processes.js';
+import { KAGEMUSHA, nodeCommand, residentBytes } from './processes.js';
 import type { DemoResult } from './result.js';
 import { TcpStream } from './tcp-stream.js';
 import { buildTestbed, PAPER, type Testbed } from './testbed.js';
@@ -63,9 +63,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     const capturing = await startCapture(testbed, file);
 
     progress('the cable moves from Host A to Host B; the TCP stream and a ping6 go on');
-    const pinging = hostA.spawn(['ping', '-6', '-n', '-q', '-i', '0.1', PAPER.guest], {
-      stdio: 'ignore',
-    });
+    const pinging = new Pinging(hostA, PAPER.guest, 100);
     const bytesBefore = stream.report.bytes;
     const moved = performance.now();
     await testbed.moveGuestToHostB();
@@ -79,7 +77,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     await until('the TCP stream', () =>
       stream.report.bytes > bytesBefore + 200_000 || stream.report.error ? true : undefined,
     );
-    await endProcess(pinging);
+    const acrossMove = await pinging.stop();
     const registered = await ping(guest, PAPER.hostA, 100, 20);
     progress(`ping6 through the tunnel: ${registered.received} of ${registered.sent} answered`);
     await endProcess(capturing);
@@ -123,7 +121,12 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
         lifetime: binding?.lifetime,
         move_to_registered_ms: moveToRegistered,
       },
-      ping: { lost: registered.lost + tunnelPing.lost, at_home: atHome, registered },
+      ping: {
+        lost: registered.lost + tunnelPing.lost,
+        at_home: atHome,
+        across_move: acrossMove,
+        registered,
+      },
       tcp: {
         survived: error === undefined && bytes > bytesBefore,
         bytes_before_move: bytesBefore,
@@ -154,7 +157,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
 /** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken: the file begins then. */
 async function startCapture(testbed: Testbed, file: string) {
   const child = testbed.hostB.spawn(
-    [process.execPath, KAGEMUSHA, 'capture', '--interface', 'wan0=WAN', '--write', file],
+    nodeCommand(KAGEMUSHA, 'capture', '--interface', 'wan0=WAN', '--write', file),
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let said = '';

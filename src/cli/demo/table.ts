@@ -48,6 +48,7 @@ The move
   binding        ${binding.homeAddress} at ${binding.careOfAddress}: ${binding.state}, status ${binding.status}, lifetime ${binding.lifetime} s
   registered     ${binding.move_to_registered_ms} ms after the cable moved (the Home Agent's duplicate address detection takes 1000 ms of it)
   ping6 before   ${ping.at_home.received}/${ping.at_home.sent} answered, ${ms(ping.at_home.avg_ms)} on average
+  ping6 across   ${ping.across_move.received}/${ping.across_move.sent} answered, one each 100 ms, from Host A to the guest
   ping6 after    ${ping.registered.received}/${ping.registered.sent} answered, ${ms(ping.registered.avg_ms)} on average; lost while registered: ${ping.lost}
   TCP stream     ${tcp.survived ? 'alive' : `dead (${tcp.error ?? 'no octets'})`}: ${tcp.bytes_before_move} octets before the move, ${tcp.bytes_after_move} after, longest gap ${tcp.longest_gap_ms} ms
   iperf3         up ${mbit(iperf.up_bps)}, down ${mbit(iperf.down_bps)} (bare wire, everything on this machine's ${result.machine.cores} cores)

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { endProcess, type Netns, until } from './netns.js';
+import { nodeCommand } from './processes.js';
 
 /** What the guest's end of the TCP stream knows. */
 export interface StreamReport {
@@ -31,13 +32,13 @@ export class TcpStream {
   }
 
   static async open(client: Netns, server: Netns, address: string): Promise<TcpStream> {
-    const echo = server.spawn([process.execPath, PEER, 'server', address, PORT], {
+    const echo = server.spawn(nodeCommand(PEER, 'server', address, PORT), {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     await until('TCP echo server', async () =>
       (await server.run(['ss', '-6tlnH'])).includes(`:${PORT}`) ? true : undefined,
     );
-    const sender = client.spawn([process.execPath, PEER, 'client', address, PORT], {
+    const sender = client.spawn(nodeCommand(PEER, 'client', address, PORT), {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const stream = new TcpStream(echo, sender);
