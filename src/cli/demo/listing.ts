@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { KagemushaError } from '../../errors.js';
 import { run } from './netns.js';
 import type { DemoResult } from './result.js';
@@ -25,8 +26,7 @@ const KINDS: Record<string, (line: string) => boolean> = {
  */
 export async function listing(file: string): Promise<DemoResult['capture']> {
   const command = `tcpdump -n -t -r ${file}`;
-  // Debian's tcpdump changes to a user that a user namespace does not have, unless told otherwise.
-  const lines = (await run([...command.split(' '), '-Z', 'root'])).split('\n');
+  const lines = (await run([...unprivileged(), ...command.split(' '), '-Z', 'root'])).split('\n');
   const pick = (kind: keyof DemoResult['capture']): string => {
     const line = lines.find((candidate) => KINDS[kind]?.(candidate));
     if (line === undefined) {
@@ -41,4 +41,13 @@ export async function listing(file: string): Promise<DemoResult['capture']> {
     correspondent_to_guest: pick('correspondent_to_guest'),
     command,
   };
+}
+
+/**
+ * Started by root, tcpdump changes its user and groups, even to `-Z root`; root of a user namespace may not (user_namespaces(7)).
+ * In a namespace further in it is nobody, and need not.
+ */
+function unprivileged(): string[] {
+  const groups = readFileSync('/proc/self/setgroups', 'utf8').trim();
+  return groups === 'deny' ? ['unshare', '--user'] : [];
 }
