@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import { iperf, ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
-import { homeAgentStatus } from '../../src/cli/demo/processes.js';
+import { homeAgentStatus, KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
 import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
-import { request } from '../../src/daemon/control-client.js';
+import type { HostStatus } from '../../src/daemon/status.js';
 import { captureOn, FLAWS, KERNEL_ERRORS, tshark } from '../support/judge.js';
 
 // The paper's testbed on a wire whose ends compute every checksum and cut every train: what tshark sees there is what
@@ -29,7 +29,9 @@ t.test('a guest keeps its home address behind the tunnel', async (t) => {
   };
   const before = stream.report.bytes;
   await testbed.moveGuestToHostB();
-  await request(host.socket, 'POST', '/v1/guests/vm1/bind');
+  const kagemusha = async (...words: string[]): Promise<string> =>
+    await hostB.run(nodeCommand(KAGEMUSHA, '--socket', host.socket, ...words));
+  await kagemusha('bind', 'vm1');
   const status = await testbed.registered();
 
   t.equal(status.guests[0]?.binding.status, 0, 'the Home Agent accepted the binding');
@@ -70,7 +72,17 @@ t.test('a guest keeps its home address behind the tunnel', async (t) => {
   t.equal(await seen('ipv6.plen > 1460'), 0, 'no outer packet longer than the wire allows');
   t.equal(await seen('ipv6.fragment'), 0, 'no fragment');
 
-  await request(host.socket, 'POST', '/v1/guests/vm1/unbind');
+  const pinged = JSON.parse(await kagemusha('ping', 'vm1', '--count', '3', '--json')) as {
+    outside: { received: number };
+    inside: { received: number };
+  };
+  t.equal(pinged.outside.received, 3, 'kagemusha ping outside the tunnel');
+  t.equal(pinged.inside.received, 3, 'kagemusha ping inside the tunnel');
+  const shown = JSON.parse(await kagemusha('status', '--json')) as HostStatus;
+  t.match(shown, { schemaVersion: 1, role: 'host', guests: [{ name: 'vm1' }] });
+  t.match(await kagemusha(), /vm1.*registered/s, 'status is the default command');
+
+  await kagemusha('unbind', 'vm1');
   await until('de-registration', async () =>
     (await testbed.hostStatus()).guests[0]?.binding.state === 'idle' ? true : undefined,
   );

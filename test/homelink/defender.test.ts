@@ -138,7 +138,7 @@ t.test('our own address, what is defended already, what is not of this link: not
     { type: 'unique', address: HOME_ADDRESS },
   ]);
   t.same(harness.handle({ type: 'probe', address: parseAddress('2001:db8:9::1') }), []);
-  t.equal(harness.defender.drops.get('probe-off-link'), 1);
+  t.equal(harness.defender.drops.get('probe_off_link'), 1);
   t.match(frames(harness.handle({ type: 'probe', address: LINK_LOCAL })), [{}]);
   t.end();
 });
@@ -234,7 +234,7 @@ t.test('traffic between others is none of our business', (t) => {
   t.same(harness.hear(advertisement(other), ALL_NODES), []);
   t.equal(harness.defender.drops.size, 0);
   t.same(harness.hear(advertisement(HOME_ADDRESS), ALL_NODES), []);
-  t.same(Object.fromEntries(harness.defender.drops), { 'address-conflict': 1 });
+  t.same(Object.fromEntries(harness.defender.drops), { address_conflict: 1 });
   t.end();
 });
 
@@ -251,8 +251,8 @@ t.test('RFC 4861 7.1: invalid frames have no effect', (t) => {
   t.same(harness.hear(message, HOME_ADDRESS, HOST_A, OUR_MAC), []);
   t.same(harness.handle({ type: 'frame', bytes: new Uint8Array(10) }), []);
   t.same(Object.fromEntries(harness.defender.drops), {
-    'hop-limit': 1,
-    'own-source': 1,
+    ndp_hop_limit: 1,
+    own_source: 1,
     truncated: 1,
   });
   t.end();

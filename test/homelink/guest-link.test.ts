@@ -338,7 +338,7 @@ t.test('a foreign Router Advertisement or Redirect has no effect', (t) => {
   t.same(harness.frame(icmpv6Frame({ destination: ALL_NODES, message: advertisement })), []);
   const redirect = { kind: 'redirect', target: HOST_A, destination: HOST_A, options: [] } as const;
   t.same(harness.frame(icmpv6Frame({ destination: HOME_ROUTER, message: redirect })), []);
-  t.same(harness.drops(), { 'foreign-ra': 1, redirect: 1 });
+  t.same(harness.drops(), { foreign_ra: 1, redirect: 1 });
   t.end();
 });
 
@@ -356,13 +356,13 @@ t.test('link-local traffic to others is dropped and counted, as is what nobody h
       packet: { protocol: 17, payload: new Uint8Array(16) },
     });
   const cases = [
-    ['link-local', echo(OTHER_LINK_LOCAL)],
-    ['link-local', udp(OTHER_LINK_LOCAL)],
+    ['link_local', echo(OTHER_LINK_LOCAL)],
+    ['link_local', udp(OTHER_LINK_LOCAL)],
     ['multicast', udp(parseAddress('ff02::fb'))],
     ['multicast', udp(parseAddress('ff02::1:2'))],
-    ['router-service', udp(HOME_ROUTER)],
-    ['not-tunnelled', udp(OFF_LINK)],
-    ['not-tunnelled', echo(OFF_LINK, OFF_LINK)],
+    ['router_service', udp(HOME_ROUTER)],
+    ['not_tunnelled', udp(OFF_LINK)],
+    ['not_tunnelled', echo(OFF_LINK, OFF_LINK)],
   ] as const;
   for (const [reason, bytes] of cases) {
     const harness = new GuestLinkHarness();
@@ -399,7 +399,7 @@ t.test('RFC 4443 4.2: the home router answers echo requests', (t) => {
 const INVALID: readonly [string, string, Uint8Array][] = [
   [
     'hop limit 254',
-    'hop-limit',
+    'ndp_hop_limit',
     icmpv6Frame({
       destination: HOME_ROUTER,
       message: solicitation(HOME_ROUTER),
@@ -408,7 +408,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'Router Solicitation with hop limit 64',
-    'hop-limit',
+    'ndp_hop_limit',
     icmpv6Frame({
       destination: ALL_ROUTERS,
       message: { kind: 'router-solicitation', options: [] },
@@ -417,12 +417,12 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'multicast target',
-    'ndp-target',
+    'ndp_target',
     icmpv6Frame({ destination: HOME_ROUTER, message: solicitation(ALL_NODES) }),
   ],
   [
     'DAD that is not sent to a solicited-node group',
-    'ndp-destination',
+    'ndp_destination',
     icmpv6Frame({
       source: UNSPECIFIED,
       destination: ALL_NODES,
@@ -431,7 +431,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'DAD with a source link-layer address',
-    'ndp-source',
+    'ndp_source',
     icmpv6Frame({
       source: UNSPECIFIED,
       destination: solicitedNode(HOST_A),
@@ -440,7 +440,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'Router Solicitation from nobody with a source link-layer address',
-    'ndp-source',
+    'ndp_source',
     icmpv6Frame({
       source: UNSPECIFIED,
       destination: ALL_ROUTERS,
@@ -449,7 +449,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'multicast source',
-    'ndp-source',
+    'ndp_source',
     icmpv6Frame({
       source: ALL_NODES,
       destination: HOME_ROUTER,
@@ -458,7 +458,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'solicited advertisement to a group',
-    'ndp-destination',
+    'ndp_destination',
     icmpv6Frame({
       destination: ALL_NODES,
       message: {
@@ -484,7 +484,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     "an advertisement for an address that is not the guest's",
-    'foreign-na',
+    'foreign_na',
     icmpv6Frame({
       destination: HOME_ROUTER,
       message: {
@@ -499,7 +499,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'from the router itself',
-    'own-source',
+    'own_source',
     icmpv6Frame({
       source: HOME_ROUTER,
       destination: ALL_NODES,
@@ -508,7 +508,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     "with the router's link-layer address",
-    'own-source',
+    'own_source',
     icmpv6Frame({
       sourceMac: ROUTER_MAC,
       destination: HOME_ROUTER,
@@ -517,7 +517,7 @@ const INVALID: readonly [string, string, Uint8Array][] = [
   ],
   [
     'a group as Ethernet source',
-    'source-mac',
+    'source_mac',
     icmpv6Frame({
       sourceMac: ALL_NODES_MAC,
       destination: HOME_ROUTER,
@@ -550,12 +550,12 @@ t.test(
     const { destination, source, payload } = parseEthernet(good);
     const cases: [string, Uint8Array][] = [
       ['checksum', changed(14 + 40 + 2, 1)],
-      ['truncated', good.slice(0, good.length - 1)],
-      ['truncated', good.slice(0, 13)],
-      ['truncated', new Uint8Array(0)],
+      ['malformed', good.slice(0, good.length - 1)],
+      ['malformed', good.slice(0, 13)],
+      ['malformed', new Uint8Array(0)],
       ['malformed', changed(14, 0x45)],
-      ['not-ipv6', emitEthernet({ destination, source, etherType: 0x0806, payload })],
-      ['not-ipv6', emitEthernet({ destination, source, etherType: 0x8100, payload })],
+      ['not_ipv6', emitEthernet({ destination, source, etherType: 0x0806, payload })],
+      ['not_ipv6', emitEthernet({ destination, source, etherType: 0x8100, payload })],
     ];
     for (const [reason, bytes] of cases) {
       const harness = new GuestLinkHarness();

@@ -110,7 +110,7 @@ t.test('status 135 that answers an older update is stale: no second jump', (t) =
   harness.acknowledge({ status: 135, sequence: 5000 });
   t.equal(harness.updates.length, 3);
   t.same(harness.acknowledge({ status: 135, sequence: 5000 }), []);
-  t.equal(harness.node.drops.get('stale-resynchronisation'), 1);
+  t.equal(harness.node.drops.get('stale_resynchronisation'), 1);
   t.end();
 });
 

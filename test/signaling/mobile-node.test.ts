@@ -189,7 +189,7 @@ t.test('an acknowledgement that was overtaken by a newer one is ignored', (t) =>
   harness.handle({ type: 'move', careOfAddress: OTHER_CARE_OF });
   harness.acknowledge({}, { destination: OTHER_CARE_OF });
   t.same(harness.acknowledge({ sequence: 100 }), []);
-  t.equal(harness.node.drops.get('no-such-update'), 1);
+  t.equal(harness.node.drops.get('no_such_update'), 1);
   t.match(harness.node.state, { kind: 'registered', binding: { careOfAddress: OTHER_CARE_OF } });
   t.end();
 });
@@ -206,11 +206,11 @@ t.test('updates that wait for an acknowledgement are bounded', (t) => {
 
 t.test('RFC 6275 11.7.3: an acknowledgement that is not ours changes nothing', (t) => {
   const cases = [
-    ['not-the-home-agent', {}, { source: HOST_A }],
-    ['not-the-care-of-address', {}, { destination: OTHER_CARE_OF }],
-    ['not-the-home-address', {}, { routingHeader: HOST_A }],
-    ['no-such-update', { sequence: 99 }, {}],
-    ['not-the-care-of-address', { status: 135, sequence: 7 }, { destination: OTHER_CARE_OF }],
+    ['not_the_home_agent', {}, { source: HOST_A }],
+    ['not_the_care_of_address', {}, { destination: OTHER_CARE_OF }],
+    ['not_the_home_address', {}, { routingHeader: HOST_A }],
+    ['no_such_update', { sequence: 99 }, {}],
+    ['not_the_care_of_address', { status: 135, sequence: 7 }, { destination: OTHER_CARE_OF }],
   ] as const;
   for (const [reason, fields, addresses] of cases) {
     const harness = new NodeHarness();
@@ -224,7 +224,7 @@ t.test('RFC 6275 11.7.3: an acknowledgement that is not ours changes nothing', (
   harness.register();
   const { routingHeader: _, ...unrouted } = bindingAcknowledgement({ sequence: 100 });
   t.same(harness.handle({ type: 'signal', signal: unrouted }), []);
-  t.equal(harness.node.drops.get('not-the-home-address'), 1, 'RFC 6275 6.4: no routing header');
+  t.equal(harness.node.drops.get('not_the_home_address'), 1, 'RFC 6275 6.4: no routing header');
   t.end();
 });
 
@@ -233,7 +233,7 @@ t.test('an acknowledgement of a lifetime that is over already binds nothing', (t
   harness.register();
   harness.pass(4000);
   t.same(harness.acknowledge({ sequence: 100, lifetime: 4 }), []);
-  t.equal(harness.node.drops.get('acknowledged-too-late'), 1);
+  t.equal(harness.node.drops.get('acknowledged_too_late'), 1);
   t.end();
 });
 
@@ -354,7 +354,7 @@ t.test('what is not authenticated asks and never drops', (t) => {
       t.same(harness.handle(cause), [], 'while it asks, it does not ask again');
       harness.acknowledge();
       t.same(harness.handle(cause), [], 'nor more than once a second');
-      t.equal(harness.node.drops.get('probe-limited'), 1);
+      t.equal(harness.node.drops.get('probe_limited'), 1);
       harness.pass(1000);
       t.equal(ofType(harness.handle(cause), 'transmit').length, 1);
       t.end();
@@ -408,9 +408,9 @@ t.test('Binding Errors and path errors that are not about us are counted and ign
   );
   t.equal(harness.node.state.kind, 'registered');
   t.same(Object.fromEntries(harness.node.drops), {
-    'not-the-home-address': 1,
-    'binding-error-unusable': 1,
-    'path-error-unusable': 3,
+    not_the_home_address: 1,
+    binding_error_unusable: 1,
+    path_error_unusable: 3,
   });
   t.end();
 });
