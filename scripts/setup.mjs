@@ -6,7 +6,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,13 +24,23 @@ const profile = process.argv[2] ?? 'run';
 /** Debian packages, with a file that each brings: where dpkg is not there, the file is looked for instead. */
 const PACKAGES = {
   run: {
-    iproute2: '/sbin/ip', 'iputils-ping': '/bin/ping', procps: '/sbin/sysctl', 'util-linux': '/usr/bin/unshare',
-    ethtool: '/sbin/ethtool', tcpdump: '/usr/bin/tcpdump', iperf3: '/usr/bin/iperf3',
-    make: '/usr/bin/make', 'g++': '/usr/bin/g++', python3: '/usr/bin/python3', 'libpcap-dev': '/usr/include/pcap.h',
+    iproute2: '/sbin/ip',
+    'iputils-ping': '/bin/ping',
+    procps: '/sbin/sysctl',
+    'util-linux': '/usr/bin/unshare',
+    ethtool: '/sbin/ethtool',
+    tcpdump: '/usr/bin/tcpdump',
+    iperf3: '/usr/bin/iperf3',
+    make: '/usr/bin/make',
+    'g++': '/usr/bin/g++',
+    python3: '/usr/bin/python3',
+    'libpcap-dev': '/usr/include/pcap.h',
   },
   test: {
-    tshark: '/usr/bin/tshark', 'python3-scapy': '/usr/lib/python3/dist-packages/scapy/__init__.py',
-    'doctest-dev': '/usr/include/doctest/doctest.h', 'clang-format': '/usr/bin/clang-format',
+    tshark: '/usr/bin/tshark',
+    'python3-scapy': '/usr/lib/python3/dist-packages/scapy/__init__.py',
+    'doctest-dev': '/usr/include/doctest/doctest.h',
+    'clang-format': '/usr/bin/clang-format',
   },
 };
 
@@ -39,35 +55,56 @@ if (wanted === undefined) {
   say(`unknown profile "${profile}": run or test`);
   process.exit(2);
 }
-if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node 20 or newer is needed, this is ${process.version}`);
+if (Number(process.versions.node.split('.')[0]) < 20)
+  fail(`Node 20 or newer is needed, this is ${process.version}`);
 
 installDebianPackages(wanted);
 withLock(() => {
-  step('npm packages', 'node_modules', hash(['package-lock.json', 'package.json'], process.version), () => {
-    // npm refuses half a tree: what an interrupted run left is taken away first by `npm ci` itself.
-    command('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund'], nodeHeaders());
-  });
-  step('native engine', 'build/Release/kagemusha_native.node',
-    hash(['binding.gyp', 'native/engine', 'native/addon'], process.version), () => {
+  step(
+    'npm packages',
+    'node_modules',
+    hash(['package-lock.json', 'package.json'], process.version),
+    () => {
+      // npm refuses half a tree: what an interrupted run left is taken away first by `npm ci` itself.
+      command('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund'], nodeHeaders());
+    },
+  );
+  step(
+    'native engine',
+    'build/Release/kagemusha_native.node',
+    hash(['binding.gyp', 'native/engine', 'native/addon'], process.version),
+    () => {
       const gyp = join(npmRoot(), 'node_modules/node-gyp/bin/node-gyp.js');
       command(process.execPath, [gyp, 'rebuild', '--loglevel=error', '-j', '2'], nodeHeaders());
-    });
-  step('TypeScript', 'dist/cli/main.js', hash(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']), () => {
-    rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
-    command(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
-  });
+    },
+  );
+  step(
+    'TypeScript',
+    'dist/cli/main.js',
+    hash(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']),
+    () => {
+      rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
+      command(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+    },
+  );
 });
 
 function installDebianPackages(packages) {
   const missing = Object.keys(packages).filter((name) => !isInstalled(name, packages[name]));
   if (missing.length === 0) return;
   if (!existsSync('/usr/bin/apt-get')) {
-    fail(`this is not a Debian system; install what brings: ${missing.map((name) => packages[name]).join(' ')}`);
+    fail(
+      `this is not a Debian system; install what brings: ${missing.map((name) => packages[name]).join(' ')}`,
+    );
   }
   const root = process.getuid() === 0;
-  const sudo = !root && spawnSync('sudo', [process.stdin.isTTY ? '-v' : '-nv'], { stdio: 'inherit' }).status === 0;
+  const sudo =
+    !root &&
+    spawnSync('sudo', [process.stdin.isTTY ? '-v' : '-nv'], { stdio: 'inherit' }).status === 0;
   if (!root && !sudo) {
-    fail(`Debian packages are missing and need root; run once: sudo apt-get install -y ${missing.join(' ')}`);
+    fail(
+      `Debian packages are missing and need root; run once: sudo apt-get install -y ${missing.join(' ')}`,
+    );
   }
   const how = root ? [] : ['sudo'];
   say(`installing Debian packages ${root ? 'as root' : 'with sudo'}: ${missing.join(' ')}`);
@@ -82,7 +119,9 @@ function installDebianPackages(packages) {
 
 function isInstalled(name, file) {
   if (existsSync(file)) return true;
-  const asked = spawnSync('dpkg-query', ['-W', '-f=${db:Status-Status}', name], { encoding: 'utf8' });
+  const asked = spawnSync('dpkg-query', ['-W', '-f=${db:Status-Status}', name], {
+    encoding: 'utf8',
+  });
   return asked.status === 0 && asked.stdout === 'installed';
 }
 
@@ -136,7 +175,8 @@ function canWrite() {
 function hash(paths, ...more) {
   const sum = createHash('sha256');
   for (const path of paths) {
-    for (const file of files(join(ROOT, path))) sum.update(file).update('\0').update(readFileSync(file));
+    for (const file of files(join(ROOT, path)))
+      sum.update(file).update('\0').update(readFileSync(file));
   }
   return sum.update(more.join('\0')).digest('hex');
 }
@@ -167,7 +207,13 @@ function nodeHeaders() {
 function npmRoot() {
   const from = process.env.npm_execpath;
   if (from !== undefined && from.endsWith('npm-cli.js')) return dirname(dirname(from));
-  return join(execFileSync('npm', ['root', '-g'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim(), 'npm');
+  return join(
+    execFileSync('npm', ['root', '-g'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim(),
+    'npm',
+  );
 }
 
 function split([first, ...rest]) {
@@ -177,8 +223,11 @@ function split([first, ...rest]) {
 function command(program, args, environment = {}) {
   // Standard output belongs to whoever called us (`demo --json`).
   const ran = spawnSync(program, args, {
-    cwd: ROOT, stdio: ['inherit', 2, 2], env: { ...process.env, ...environment },
+    cwd: ROOT,
+    stdio: ['inherit', 2, 2],
+    env: { ...process.env, ...environment },
   });
   if (ran.error) fail(`${program}: ${ran.error.message}`);
-  if (ran.status !== 0) fail(`\`${program} ${args.join(' ')}\` failed (${ran.signal ?? ran.status})`);
+  if (ran.status !== 0)
+    fail(`\`${program} ${args.join(' ')}\` failed (${ran.signal ?? ran.status})`);
 }

@@ -12,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 process.chdir(ROOT);
 
-const setUp = spawnSync(process.execPath, ['scripts/setup.mjs', 'test'], { stdio: ['inherit', 2, 2] });
+const setUp = spawnSync(process.execPath, ['scripts/setup.mjs', 'test'], {
+  stdio: ['inherit', 2, 2],
+});
 if (setUp.status !== 0) process.exit(setUp.status ?? 1);
 
 const chosen = process.argv.slice(2);
@@ -22,12 +24,22 @@ const began = Date.now();
 if (chosen.length === 0) {
   await check('format and lint', ['node_modules/.bin/biome', 'check', '--error-on-warnings']);
   await check('types', ['node_modules/.bin/tsc', '--noEmit']);
-  await check('C++ format', ['clang-format', '--dry-run', '-Werror', ...sources('native', /\.(cc|h|inl)$/)]);
+  await check('C++ format', [
+    'clang-format',
+    '--dry-run',
+    '-Werror',
+    ...sources('native', /\.(cc|h|inl)$/),
+  ]);
   await cxx();
 }
-const all = (chosen.length === 0 ? ['test'] : chosen).flatMap((path) => sources(path, /\.test\.ts$/));
+const all = (chosen.length === 0 ? ['test'] : chosen).flatMap((path) =>
+  sources(path, /\.test\.ts$/),
+);
 const alone = (file) => file.startsWith('test/e2e/');
-await tap(all.filter((file) => !alone(file)), 2);
+await tap(
+  all.filter((file) => !alone(file)),
+  2,
+);
 await tap(all.filter(alone), 1);
 
 const seconds = Math.round((Date.now() - began) / 1000);
@@ -55,7 +67,14 @@ async function cxx() {
 async function tap(files, jobs) {
   if (files.length === 0) return;
   const { sandboxCommand } = await import('../dist/cli/demo/sandbox.js');
-  const runner = [process.execPath, 'node_modules/.bin/tap', 'run', '--reporter=tap', `--jobs=${jobs}`, ...files];
+  const runner = [
+    process.execPath,
+    'node_modules/.bin/tap',
+    'run',
+    '--reporter=tap',
+    `--jobs=${jobs}`,
+    ...files,
+  ];
   const { code, output } = await run(sandboxCommand(runner));
   let failedBefore = total.failed;
   for (const line of output.split('\n')) {
