@@ -119,6 +119,7 @@ function installDebianPackages(packages) {
 
 function isInstalled(name, file) {
   if (existsSync(file)) return true;
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is dpkg-query's own placeholder
   const asked = spawnSync('dpkg-query', ['-W', '-f=${db:Status-Status}', name], {
     encoding: 'utf8',
   });
@@ -206,7 +207,7 @@ function nodeHeaders() {
 
 function npmRoot() {
   const from = process.env.npm_execpath;
-  if (from !== undefined && from.endsWith('npm-cli.js')) return dirname(dirname(from));
+  if (from?.endsWith('npm-cli.js')) return dirname(dirname(from));
   return join(
     execFileSync('npm', ['root', '-g'], {
       encoding: 'utf8',
