@@ -29,17 +29,18 @@ export async function ensureSetup(
   config: HostConfig | HomeAgentConfig,
   log: Logger,
 ): Promise<void> {
-  requireTun();
   const system = await readSystem();
   const privileged = readCapabilities().netAdmin;
   const owner = privileged ? undefined : process.getuid?.();
   const plan = planSetup(config, system, { owner });
   if (privileged) {
+    requireTun();
     await applyMissing(plan, system, (step, commands) => {
       log.info({ commands: commands.map((command) => command.join(' ')) }, step.describe);
     });
   } else {
     explainMissing(plan, system, log);
+    requireTun();
   }
   for (const note of plan.notes) log.info(note);
 }

@@ -89,7 +89,7 @@ export class ReceiveRing {
 
   /** The oldest packet; undefined when there is none, or the last one was not released. */
   receive(): SlowPathPacket | undefined {
-    const { ring } = this;
+    const ring = this.ring;
     const position = ring.head;
     if (this.held || ring.tail === position) return undefined;
     this.held = true;
@@ -122,7 +122,7 @@ export class TransmitRing {
 
   /** Copies `bytes` into the ring; what kept it out, if anything. */
   push(target: PortId | 'uplink', bytes: Uint8Array): 'done' | 'full' | 'too-long' {
-    const { ring } = this;
+    const ring = this.ring;
     const position = ring.tail;
     if (bytes.length > ring.shape.payload) return 'too-long';
     if ((position - ring.head) >>> 0 >= ring.shape.slots) return 'full';
