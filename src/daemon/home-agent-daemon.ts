@@ -175,7 +175,9 @@ export class HomeAgentDaemon {
         );
         break;
       case 'release':
-        this.#defenderDriver.send({ type: 'release', address: output.homeAddress });
+        this.#onceRouted(output.homeAddress, () =>
+          this.#defenderDriver.send({ type: 'release', address: output.homeAddress }),
+        );
         break;
       case 'bind':
         this.#bind(output.homeAddress, output.careOfAddress);
@@ -283,7 +285,7 @@ export class HomeAgentDaemon {
   #onPacket(packet: Ipv6Packet, inner: boolean): void {
     const homeAddress = homeAddressOption(packet);
     if (packet.protocol === PROTOCOL.mobility) {
-      this.#onMobility(packet, homeAddress);
+      this.#onMobility(packet);
     } else if (homeAddress !== undefined && !this.#isBound(homeAddress, packet.source)) {
       // RFC 6275 9.3.1: the option is only good with a binding.
       this.#agentDriver.send({ type: 'home-address-option', source: packet.source, homeAddress });
@@ -294,21 +296,10 @@ export class HomeAgentDaemon {
     }
   }
 
-  #onMobility(packet: Ipv6Packet, homeAddress: Address | undefined): void {
+  #onMobility(packet: Ipv6Packet): void {
     const signal = readSignal(packet);
-    if (signal instanceof WireError) {
-      this.#drops.count('malformed');
-      return;
-    }
-    if (signal.message.kind === 'unknown') {
-      this.#agentDriver.send({
-        type: 'unknown-mobility',
-        source: packet.source,
-        ...(homeAddress === undefined ? {} : { homeAddress }),
-      });
-    } else {
-      this.#agentDriver.send({ type: 'signal', signal });
-    }
+    if (signal instanceof WireError) this.#drops.count('malformed');
+    else this.#agentDriver.send({ type: 'signal', signal });
   }
 
   #isBound(homeAddress: Address, careOfAddress: Address): boolean {

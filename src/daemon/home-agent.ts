@@ -1,9 +1,12 @@
+import { contains } from '../wire/index.js';
 import { loadHomeAgentConfig } from './config/load.js';
+import type { HomeAgentConfig } from './config/schema.js';
 import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
 import { HomeAgentDaemon } from './home-agent-daemon.js';
 import { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
+import { readSystem } from './setup/system.js';
 import { ensureSetup } from './setup.js';
 import { threadedNapiFile } from './uplink.js';
 
@@ -16,8 +19,10 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
   const config = loadHomeAgentConfig(configPath);
   await refuseSecond(config.controlSocket);
   await ensureSetup(config, log);
+  const routes = new RouteWriter();
+  await removeStaleRoutes(config, routes);
   const threadedNapi = await threadedNapiFile(config.tunnelDevice);
-  const daemon = new HomeAgentDaemon(config, new RouteWriter(), log, threadedNapi);
+  const daemon = new HomeAgentDaemon(config, routes, log, threadedNapi);
   try {
     await serve(
       {
@@ -32,4 +37,19 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
   } finally {
     await daemon.close();
   }
+}
+
+/** Routes of bindings that a Home Agent before this one had when it was killed: those home addresses may be at home again. */
+async function removeStaleRoutes(config: HomeAgentConfig, routes: RouteWriter): Promise<void> {
+  const { routes: present } = await readSystem();
+  const stale = present.filter(
+    ({ device, prefix: { address, length } }) =>
+      device === config.tunnelDevice &&
+      length === 128 &&
+      address !== config.address &&
+      contains(config.homePrefix, address),
+  );
+  await Promise.all(
+    stale.map(({ prefix }) => routes.removeHomeRoute(prefix.address, config.tunnelDevice)),
+  );
 }

@@ -8,13 +8,11 @@ import {
   type Address,
   attempt,
   emitPacket,
-  type Icmpv6Message,
   type Ipv6Packet,
   PROTOCOL,
   parseIcmpv6,
   parsePacket,
   pseudoHeader,
-  readAddress,
   WireError,
 } from '../wire/index.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
@@ -29,8 +27,6 @@ import { openUplink } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
-/** The fixed IPv6 header. */
-const IPV6_HEADER = 40;
 
 /** A VM host: its guests, their engine, and what the network says to them. */
 export class HostDaemon {
@@ -262,18 +258,10 @@ export class HostDaemon {
       const answer = answerEcho(packet);
       if (answer === undefined) this.#drops.count('unexpected_icmp');
       else this.#engine.transmit('uplink', emitPacket(answer));
-    } else if (quotesPacketOf(message, guest.config)) {
+    } else if ('quoted' in message) {
       guest.onPathError(message);
     } else {
       this.#drops.count('unexpected_icmp');
     }
   }
-}
-
-/** True for an ICMPv6 error about a packet from the guest's care-of address to its Home Agent (RFC 4443 2.4 c). */
-function quotesPacketOf(message: Icmpv6Message, config: GuestConfig): boolean {
-  if (!('quoted' in message) || message.quoted.length < IPV6_HEADER) return false;
-  const source = readAddress(message.quoted, 8);
-  const destination = readAddress(message.quoted, 24);
-  return source === config.careOfAddress && destination === config.homeAgent;
 }

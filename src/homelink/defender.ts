@@ -153,7 +153,7 @@ export class HomeLinkDefender {
   #probe(now: Millis, address: Address): void {
     if (this.#defences.get(address)?.kind === 'probing') return;
     if (!contains(this.#config.homePrefix, address) && !isLinkLocal(address)) {
-      this.drops.count('probe-off-link');
+      this.drops.count('probe_off_link');
       return;
     }
     if (this.#defences.has(address)) {
@@ -215,7 +215,7 @@ export class HomeLinkDefender {
     const received = receiveFrame(bytes);
     if (typeof received === 'string') return received;
     const { ethernet, packet } = received;
-    if (ethernet.source === this.#config.mac) return 'own-source';
+    if (ethernet.source === this.#config.mac) return 'own_source';
     const message = receiveIcmpv6(packet);
     if (typeof message === 'string') return message;
     if (message === undefined || !isNdp(message)) return undefined;
@@ -236,7 +236,7 @@ export class HomeLinkDefender {
     const anonymous = isUnspecified(source);
     if (defence.kind === 'probing') {
       // RFC 7527 4.2: our own question, that a loop of the link brings back, says nothing.
-      if (carriesNonce(message, defence.nonce)) return 'own-source';
+      if (carriesNonce(message, defence.nonce)) return 'own_source';
       // RFC 4862 5.4.3: somebody else probes it too, then neither may have it. A question by others is ignored.
       if (anonymous) this.#duplicate(target);
     } else if (anonymous) {
@@ -251,7 +251,7 @@ export class HomeLinkDefender {
   #claimed(target: Address): string | undefined {
     const defence = this.#defences.get(target);
     if (defence === undefined) return undefined;
-    if (defence.kind !== 'probing') return 'address-conflict';
+    if (defence.kind !== 'probing') return 'address_conflict';
     this.#duplicate(target);
     return undefined;
   }

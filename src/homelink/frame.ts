@@ -13,7 +13,7 @@ import {
   emitIcmpv6,
   emitPacket,
   isMulticast,
-  isMulticastMac,
+  isUnicastMac,
   multicastMac,
   PROTOCOL,
   parseEthernet,
@@ -24,14 +24,14 @@ import {
 } from '../wire/index.js';
 
 /** RFC 4861 asks for it, and nodes off the link cannot forge it. */
-export const HOP_LIMIT = 255;
+export const LINK_HOP_LIMIT = 255;
 
 const REASONS: Readonly<Record<WireErrorCode, string>> = {
   WIRE_CHECKSUM: 'checksum',
   WIRE_MALFORMED: 'malformed',
   WIRE_PAYLOAD_PROTOCOL: 'malformed',
   WIRE_RANGE: 'malformed',
-  WIRE_TRUNCATED: 'truncated',
+  WIRE_TRUNCATED: 'malformed',
 };
 
 /** A frame that holds a sound IPv6 packet. */
@@ -40,14 +40,12 @@ export interface ReceivedFrame {
   readonly packet: Ipv6Packet;
 }
 
-const NO_MAC = '00:00:00:00:00:00';
-
 /** Takes a frame apart, or gives the reason to drop it. */
 export function receiveFrame(bytes: Uint8Array): ReceivedFrame | string {
   const ethernet = attempt(() => parseEthernet(bytes));
   if (ethernet instanceof WireError) return REASONS[ethernet.code];
-  if (ethernet.etherType !== ETHERTYPE_IPV6) return 'not-ipv6';
-  if (isMulticastMac(ethernet.source) || ethernet.source === NO_MAC) return 'source-mac';
+  if (ethernet.etherType !== ETHERTYPE_IPV6) return 'not_ipv6';
+  if (!isUnicastMac(ethernet.source)) return 'source_mac';
   const packet = attempt(() => parsePacket(ethernet.payload));
   if (packet instanceof WireError) return REASONS[packet.code];
   return { ethernet, packet };
@@ -55,9 +53,9 @@ export function receiveFrame(bytes: Uint8Array): ReceivedFrame | string {
 
 /** The ICMPv6 message of a packet, undefined when it holds something else, or the reason to drop it. */
 export function receiveIcmpv6(packet: Ipv6Packet): Icmpv6Message | undefined | string {
+  if (packet.protocol !== PROTOCOL.icmpv6) return undefined;
   // Fragments are not put together here; Neighbor Discovery in them is to be ignored anyway (RFC 6980 5).
   if (packet.extensions.some(({ kind }) => kind === 'fragment')) return 'fragment';
-  if (packet.protocol !== PROTOCOL.icmpv6) return undefined;
   const message = attempt(() => parseIcmpv6(packet.payload, pseudoHeader(packet)));
   return message instanceof WireError ? REASONS[message.code] : message;
 }
@@ -82,7 +80,7 @@ export function icmpv6Frame(from: LinkMessage): Uint8Array {
     payload: emitPacket({
       trafficClass: 0,
       flowLabel: 0,
-      hopLimit: HOP_LIMIT,
+      hopLimit: LINK_HOP_LIMIT,
       source,
       destination,
       extensions: [],

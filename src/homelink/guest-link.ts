@@ -2,7 +2,7 @@ import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import { TokenBucket } from '../token-bucket.js';
-import type { Address, Icmpv6Message, Mac, NdpMessage, Prefix } from '../wire/index.js';
+import type { Address, Icmpv6Message, Ipv6Packet, Mac, NdpMessage, Prefix } from '../wire/index.js';
 import {
   ALL_NODES,
   ALL_ROUTERS,
@@ -132,10 +132,10 @@ export class GuestLink {
         this.#schedule.start(now);
         break;
       case 'frame':
-        this.#frame(now, event.bytes);
+        this.#count(this.#frame(now, event.bytes));
         break;
       case 'too-big':
-        this.#answerTooBig(now, event.bytes, event.mtu);
+        this.#count(this.#answerTooBig(now, event.bytes, event.mtu));
         break;
       case 'tick':
         break;
@@ -234,33 +234,33 @@ export class GuestLink {
     });
   }
 
-  #frame(now: Millis, bytes: Uint8Array): void {
-    const received = receiveFrame(bytes);
-    const reason = typeof received === 'string' ? received : this.#received(now, received);
+  #count(reason: string | undefined): void {
     if (reason !== undefined) this.drops.count(reason);
   }
 
   /** Gives the reason why the frame had no effect, if it had none. */
-  #received(now: Millis, received: ReceivedFrame): string | undefined {
+  #frame(now: Millis, bytes: Uint8Array): string | undefined {
+    const received = receiveFrame(bytes);
+    if (typeof received === 'string') return received;
     const { ethernet, packet } = received;
     const { homeRouter, routerMac } = this.#config;
-    if (ethernet.source === routerMac || packet.source === homeRouter) return 'own-source';
+    if (ethernet.source === routerMac || packet.source === homeRouter) return 'own_source';
     const message = receiveIcmpv6(packet);
     if (typeof message === 'string') return message;
-    if (message === undefined) return this.#misdirected(packet.destination);
+    if (message === undefined) return this.#misdirected(packet);
     if (isNdp(message)) return ndpFault(packet, message) ?? this.#ndp(now, received, message);
     this.#learn(packet.source, ethernet.source);
     // There is no multicast routing here: reports are accepted, nothing comes of them.
     if (message.kind === 'unknown' && isMld(message.type)) return 'mld';
     if (message.kind === 'echo-request') return this.#echo(received, message);
-    return this.#misdirected(packet.destination);
+    return this.#misdirected(packet);
   }
 
-  /** What the tunnel does not carry and nobody here wants. */
-  #misdirected(destination: Address): string {
-    if (destination === this.#config.homeRouter) return 'router-service';
-    if (isLinkLocal(destination)) return 'link-local';
-    return isMulticast(destination) ? 'multicast' : 'not-tunnelled';
+  /** What the tunnel does not carry and nobody here wants, in the order and the words of the engine. */
+  #misdirected({ source, destination }: Ipv6Packet): string {
+    if (isLinkLocal(source) || isLinkLocal(destination)) return 'link_local';
+    if (isMulticast(source) || isMulticast(destination)) return 'multicast';
+    return this.#homeAddresses.has(source) ? 'no_tunnel' : 'source_not_home';
   }
 
   #ndp(now: Millis, received: ReceivedFrame, message: NdpMessage): string | undefined {
@@ -269,7 +269,7 @@ export class GuestLink {
     const mac = senderMac(message) ?? ethernet.source;
     switch (message.kind) {
       case 'router-advertisement':
-        return 'foreign-ra';
+        return 'foreign_ra';
       case 'redirect':
         return 'redirect';
       case 'router-solicitation':
@@ -278,12 +278,12 @@ export class GuestLink {
         return undefined;
       case 'neighbor-advertisement':
         if (!this.#homeAddresses.has(message.target) && !isLinkLocal(message.target)) {
-          return 'foreign-na';
+          return 'foreign_na';
         }
-        this.#learn(source, mac);
+        this.#learn(message.target, mac);
         return undefined;
       case 'neighbor-solicitation':
-        this.#learn(source, mac);
+        this.#learn(isUnspecified(source) ? message.target : source, mac);
         return this.#solicitedNeighbor(source, mac, message.target);
     }
   }
@@ -301,11 +301,7 @@ export class GuestLink {
     const probing = isUnspecified(source);
     if (this.#homeAddresses.has(target)) return undefined;
     if (!this.#standsFor(target, probing)) {
-      if (probing && isLinkLocal(target)) {
-        this.#rememberLinkLocal(target);
-        return undefined;
-      }
-      return isLinkLocal(target) ? undefined : 'neighbor-off-link';
+      return isLinkLocal(target) ? undefined : 'neighbor_off_link';
     }
     // RFC 4861 7.2.4: who has no address yet is told through the group of all nodes.
     const destination = probing ? ALL_NODES : source;
@@ -333,19 +329,22 @@ export class GuestLink {
     const { homeRouter } = this.#config;
     const ours =
       destination === homeRouter || destination === ALL_NODES || destination === ALL_ROUTERS;
-    if (!ours) return this.#misdirected(destination);
-    if (isUnspecified(source) || isMulticast(source)) return 'echo-source';
+    if (!ours) return this.#misdirected(packet);
+    if (isUnspecified(source) || isMulticast(source)) return 'echo_source';
     const { identifier, sequence, data } = request;
     const reply = { kind: 'echo-reply' as const, identifier, sequence, data };
     this.#send(homeRouter, source, ethernet.source, reply);
     return undefined;
   }
 
-  /** Only from what has an address that a guest may have; others on the port change nothing. */
-  #learn(source: Address, mac: Mac): void {
-    const own = isUnspecified(source) || isLinkLocal(source) || this.#homeAddresses.has(source);
-    if (!own || mac === this.#config.routerMac) return;
-    if (isLinkLocal(source)) this.#rememberLinkLocal(source);
+  /**
+   * Somebody on the port has this address. Only a home address tells the guest's link-layer address: others there, a
+   * bridge or the host's own stack, have link-local addresses too.
+   */
+  #learn(address: Address, mac: Mac): void {
+    if (mac === this.#config.routerMac) return;
+    if (isLinkLocal(address)) this.#rememberLinkLocal(address);
+    if (!this.#homeAddresses.has(address)) return;
     if (this.#guest.kind === 'known' && this.#guest.mac === mac) return;
     this.#guest = { kind: 'known', mac };
     this.#outputs.push({ type: 'guest', mac });
@@ -361,18 +360,14 @@ export class GuestLink {
     }
   }
 
-  #answerTooBig(now: Millis, bytes: Uint8Array, mtu: number): void {
+  #answerTooBig(now: Millis, bytes: Uint8Array, mtu: number): string | undefined {
     const ethernet = attempt(() => parseEthernet(bytes));
-    const answer =
-      ethernet instanceof WireError ? 'too-big-malformed' : packetTooBig(ethernet.payload, mtu);
-    if (ethernet instanceof WireError || typeof answer === 'string') {
-      this.drops.count(typeof answer === 'string' ? answer : 'too-big-malformed');
-    } else if (!this.#tooBig.take(now)) {
-      this.drops.count('too-big-limited');
-    } else {
-      // From the router: Linux ignores one whose source is its own destination.
-      const { destination, message } = answer;
-      this.#send(this.#config.homeRouter, destination, ethernet.source, message);
-    }
+    if (ethernet instanceof WireError) return 'too_big_malformed';
+    const answer = packetTooBig(ethernet.payload, mtu);
+    if (typeof answer === 'string') return answer;
+    if (!this.#tooBig.take(now)) return 'too_big_limited';
+    // From the router: Linux ignores one whose source is its own destination.
+    this.#send(this.#config.homeRouter, answer.destination, ethernet.source, answer.message);
+    return undefined;
   }
 }

@@ -3,11 +3,11 @@ import {
   contains,
   isLinkLocal,
   isMulticast,
-  isMulticastMac,
+  isUnicastMac,
   isUnspecified,
   parsePrefix,
 } from '../wire/index.js';
-import { HOP_LIMIT } from './frame.js';
+import { LINK_HOP_LIMIT } from './frame.js';
 
 /** RFC 4291 2.7.1 */
 const SOLICITED_NODE = parsePrefix('ff02::1:ff00:0/104');
@@ -30,7 +30,7 @@ function linkLayerAddress(
   kind: 'source-link-layer-address' | 'target-link-layer-address',
 ): Mac | undefined {
   for (const option of options) {
-    if (option.kind === kind && !isMulticastMac(option.mac)) return option.mac;
+    if (option.kind === kind && isUnicastMac(option.mac)) return option.mac;
   }
   return undefined;
 }
@@ -53,22 +53,22 @@ export function senderMac(message: NdpMessage): Mac | undefined {
  */
 export function ndpFault(packet: Ipv6Packet, message: NdpMessage): string | undefined {
   const { source, destination, hopLimit } = packet;
-  if (hopLimit !== HOP_LIMIT) return 'hop-limit';
+  if (hopLimit !== LINK_HOP_LIMIT) return 'ndp_hop_limit';
   const anonymous = isUnspecified(source);
-  if (isMulticast(source)) return 'ndp-source';
+  if (isMulticast(source)) return 'ndp_source';
   switch (message.kind) {
     case 'router-solicitation':
-      return anonymous && senderMac(message) !== undefined ? 'ndp-source' : undefined;
+      return anonymous && senderMac(message) !== undefined ? 'ndp_source' : undefined;
     case 'neighbor-solicitation':
-      if (isMulticast(message.target) || isUnspecified(message.target)) return 'ndp-target';
+      if (isMulticast(message.target) || isUnspecified(message.target)) return 'ndp_target';
       if (!anonymous) return undefined;
-      if (!contains(SOLICITED_NODE, destination)) return 'ndp-destination';
-      return senderMac(message) === undefined ? undefined : 'ndp-source';
+      if (!contains(SOLICITED_NODE, destination)) return 'ndp_destination';
+      return senderMac(message) === undefined ? undefined : 'ndp_source';
     case 'neighbor-advertisement':
-      if (isMulticast(message.target) || isUnspecified(message.target)) return 'ndp-target';
-      return isMulticast(destination) && message.solicited ? 'ndp-destination' : undefined;
+      if (isMulticast(message.target) || isUnspecified(message.target)) return 'ndp_target';
+      return isMulticast(destination) && message.solicited ? 'ndp_destination' : undefined;
     case 'router-advertisement':
     case 'redirect':
-      return isLinkLocal(source) ? undefined : 'ndp-source';
+      return isLinkLocal(source) ? undefined : 'ndp_source';
   }
 }

@@ -43,10 +43,10 @@ export function packetTooBig(
   mtu: number,
 ): { destination: Address; message: Icmpv6Message } | string {
   const packet = attempt(() => parsePacket(withFittingLength(bytes)));
-  if (packet instanceof WireError) return 'too-big-malformed';
-  if (isMulticast(packet.source) || isUnspecified(packet.source)) return 'too-big-source';
-  if (isMulticast(packet.destination)) return 'too-big-multicast';
-  if (mayBeError(packet)) return 'too-big-icmpv6-error';
+  if (packet instanceof WireError) return 'too_big_malformed';
+  if (isMulticast(packet.source) || isUnspecified(packet.source)) return 'too_big_source';
+  if (isMulticast(packet.destination)) return 'too_big_multicast';
+  if (mayBeError(packet)) return 'too_big_icmpv6_error';
   return {
     destination: packet.source,
     message: {

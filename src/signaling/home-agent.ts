@@ -1,5 +1,6 @@
 import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
+import { earliest } from '../time.js';
 import { TokenBucket } from '../token-bucket.js';
 import type { Address, Prefix } from '../wire/index.js';
 import { alignMobilityOptions, BINDING_ERROR, contains, UNSPECIFIED } from '../wire/index.js';
@@ -42,12 +43,6 @@ export type HomeAgentEvent =
       readonly type: 'home-address-option';
       readonly source: Address;
       readonly homeAddress: Address;
-    }
-  /** A Mobility Header of a type that we do not know. */
-  | {
-      readonly type: 'unknown-mobility';
-      readonly source: Address;
-      readonly homeAddress?: Address;
     }
   | { readonly type: 'tick' };
 
@@ -100,7 +95,7 @@ export class HomeAgent {
   /** which binding a probed address belongs to */
   readonly #probes = new Map<Address, Address>();
   /** no entry needs attention before; may be too early, never too late */
-  #deadline: Millis = Number.POSITIVE_INFINITY;
+  #deadline: Millis | undefined;
   readonly #errors = new TokenBucket(ERROR_BURST, ERROR_RATE);
   readonly #outputs: HomeAgentOutput[] = [];
 
@@ -116,7 +111,7 @@ export class HomeAgent {
 
   /** When `handle` wants a tick at the latest. */
   wakeAt(): Millis | undefined {
-    return Number.isFinite(this.#deadline) ? this.#deadline : undefined;
+    return this.#deadline;
   }
 
   bindings(): Iterable<Binding> {
@@ -147,37 +142,33 @@ export class HomeAgent {
       case 'home-address-option':
         this.#checkHomeAddress(now, event.source, event.homeAddress);
         break;
-      case 'unknown-mobility':
-        this.#unknownMobility(now, event.source, event.homeAddress);
-        break;
       case 'tick':
         break;
     }
   }
 
   #expire(now: Millis): void {
-    if (now < this.#deadline) return;
+    if (this.#deadline === undefined || now < this.#deadline) return;
     for (const entry of [...this.#entries.values()]) {
       if (now < entry.expiresAt) continue;
       if (entry.state === 'bound') {
         this.#remove(entry, 'expired');
       } else {
-        this.drops.count('probe-unanswered');
+        this.drops.count('probe_unanswered');
         this.#probeFailed(entry.homeAddress, STATUS.reasonUnspecified);
       }
     }
-    this.#deadline = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries.values()) this.#wakeBy(entry.expiresAt);
+    this.#deadline = earliest(...[...this.#entries.values()].map(({ expiresAt }) => expiresAt));
   }
 
   #wakeBy(at: Millis): void {
-    this.#deadline = Math.min(this.#deadline, at);
+    this.#deadline = earliest(this.#deadline, at);
   }
 
   #signal(now: Millis, signal: Signal): void {
     const { message, source, homeAddressOption } = signal;
     if (signal.destination !== this.#config.address) {
-      this.drops.count('not-for-this-home-agent');
+      this.drops.count('not_ours');
       return;
     }
     switch (message.kind) {
@@ -191,13 +182,13 @@ export class HomeAgent {
         this.#unknownMobility(now, source, homeAddressOption);
         break;
       case 'binding-error':
-        this.drops.count('unexpected-message');
+        this.drops.count('unexpected_message');
         break;
       default:
         if (homeAddressOption !== undefined) {
           this.#checkHomeAddress(now, source, homeAddressOption);
         }
-        this.drops.count('unexpected-message');
+        this.drops.count('unexpected_message');
     }
   }
 
@@ -208,7 +199,7 @@ export class HomeAgent {
     if (!update.homeRegistration) {
       // RFC 6275 9.5.1: a home registration does not turn into another one; correspondents are not served.
       if (entry?.state === 'bound') this.#reject(request, STATUS.typeChange);
-      else this.drops.count('not-a-home-registration');
+      else this.drops.count('not_a_home_registration');
       return;
     }
     if (entry?.state === 'probing') {
@@ -295,7 +286,7 @@ export class HomeAgent {
   #admissible(request: RegistrationRequest, entry: Entry | undefined): boolean {
     const { homeAddress, careOfAddress } = request;
     if (careOfAddress === this.#config.address || this.#circular(request)) {
-      this.drops.count('circular-care-of-address');
+      this.drops.count('circular_care_of_address');
       return false;
     }
     const status = this.#refusal(homeAddress, request.direct, entry);
@@ -443,13 +434,13 @@ export class HomeAgent {
   #checkHomeAddress(now: Millis, source: Address, homeAddress: Address): void {
     const entry = this.#entries.get(homeAddress);
     if (entry?.state === 'bound' && entry.careOfAddress === source) return;
-    this.drops.count('home-address-without-binding');
+    this.drops.count('home_address_without_binding');
     this.#bindingError(now, source, BINDING_ERROR.unknownBinding, homeAddress);
   }
 
   /** RFC 6275 9.2 */
   #unknownMobility(now: Millis, source: Address, homeAddress: Address | undefined): void {
-    this.drops.count('unknown-mobility-header');
+    this.drops.count('unknown_mobility_header');
     const status = BINDING_ERROR.unrecognizedMobilityHeader;
     this.#bindingError(now, source, status, homeAddress ?? UNSPECIFIED);
   }
@@ -457,11 +448,11 @@ export class HomeAgent {
   /** RFC 6275 9.3.3: to the source, without a routing header, never to a group, and not too many. */
   #bindingError(now: Millis, source: Address, status: number, homeAddress: Address): void {
     if (!isRoutable(source)) {
-      this.drops.count('source-not-routable');
+      this.drops.count('source_not_routable');
       return;
     }
     if (!this.#errors.take(now)) {
-      this.drops.count('binding-error-limited');
+      this.drops.count('binding_error_limited');
       return;
     }
     this.#outputs.push({

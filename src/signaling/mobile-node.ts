@@ -2,7 +2,7 @@ import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import type { Address, Icmpv6Message, MobilityMessage } from '../wire/index.js';
-import { alignMobilityOptions } from '../wire/index.js';
+import { alignMobilityOptions, BINDING_ERROR } from '../wire/index.js';
 import type { BindingSummary } from './binding-summary.js';
 import { summarise } from './binding-summary.js';
 import {
@@ -294,7 +294,9 @@ export class MobileNode {
     this.#nextSequence = nextSequence(sequence);
     this.#sent = [...this.#sent, now].slice(-MAX_UPDATE_RATE);
     const update = { sequence, careOfAddress, lifetime, sentAt: now };
-    this.#outstanding = [...this.#outstanding, update].slice(-MAX_OUTSTANDING);
+    // After resynchronisations a number may come round again: it stands for the latest update that has it.
+    const others = this.#outstanding.filter((other) => other.sequence !== sequence);
+    this.#outstanding = [...others, update].slice(-MAX_OUTSTANDING);
     this.#outputs.push({
       type: 'transmit',
       signal: {
@@ -321,7 +323,7 @@ export class MobileNode {
   #signal(now: Millis, signal: Signal): void {
     const { message } = signal;
     if (signal.source !== this.#homeAgent) {
-      this.drops.count('not-the-home-agent');
+      this.drops.count('not_the_home_agent');
       return;
     }
     switch (message.kind) {
@@ -330,24 +332,24 @@ export class MobileNode {
         break;
       case 'binding-refresh-request':
         // RFC 6275 11.7.4: a Binding Update SHOULD follow, if the binding is to live on.
-        if (signal.routingHeader !== this.#homeAddress) this.drops.count('not-the-home-address');
+        if (signal.routingHeader !== this.#homeAddress) this.drops.count('not_the_home_address');
         else this.#probe(now);
         break;
       case 'binding-error':
-        if (message.homeAddress !== this.#homeAddress) this.drops.count('not-the-home-address');
-        // RFC 6275 11.3.6: status 1, unknown binding for the Home Address option.
-        else if (message.status === 1) this.#probe(now);
-        else this.drops.count('binding-error-unusable');
+        if (message.homeAddress !== this.#homeAddress) this.drops.count('not_the_home_address');
+        // RFC 6275 11.3.6
+        else if (message.status === BINDING_ERROR.unknownBinding) this.#probe(now);
+        else this.drops.count('binding_error_unusable');
         break;
       default:
-        this.drops.count('unexpected-message');
+        this.drops.count('unexpected_message');
     }
   }
 
   #pathFailed(now: Millis, error: Icmpv6Message): void {
     const trouble = describePathError(error, this.#careOfAddress, this.#homeAgent);
     if (trouble === undefined) {
-      this.drops.count('path-error-unusable');
+      this.drops.count('path_error_unusable');
       return;
     }
     this.#pathError = trouble;
@@ -358,7 +360,7 @@ export class MobileNode {
   #probe(now: Millis): void {
     if (this.#state.kind !== 'registered') return;
     if (now < this.#probedAt + PROBE_INTERVAL) {
-      this.drops.count('probe-limited');
+      this.drops.count('probe_limited');
       return;
     }
     this.#probedAt = now;
@@ -368,7 +370,7 @@ export class MobileNode {
   /** RFC 6275 11.7.3 */
   #acknowledged(now: Millis, signal: Signal, message: BindingAcknowledgement): void {
     if (signal.routingHeader !== this.#homeAddress) {
-      this.drops.count('not-the-home-address');
+      this.drops.count('not_the_home_address');
       return;
     }
     if (message.status === 135) {
@@ -378,11 +380,11 @@ export class MobileNode {
     const index = this.#outstanding.findIndex(({ sequence }) => sequence === message.sequence);
     const update = this.#outstanding[index];
     if (update === undefined) {
-      this.drops.count('no-such-update');
+      this.drops.count('no_such_update');
       return;
     }
     if (signal.destination !== update.careOfAddress) {
-      this.drops.count('not-the-care-of-address');
+      this.drops.count('not_the_care_of_address');
       return;
     }
     // What was sent before this update is settled by it: a late acknowledgement must not turn time back.
@@ -418,7 +420,7 @@ export class MobileNode {
     // The lifetime runs from the Binding Update on (RFC 6275 11.7.1): ours ends before the home agent's does.
     const expiresAt = update.sentAt + 1000 * lifetime;
     if (expiresAt <= now) {
-      this.drops.count('acknowledged-too-late');
+      this.drops.count('acknowledged_too_late');
       return;
     }
     const before = bindingOf(this.#state);
@@ -479,21 +481,21 @@ export class MobileNode {
         state.kind !== 'refreshing' &&
         state.kind !== 'deregistering')
     ) {
-      this.drops.count('no-such-update');
+      this.drops.count('no_such_update');
       return;
     }
     if (destination !== latest.careOfAddress) {
-      this.drops.count('not-the-care-of-address');
+      this.drops.count('not_the_care_of_address');
       return;
     }
     if (isNewer(latest.sequence, last)) {
       // It answers an update older than our latest, which the home agent will accept.
-      this.drops.count('stale-resynchronisation');
+      this.drops.count('stale_resynchronisation');
       return;
     }
     this.#nextSequence = nextSequence(last);
     if (this.#resynchronisations >= MAX_RESYNCHRONISATIONS) {
-      this.drops.count('resynchronisation-limited');
+      this.drops.count('resynchronisation_limited');
       return;
     }
     this.#resynchronisations += 1;

@@ -1,5 +1,5 @@
 import type { Address, Icmpv6Message } from '../wire/index.js';
-import { readAddress } from '../wire/index.js';
+import { peekAddresses } from '../wire/index.js';
 
 /** RFC 4443 3.1 */
 const UNREACHABLE: Readonly<Record<number, string>> = {
@@ -35,8 +35,7 @@ export function describePathError(
   homeAgent: Address,
 ): string | undefined {
   const text = words(error);
-  if (text === undefined || !('quoted' in error) || error.quoted.length < 40) return undefined;
-  const ours =
-    readAddress(error.quoted, 8) === careOfAddress && readAddress(error.quoted, 24) === homeAgent;
-  return ours ? text : undefined;
+  if (text === undefined || !('quoted' in error)) return undefined;
+  const quoted = peekAddresses(error.quoted);
+  return quoted?.source === careOfAddress && quoted.destination === homeAgent ? text : undefined;
 }

@@ -33,10 +33,10 @@ export function readRequest(signal: Signal, update: BindingUpdate): Registration
   const homeAddress = signal.homeAddressOption ?? source;
   const alternates = update.options.filter((option) => option.kind === 'alternate-care-of-address');
   const careOfAddress = alternates[0]?.address ?? source;
-  if (!isRoutable(source)) return 'source-not-routable';
-  if (!isRoutable(homeAddress)) return 'home-address-not-routable';
-  if (alternates.length > 1) return 'two-care-of-addresses';
-  if (!isRoutable(careOfAddress)) return 'care-of-address-not-routable';
+  if (!isRoutable(source)) return 'source_not_routable';
+  if (!isRoutable(homeAddress)) return 'home_address_not_routable';
+  if (alternates.length > 1) return 'two_care_of_addresses';
+  if (!isRoutable(careOfAddress)) return 'care_of_address_not_routable';
   return {
     homeAddress,
     careOfAddress,

@@ -49,6 +49,17 @@ export function parseIpv6Header(bytes: Uint8Array): Ipv6Header {
   };
 }
 
+/** The addresses of a packet whose end may be missing: a quote in an ICMPv6 error, a frame cut short. */
+export function peekAddresses(
+  bytes: Uint8Array,
+): Pick<Ipv6Header, 'source' | 'destination'> | undefined {
+  if (bytes.length < IPV6_HEADER_LENGTH || viewOf(bytes).getUint8(0) >> 4 !== 6) return undefined;
+  return {
+    source: readAddress(bytes, FIELD.source),
+    destination: readAddress(bytes, FIELD.destination),
+  };
+}
+
 /** The 40 octets of the fixed header. @throws WireError `WIRE_RANGE` */
 export function emitIpv6Header(header: Ipv6Header): Uint8Array {
   const out = new OctetWriter('IPv6 header', IPV6_HEADER_LENGTH);

@@ -45,7 +45,8 @@ export function multicastMac(group: Address): Mac {
   return readMac(bytes, 10);
 }
 
-/** The group bit; broadcast counts. */
-export function isMulticastMac(mac: Mac): boolean {
-  return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+/** Whether one station may have it: neither a group (broadcast counts) nor all zero. */
+export function isUnicastMac(mac: Mac): boolean {
+  const group = (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
+  return !group && mac !== '00:00:00:00:00:00';
 }

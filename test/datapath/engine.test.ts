@@ -267,3 +267,16 @@ t.test('an idle engine sleeps', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 300));
   t.equal(engine.counters().wakeups, before);
 });
+
+t.test('the number of a closed port is used again as late as can be', (t) => {
+  const engine = new Engine({ maxPorts: 3 });
+  t.teardown(() => engine.close());
+  const open = () => engine.openMemoryPort({ localMac: ROUTER_MAC }).port;
+  const first = open();
+  open();
+  engine.closePort(first);
+  const third = open();
+  t.not(third, first, 'packets for the first one may still wait in a ring');
+  t.equal(open(), first, 'when there is no other');
+  t.end();
+});

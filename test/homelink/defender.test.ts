@@ -253,7 +253,7 @@ t.test('RFC 4861 7.1: invalid frames have no effect', (t) => {
   t.same(Object.fromEntries(harness.defender.drops), {
     ndp_hop_limit: 1,
     own_source: 1,
-    truncated: 1,
+    malformed: 1,
   });
   t.end();
 });

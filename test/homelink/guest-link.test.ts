@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Address, Icmpv6Message } from '../../src/wire/index.js';
+import type { Address, Icmpv6Message, Mac } from '../../src/wire/index.js';
 import {
   ALL_NODES,
   ALL_ROUTERS,
@@ -12,6 +12,7 @@ import {
 } from '../../src/wire/index.js';
 import { ofType } from '../support/drain.js';
 import { frames, GuestLinkHarness } from '../support/guest-link-harness.js';
+import type { Sent } from '../support/link-frames.js';
 import { icmpv6Frame, read, SLLA, solicitation } from '../support/link-frames.js';
 import {
   GUEST_LINK_LOCAL,
@@ -166,6 +167,7 @@ t.test('the answer goes to the link-layer address in the option', (t) => {
   const mac = parseMac('52:54:00:aa:bb:cc');
   const outputs = harness.frame(
     icmpv6Frame({
+      source: HOME_ADDRESS,
       destination: solicitedNode(HOST_A),
       message: solicitation(HOST_A, [{ kind: 'source-link-layer-address', mac }]),
     }),
@@ -268,30 +270,101 @@ t.test('the guest is asked for until it answers, ever less often', (t) => {
   t.end();
 });
 
-t.test('the guest is learnt from its first frames, once, and again when it changes', (t) => {
-  const mld: Icmpv6Message = { kind: 'unknown', type: 143, code: 0, body: new Uint8Array(4) };
+t.test('the guest is learnt from its home address, once, and again when it changes', (t) => {
   const harness = new GuestLinkHarness();
-  const first = harness.frame(
-    icmpv6Frame({
-      source: UNSPECIFIED,
-      destination: parseAddress('ff02::16'),
-      message: mld,
-      packet: { hopLimit: 1 },
-    }),
-  );
-  t.same(first, [{ type: 'guest', mac: GUEST_MAC }]);
-  const ask = (sourceMac = GUEST_MAC) =>
+  const dad = (sourceMac = GUEST_MAC) =>
     ofType(
       harness.frame(
-        icmpv6Frame({ destination: HOME_ROUTER, message: solicitation(HOME_ROUTER), sourceMac }),
+        icmpv6Frame({
+          source: UNSPECIFIED,
+          destination: solicitedNode(HOME_ADDRESS),
+          message: solicitation(HOME_ADDRESS),
+          sourceMac,
+        }),
       ),
       'guest',
     );
-  t.same(ask(), []);
+  const nud = (sourceMac: Mac) =>
+    ofType(
+      harness.frame(
+        icmpv6Frame({
+          source: HOME_ADDRESS,
+          destination: HOME_ROUTER,
+          message: solicitation(HOME_ROUTER),
+          sourceMac,
+        }),
+      ),
+      'guest',
+    );
+  t.same(dad(), [{ type: 'guest', mac: GUEST_MAC }]);
+  t.same(dad(), []);
   const other = parseMac('52:54:00:00:00:02');
-  t.same(ask(other), [{ type: 'guest', mac: other }]);
+  t.same(nud(other), [{ type: 'guest', mac: other }]);
+  t.same(nud(other), []);
   harness.handle({ type: 'arrived' });
-  t.same(ask(other), [{ type: 'guest', mac: other }], 'told again after an arrival');
+  t.same(nud(other), [{ type: 'guest', mac: other }], 'told again after an arrival');
+  t.end();
+});
+
+t.test('a bridge on the port that speaks IPv6 is not taken for the guest', (t) => {
+  const bridge = { sourceMac: parseMac('02:42:00:00:00:01'), source: OTHER_LINK_LOCAL };
+  const mld: Icmpv6Message = { kind: 'unknown', type: 143, code: 0, body: new Uint8Array(4) };
+  const echo: Icmpv6Message = {
+    kind: 'echo-request',
+    identifier: 1,
+    sequence: 1,
+    data: new Uint8Array(0),
+  };
+  const said: Sent[] = [
+    { ...bridge, message: mld, destination: parseAddress('ff02::16'), packet: { hopLimit: 1 } },
+    { ...bridge, source: UNSPECIFIED, message: mld, destination: parseAddress('ff02::16') },
+    { ...bridge, message: { kind: 'router-solicitation', options: [] }, destination: ALL_ROUTERS },
+    {
+      ...bridge,
+      source: UNSPECIFIED,
+      message: solicitation(OTHER_LINK_LOCAL),
+      destination: solicitedNode(OTHER_LINK_LOCAL),
+    },
+    { ...bridge, message: solicitation(HOME_ROUTER), destination: solicitedNode(HOME_ROUTER) },
+    { ...bridge, message: solicitation(HOME_ADDRESS), destination: solicitedNode(HOME_ADDRESS) },
+    { ...bridge, message: echo, destination: HOME_ROUTER },
+  ];
+  const harness = new GuestLinkHarness();
+  harness.handle({ type: 'arrived' });
+  for (const sent of said) t.same(ofType(harness.frame(icmpv6Frame(sent)), 'guest'), []);
+  const [asked] = frames(harness.pass(1000).map(({ output }) => output)).filter(
+    ({ message }) => message.kind === 'neighbor-solicitation',
+  );
+  t.match(asked?.message, { target: HOME_ADDRESS }, 'the guest is still looked for');
+  t.end();
+});
+
+t.test('RFC 4861 4.6.1: a link-layer address that nobody can have is not believed', (t) => {
+  for (const mac of ['00:00:00:00:00:00', '33:33:00:00:00:01', 'ff:ff:ff:ff:ff:ff']) {
+    const harness = new GuestLinkHarness();
+    const options = [{ kind: 'source-link-layer-address', mac: parseMac(mac) }] as const;
+    const outputs = harness.frame(
+      icmpv6Frame({
+        source: HOME_ADDRESS,
+        destination: solicitedNode(HOST_A),
+        message: solicitation(HOST_A, options),
+      }),
+    );
+    t.equal(frames(outputs)[0]?.destinationMac, GUEST_MAC);
+    t.same(ofType(outputs, 'guest'), [{ type: 'guest', mac: GUEST_MAC }]);
+  }
+  t.end();
+});
+
+t.test('a VLAN tag is not ours to take off: counted, nothing else', (t) => {
+  const harness = new GuestLinkHarness();
+  const bytes = icmpv6Frame({ destination: HOME_ROUTER, message: solicitation(HOME_ROUTER) });
+  const tagged = new Uint8Array(bytes.length + 4);
+  tagged.set(bytes.subarray(0, 12));
+  tagged.set([0x81, 0x00, 0x00, 0x05], 12);
+  tagged.set(bytes.subarray(12), 16);
+  t.same(harness.frame(tagged), []);
+  t.same(harness.drops(), { not_ipv6: 1 });
   t.end();
 });
 
@@ -349,20 +422,37 @@ t.test('link-local traffic to others is dropped and counted, as is what nobody h
       destination,
       message: { kind: 'echo-request', identifier: 1, sequence: 1, data: new Uint8Array(8) },
     });
-  const udp = (destination: Address) =>
+  const udp = (destination: Address, source = GUEST_LINK_LOCAL) =>
     icmpv6Frame({
+      source,
       destination,
       message: { kind: 'echo-request', identifier: 0, sequence: 0, data: new Uint8Array(8) },
       packet: { protocol: 17, payload: new Uint8Array(16) },
     });
+  const fragment = {
+    kind: 'fragment',
+    offset: 0,
+    more: true,
+    reserved: 0,
+    identification: 1,
+  } as const;
+  const fragmented = icmpv6Frame({
+    destination: OTHER_LINK_LOCAL,
+    message: { kind: 'echo-request', identifier: 0, sequence: 0, data: new Uint8Array(8) },
+    packet: { protocol: 17, payload: new Uint8Array(16), extensions: [fragment] },
+  });
   const cases = [
     ['link_local', echo(OTHER_LINK_LOCAL)],
     ['link_local', udp(OTHER_LINK_LOCAL)],
-    ['multicast', udp(parseAddress('ff02::fb'))],
-    ['multicast', udp(parseAddress('ff02::1:2'))],
-    ['router_service', udp(HOME_ROUTER)],
-    ['not_tunnelled', udp(OFF_LINK)],
-    ['not_tunnelled', echo(OFF_LINK, OFF_LINK)],
+    ['link_local', udp(HOME_ROUTER, HOME_ADDRESS)],
+    ['link_local', udp(OFF_LINK)],
+    ['link_local', udp(parseAddress('ff02::fb'))],
+    ['link_local', fragmented],
+    ['multicast', udp(parseAddress('ff02::fb'), HOME_ADDRESS)],
+    ['multicast', udp(parseAddress('ff0e::1'), HOME_ADDRESS)],
+    ['source_not_home', echo(OFF_LINK, OFF_LINK)],
+    ['source_not_home', echo(OFF_LINK, UNSPECIFIED)],
+    ['no_tunnel', echo(OFF_LINK, HOME_ADDRESS)],
   ] as const;
   for (const [reason, bytes] of cases) {
     const harness = new GuestLinkHarness();

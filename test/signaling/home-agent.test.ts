@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { emitSignal } from '../../src/signaling/index.js';
-import { parseAddress } from '../../src/wire/index.js';
+import { emitSignal, type HomeAgentEvent } from '../../src/signaling/index.js';
+import { type Address, parseAddress } from '../../src/wire/index.js';
 import { ofType } from '../support/drain.js';
 import { AgentHarness, bindingUpdate, messages } from '../support/home-agent-harness.js';
 import {
@@ -417,28 +417,30 @@ t.test('RFC 6275 9.3.1: a Home Address option without a binding: Binding Error 1
   t.end();
 });
 
+function unknownMobility(source: Address, homeAddressOption?: Address): HomeAgentEvent {
+  const message = { kind: 'unknown', type: 77, data: new Uint8Array(2) } as const;
+  const option = homeAddressOption === undefined ? {} : { homeAddressOption };
+  return { type: 'signal', signal: { source, destination: HOME_AGENT, ...option, message } };
+}
+
 t.test('RFC 6275 9.2: an unknown Mobility Header type: Binding Error 2', (t) => {
   const harness = new AgentHarness();
-  const home = { type: 'unknown-mobility', source: CARE_OF, homeAddress: HOME_ADDRESS } as const;
-  t.match(messages(harness.handle(home)), [{ status: 2, homeAddress: HOME_ADDRESS }]);
-  t.match(messages(harness.handle({ type: 'unknown-mobility', source: CARE_OF })), [
-    { status: 2, homeAddress: '::' },
+  t.match(messages(harness.handle(unknownMobility(CARE_OF, HOME_ADDRESS))), [
+    { status: 2, homeAddress: HOME_ADDRESS },
   ]);
-  const message = { kind: 'unknown', type: 77, data: new Uint8Array(2) } as const;
-  const signal = { source: CARE_OF, destination: HOME_AGENT, message };
-  t.match(messages(harness.handle({ type: 'signal', signal })), [{ status: 2 }]);
+  t.match(messages(harness.handle(unknownMobility(CARE_OF))), [{ status: 2, homeAddress: '::' }]);
   t.end();
 });
 
 t.test('RFC 6275 9.3.3: Binding Errors never go to a group, and not many go at all', (t) => {
   const harness = new AgentHarness();
   for (const source of ['ff02::1', '::', 'fe80::1', '::1']) {
-    t.same(harness.handle({ type: 'unknown-mobility', source: parseAddress(source) }), []);
+    t.same(harness.handle(unknownMobility(parseAddress(source))), []);
   }
   let answers = 0;
   for (let i = 0; i < 10_000; i += 1) {
     harness.now += 1;
-    answers += harness.handle({ type: 'unknown-mobility', source: CARE_OF }).length;
+    answers += harness.handle(unknownMobility(CARE_OF)).length;
   }
   t.ok(answers <= 10 + 100 && answers >= 100, `${answers} in 10 s`);
   t.equal(harness.drops('binding_error_limited'), 10_000 - answers);

@@ -144,3 +144,18 @@ t.test('status 135 to a de-registration', (t) => {
   t.match(harness.acknowledge({ lifetime: 0 }), [{ type: 'unbound' }]);
   t.end();
 });
+
+t.test('status 135: a number that comes round again stands for its latest update', (t) => {
+  const harness = new NodeHarness({ initialSequence: 100, lifetime: 60 });
+  harness.register();
+  harness.pass(1500);
+  harness.acknowledge({ status: 135, sequence: 30_101 });
+  harness.acknowledge({ status: 135, sequence: 60_000 });
+  harness.pass(10_000);
+  harness.acknowledge({ status: 135, sequence: 99 });
+  t.equal(harness.latest.sequence, 100);
+  const sentAt = harness.now;
+  t.match(harness.acknowledge(), [{ type: 'bound' }]);
+  t.match(harness.node.state, { binding: { expiresAt: sentAt + 60_000 } });
+  t.end();
+});

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import t from 'tap';
+import type { Signal } from '../../src/signaling/index.js';
+import { bindingAcknowledgement } from '../support/mobile-node-harness.js';
 import type { Network } from '../support/mobility-simulation.js';
 import { MobilitySimulation } from '../support/mobility-simulation.js';
 import { seededRandom } from '../support/random.js';
-import { CARE_OF, HOME_ADDRESS, OTHER_CARE_OF } from '../support/testbed-addresses.js';
+import { CARE_OF, HOME_ADDRESS, HOME_AGENT, OTHER_CARE_OF } from '../support/testbed-addresses.js';
 
 const HOUR = 3_600_000;
 const SEEDS = [1, 2, 3];
@@ -143,6 +145,20 @@ t.test('de-registration is heard over a lossy network and leaves nothing behind'
   t.end();
 });
 
+/** What somebody off the path may send in the home agent's name: he does not know our sequence numbers. */
+const forged = fc
+  .record({
+    status: fc.constantFrom(128, 129, 133, 134, 135),
+    sequence: fc.nat(0xffff),
+    destination: fc.constantFrom(CARE_OF, OTHER_CARE_OF),
+    error: fc.boolean(),
+  })
+  .map(({ status, sequence, destination, error }): Signal => {
+    if (!error) return bindingAcknowledgement({ status, sequence }, { destination });
+    const message = { kind: 'binding-error', status: 1, homeAddress: HOME_ADDRESS } as const;
+    return { source: HOME_AGENT, destination, message: { ...message, options: [] } };
+  });
+
 t.test(
   'property: whatever happens, nothing unconfirmed is bound and calm brings the binding back',
   (t) => {
@@ -156,8 +172,10 @@ t.test(
         duplication: fc.double({ min: 0, max: 1, noNaN: true }),
         most: fc.integer({ min: 5, max: 5000 }),
       }),
+      fc.record({ kind: fc.constant('suspend' as const), ms: fc.nat(2 * 86_400_000) }),
+      fc.record({ kind: fc.constant('forge' as const), signal: forged }),
       fc.record({
-        kind: fc.constantFrom('restart-node', 'restart-agent', 'register', 'deregister'),
+        kind: fc.constantFrom('restart-node', 'restart-agent', 'register', 'deregister', 'replay'),
       }),
     );
     fc.assert(
@@ -173,6 +191,15 @@ t.test(
           switch (event.kind) {
             case 'wait':
               simulation.run(event.ms);
+              break;
+            case 'suspend':
+              simulation.suspend(event.ms);
+              break;
+            case 'forge':
+              simulation.receive(event.signal);
+              break;
+            case 'replay':
+              simulation.replay();
               break;
             case 'move':
               careOf = careOfAddresses[event.to] ?? CARE_OF;

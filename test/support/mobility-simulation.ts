@@ -21,6 +21,9 @@ export interface SimulationOptions {
   readonly network?: Partial<Network>;
 }
 
+/** Signals that are kept for a replay. */
+const REPLAYED = 20;
+
 interface Arrival {
   readonly at: number;
   readonly order: number;
@@ -51,6 +54,7 @@ export class MobilitySimulation {
   readonly #lifetime: number;
   readonly #maxLifetime: number;
   #arrivals: Arrival[] = [];
+  #crossed: { readonly to: 'agent' | 'node'; readonly bytes: Uint8Array }[] = [];
   #order = 0;
   #epoch = 0;
 
@@ -135,6 +139,25 @@ export class MobilitySimulation {
     this.#passUntil(end);
   }
 
+  /** The mobile node gets a signal that its home agent has not sent. */
+  receive(signal: Signal): void {
+    this.node.handle(this.now, { type: 'signal', signal });
+    this.#settle();
+  }
+
+  /** Both sides get the last signals that crossed the network once more, oldest first. */
+  replay(): void {
+    for (const { to, bytes } of [...this.#crossed]) {
+      this.#schedule(0, () => this.#deliver(to, bytes));
+    }
+  }
+
+  /** The machine of both daemons sleeps: the clock has jumped when they wake, and what was on the way arrives at once. */
+  suspend(milliseconds: number): void {
+    this.now += milliseconds;
+    this.#step();
+  }
+
   /** Lets time pass until `condition` holds; gives the ms that it took, or undefined when it never did. */
   runUntil(condition: () => boolean, atMost: number): number | undefined {
     const start = this.now;
@@ -213,13 +236,15 @@ export class MobilitySimulation {
     for (let copy = 0; copy < copies; copy += 1) {
       this.signals += 1;
       if (this.random() < this.network.loss) continue;
-      this.#schedule(least + (most - least) * this.random(), () => {
-        const arrived = readSignal(parsePacket(bytes));
-        if (arrived instanceof WireError) throw arrived;
-        // Where the node is now decides whether a packet to an old care-of address still reaches it.
-        if (to === 'agent') this.agent.handle(this.now, { type: 'signal', signal: arrived });
-        else this.node.handle(this.now, { type: 'signal', signal: arrived });
-      });
+      this.#crossed = [...this.#crossed, { to, bytes }].slice(-REPLAYED);
+      this.#schedule(least + (most - least) * this.random(), () => this.#deliver(to, bytes));
     }
+  }
+
+  #deliver(to: 'agent' | 'node', bytes: Uint8Array): void {
+    const arrived = readSignal(parsePacket(bytes));
+    if (arrived instanceof WireError) throw arrived;
+    if (to === 'agent') this.agent.handle(this.now, { type: 'signal', signal: arrived });
+    else this.node.handle(this.now, { type: 'signal', signal: arrived });
   }
 }

@@ -3,17 +3,20 @@ import {
   addressBytes,
   attempt,
   contains,
+  emitPacket,
   formatPrefix,
   isAddress,
   isLinkLocal,
   isLoopback,
   isMulticast,
-  isMulticastMac,
+  isUnicastMac,
   isUnspecified,
   multicastMac,
+  PROTOCOL,
   parseAddress,
   parseMac,
   parsePrefix,
+  peekAddresses,
   readAddress,
   readMac,
   solicitedNode,
@@ -151,7 +154,27 @@ t.test('MAC addresses (RFC 2464 7)', async (t) => {
     { message: /write aa:bb:cc:dd:ee:ff/ },
   );
   t.equal(multicastMac(parseAddress('ff02::1:ff0e:8c6c')), '33:33:ff:0e:8c:6c');
-  t.ok(isMulticastMac(parseMac('33:33:00:00:00:01')));
-  t.ok(isMulticastMac(parseMac('ff:ff:ff:ff:ff:ff')));
-  t.notOk(isMulticastMac(mac));
+  t.notOk(isUnicastMac(parseMac('33:33:00:00:00:01')));
+  t.notOk(isUnicastMac(parseMac('ff:ff:ff:ff:ff:ff')));
+  t.ok(isUnicastMac(mac));
+  t.notOk(isUnicastMac(parseMac('00:00:00:00:00:00')));
+});
+
+t.test('RFC 4443 2.4(c): the addresses of a packet that is quoted in part', (t) => {
+  const bytes = emitPacket({
+    trafficClass: 0,
+    flowLabel: 0,
+    hopLimit: 64,
+    source: parseAddress('2001:db8::1'),
+    destination: parseAddress('2001:db8::2'),
+    extensions: [],
+    protocol: PROTOCOL.tcp,
+    payload: new Uint8Array(60),
+  });
+  const addresses = { source: '2001:db8::1', destination: '2001:db8::2' };
+  t.same(peekAddresses(bytes), addresses);
+  t.same(peekAddresses(bytes.subarray(0, 40)), addresses);
+  t.equal(peekAddresses(bytes.subarray(0, 39)), undefined);
+  t.equal(peekAddresses(new Uint8Array(40)), undefined, 'RFC 8200 3: not of version 6');
+  t.end();
 });
