@@ -82,12 +82,15 @@ export interface IperfResult {
   command: string;
 }
 
-/** One TCP flow (cubic) between two namespaces for so long, or of so many octets; `down`: the server sends. `watch` is a process id. */
+/**
+ * One TCP flow (cubic) between two namespaces for so long, or of so many octets; `down`: the server sends. `omit`: seconds
+ * of slow start that do not count. `watch` is a process id.
+ */
 export async function iperf(
   client: Netns,
   server: Netns,
   address: string,
-  options: { seconds: number; octets?: string; down: boolean; watch?: number },
+  options: { seconds: number; octets?: string; omit?: number; down: boolean; watch?: number },
 ): Promise<IperfResult> {
   const listening = server.spawn(['iperf3', '-6', '-s', '-1'], { stdio: 'ignore' });
   try {
@@ -98,6 +101,7 @@ export async function iperf(
       options.octets === undefined ? ['-t', `${options.seconds}`] : ['-n', options.octets];
     const argv = ['iperf3', '-6', '-c', address, ...amount, '-C', 'cubic', '-J'];
     if (options.down) argv.push('-R');
+    if (options.omit !== undefined) argv.push('-O', `${options.omit}`);
     const before = options.watch === undefined ? 0 : cpuSeconds(options.watch);
     const started = process.hrtime.bigint();
     const output = await client.run(argv);

@@ -91,7 +91,8 @@ export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbe
         [hostB, ['wan0']],
         [guest, ['eth0']],
       ] as const) {
-        for (const device of devices) await offloads(netns, device, 'tx off tso off gso off gro off');
+        for (const device of devices)
+          await offloads(netns, device, 'tx off tso off gso off gro off');
       }
     }
     const files = await writeConfigurations(directory, options);
