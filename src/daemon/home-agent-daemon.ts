@@ -24,6 +24,7 @@ import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import type { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
+import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, HomeAgentBindingStatus, HomeAgentStatus } from './status.js';
 import { TunnelSlots } from './tunnel-slots.js';
 import { openUplink } from './uplink.js';
@@ -85,7 +86,7 @@ export class HomeAgentDaemon {
       this.#engine.close();
       throw error;
     }
-    this.#engine.onReadable(() => this.#drain());
+    this.#engine.onReadable(() => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)));
     this.#publish();
   }
 
@@ -259,16 +260,6 @@ export class HomeAgentDaemon {
       })),
       locals: [{ address, side: 'home-agent' }],
     });
-  }
-
-  #drain(): void {
-    for (let packet = this.#engine.receive(); packet; packet = this.#engine.receive()) {
-      try {
-        this.#dispatch(packet);
-      } finally {
-        packet.release();
-      }
-    }
   }
 
   #dispatch(packet: SlowPathPacket): void {

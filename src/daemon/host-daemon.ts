@@ -20,6 +20,7 @@ import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import { Guest, ROUTER_MAC } from './guest.js';
 import type { Logger } from './log.js';
+import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, HostStatus, PingAnswer } from './status.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
@@ -59,7 +60,9 @@ export class HostDaemon {
     );
     try {
       openUplink(this.#engine, config.uplink.device, threadedNapi);
-      this.#engine.onReadable(() => this.#drain());
+      this.#engine.onReadable(() =>
+        drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)),
+      );
       for (const guest of config.guests) this.#add(guest);
     } catch (error) {
       this.close();
@@ -189,16 +192,6 @@ export class HostDaemon {
       tunnels: guests.flatMap((guest) => guest.tunnel() ?? []),
       locals: guests.map((guest) => ({ address: guest.config.careOfAddress, side: 'mobile-node' })),
     });
-  }
-
-  #drain(): void {
-    for (let packet = this.#engine.receive(); packet; packet = this.#engine.receive()) {
-      try {
-        this.#dispatch(packet);
-      } finally {
-        packet.release();
-      }
-    }
   }
 
   #dispatch(packet: SlowPathPacket): void {
