@@ -12,7 +12,7 @@ import {
   parseMac,
 } from '../wire/index.js';
 import type { GuestConfig } from './config/schema.js';
-import { Driver } from './driver.js';
+import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import type { Logger } from './log.js';
 import type { BindingStatus, GuestStatus } from './status.js';
@@ -23,6 +23,9 @@ import type { TunnelEnds } from './tunnel-ping.js';
  * host, so that a guest's neighbour cache stays right when it moves on.
  */
 export const ROUTER_MAC: Mac = parseMac('02:6b:67:00:00:01');
+
+/** Binding Updates without an answer after which the log says so. */
+const UNANSWERED_TO_WARN = 3;
 
 /** Between two looks at what a port says that was no sign of the guest: a chatty port costs little. */
 const WATCH_AGAIN_MS = 5;
@@ -43,6 +46,8 @@ interface Home {
   readonly node: MobileNode;
   readonly driver: Driver<Parameters<MobileNode['handle']>[1], MobileNodeOutput>;
   bound: boolean;
+  /** Binding Updates since the last answer. */
+  unanswered: number;
 }
 
 /** One guest: its home link, its bindings, its port and its tunnel. */
@@ -139,8 +144,13 @@ export class Guest {
   /** A mobility message for this guest; the state machine checks every address in it. */
   onSignal(signal: Signal): void {
     for (const home of this.#homes) {
-      if (signal.routingHeader === undefined || signal.routingHeader === home.address)
-        home.driver.send({ type: 'signal', signal });
+      if (signal.routingHeader !== undefined && signal.routingHeader !== home.address) continue;
+      const { state } = home.node;
+      home.driver.send({ type: 'signal', signal });
+      // What the machine ignored, a forgery say, changes nothing and is not worth a line.
+      if (home.node.state === state) continue;
+      home.unanswered = 0;
+      if (home.node.state.kind === 'rejected') this.#warn(home, 'refused');
     }
   }
 
@@ -214,14 +224,23 @@ export class Guest {
       random: Math.random,
     });
     const driver = new Driver(node, (output: MobileNodeOutput) => this.#onNode(home, output));
-    const home: Home = { address, node, driver, bound: false };
+    const home: Home = { address, node, driver, bound: false, unanswered: 0 };
     return home;
+  }
+
+  /** Tells the log what `status` tells, once for each thing that goes wrong. */
+  #warn(home: Home, what: string): void {
+    const { status, reason } = home.node.summary(monotonicNow());
+    const { homeAgent } = this.config;
+    this.#log.warn({ homeAddress: home.address, homeAgent, status, reason }, what);
   }
 
   #onNode(home: Home, output: MobileNodeOutput): void {
     switch (output.type) {
       case 'transmit':
         this.#services.engine.transmit('uplink', emitSignal(output.signal));
+        home.unanswered += 1;
+        if (home.unanswered === UNANSWERED_TO_WARN) this.#warn(home, 'no answer');
         break;
       case 'bound':
         if (!home.bound)

@@ -157,7 +157,9 @@ export class HostDaemon {
 
   #add(config: GuestConfig): Guest {
     const port = this.#engine.openTap(config.port.device, { localMac: ROUTER_MAC });
-    const guest = new Guest(config, port, this.#slots.take(), {
+    const slot = this.#slots.take();
+    this.#engine.resetTunnelCounters(slot);
+    const guest = new Guest(config, port, slot, {
       engine: this.#engine,
       log: this.#log,
       tunnelMtu: this.#config.tunnelMtu,
