@@ -53,8 +53,7 @@ Napi::Object offloadObject(Napi::Env env, const Offload& offload) {
 
 }  // namespace
 
-// --- waking JavaScript
-// ------------------------------------------------------------------------------------------------
+// --- waking JavaScript ---
 
 EngineWrap::Wake::Wake(Napi::Env env, const Napi::Function& callback)
     : function_(Napi::ThreadSafeFunction::New(env, callback, "kagemusha", 0, 1)) {
@@ -63,9 +62,10 @@ EngineWrap::Wake::Wake(Napi::Env env, const Napi::Function& callback)
 
 void EngineWrap::Wake::operator()() {
   if (pending_->exchange(true)) return;
-  // Cleared before JavaScript looks: what is pushed while it looks asks again.
+  // Cleared before JavaScript looks: what is pushed while it looks asks again. Exchanged, not stored: see
+  // SlowPathRing::answered().
   const auto status = function_.NonBlockingCall([pending = pending_](Napi::Env, Napi::Function callback) {
-    *pending = false;
+    pending->exchange(false);
     callback.Call({});
   });
   if (status != napi_ok) *pending_ = false;
@@ -73,8 +73,7 @@ void EngineWrap::Wake::operator()() {
 
 void EngineWrap::Wake::release() { function_.Release(); }
 
-// --- life
-// -------------------------------------------------------------------------------------------------------------
+// --- life ---
 
 Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(env, "NativeEngine",
@@ -134,8 +133,7 @@ Engine& EngineWrap::engine() {
 
 void EngineWrap::close(const Napi::CallbackInfo&) { stop(); }
 
-// --- methods
-// ----------------------------------------------------------------------------------------------------------
+// --- methods ---
 
 Napi::Value EngineWrap::openTap(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
@@ -211,11 +209,14 @@ void EngineWrap::kick(const Napi::CallbackInfo& info) {
 // than the engine.
 Napi::Value EngineWrap::region(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    auto* keep = new std::shared_ptr<Region>(engine().region());
+    auto keep = std::make_unique<std::shared_ptr<Region>>(engine().region());
     const Bytes bytes = (*keep)->bytes();
-    return Napi::ArrayBuffer::New(
-        info.Env(), bytes.data(), bytes.size(),
-        [](Napi::Env, void*, std::shared_ptr<Region>* kept) { delete kept; }, keep);
+    const auto release = [](Napi::Env, void*, std::shared_ptr<Region>* kept) {
+      std::unique_ptr<std::shared_ptr<Region>>(kept).reset();
+    };
+    const auto buffer = Napi::ArrayBuffer::New(info.Env(), bytes.data(), bytes.size(), release, keep.get());
+    keep.release();  // the buffer has it
+    return buffer;
   });
 }
 
@@ -236,8 +237,7 @@ Napi::Value EngineWrap::layout(const Napi::CallbackInfo& info) {
   });
 }
 
-// --- the in-memory double
-// ---------------------------------------------------------------------------------------------
+// --- the in-memory double ---
 
 Napi::Function MemoryDeviceWrap::define(Napi::Env env) {
   return DefineClass(

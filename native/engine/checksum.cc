@@ -64,11 +64,18 @@ std::uint16_t pseudoHeaderSum(const Address& source, const Address& destination,
   return checksumAdd(destination.octets, checksumAdd(source.octets, seed));
 }
 
+bool checksumIsInside(const Packet& packet) {
+  if (!(packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) return true;
+  const std::size_t start = packet.offload.csum_start;
+  return start >= kIpv6Header && start <= kMaxChecksumStart &&
+         start + packet.offload.csum_offset + 2 <= packet.bytes.size();
+}
+
 bool completeChecksum(Packet& packet) {
+  if (!checksumIsInside(packet)) return false;
   if (!(packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) return true;
   const std::size_t start = packet.offload.csum_start;
   const std::size_t field = start + packet.offload.csum_offset;
-  if (start < kIpv6Header || field + 2 > packet.bytes.size()) return false;
   const auto sum = static_cast<std::uint16_t>(~checksumAdd(packet.bytes.subspan(start)));
   // 0 would say "no checksum" in UDP; 0xffff is the same number (RFC 8200 8.1), and right for the others too.
   writeBig16(packet.bytes, field, sum == 0 ? 0xffff : sum);

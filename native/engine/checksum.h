@@ -27,9 +27,13 @@ std::uint16_t checksumAdd(ConstBytes bytes, std::uint16_t seed = 0);
 std::uint16_t pseudoHeaderSum(const Address& source, const Address& destination, std::uint32_t upperLength,
                               std::uint8_t protocol);
 
-// Computes and stores the checksum that `offload` says is missing (VIRTIO_NET_HDR_F_NEEDS_CSUM) and clears
-// the flag. False, and nothing written, when csum_start/csum_offset point outside the packet or into its IPv6
-// header.
+// Whether the checksum that `offload` says is missing (VIRTIO_NET_HDR_F_NEEDS_CSUM), if it says so, lies
+// behind the IPv6 header and inside the packet. The kernel takes any place: one in the header would let a
+// guest rewrite its source after we have looked at it.
+bool checksumIsInside(const Packet& packet);
+
+// Computes and stores the missing checksum and clears the flag. False, and nothing written, when it is not
+// inside.
 bool completeChecksum(Packet& packet);
 
 // The same, octet by octet as RFC 1071 1 says it: what tests compare with.

@@ -11,30 +11,30 @@
 namespace kagemusha {
 
 // Why a packet was not passed on.
-#define KAGEMUSHA_DROPS(X)                                                                     \
-  X(not_ipv6)            /* an Ethernet frame of another type */                               \
-  X(malformed)           /* no whole IPv6 packet, or headers that run past its end */          \
-  X(bad_offload)         /* the kernel's offload header says something that cannot be */       \
-  X(link_local)          /* link-local addresses do not leave their link */                    \
-  X(multicast)           /* multicast is not tunnelled */                                      \
-  X(source_not_home)     /* guest: the source is none of its home addresses */                 \
-  X(no_tunnel)           /* nothing in the table for this guest, or for this inner source */   \
-  X(too_big)             /* longer than the tunnel's MTU */                                    \
-  X(not_ours)            /* uplink: neither a local address nor a registered home address */   \
-  X(unexpected_protocol) /* uplink: TCP or UDP to an address of the tunnel's ends */           \
-  X(outer_source)        /* the outer source is not this tunnel's other end */                 \
-  X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */ \
-  X(inner_destination)   /* the inner destination is none of the guest's home addresses */     \
-  X(routing_header)      /* a type 2 routing header that no tunnel asked for */                \
-  X(hop_limit)           /* the hop limit ran out at the home agent */                         \
-  X(guest_mac_unknown)   /* no frame of the guest seen yet */                                  \
-  X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */  \
-  X(no_uplink)           /* no uplink is open */                                               \
-  X(port_full)           /* the port takes no more at the moment */                            \
-  X(port_error)          /* the port is down, or refused the frame */                          \
-  X(uplink_full)         /* the uplink takes no more at the moment */                          \
-  X(uplink_error)        /* the uplink is down, or refused the packet */                       \
-  X(slow_path_full)      /* JavaScript has not yet taken what waits in the ring */             \
+#define KAGEMUSHA_DROPS(X)                                                                        \
+  X(not_ipv6)            /* an Ethernet frame of another type */                                  \
+  X(malformed)           /* no whole IPv6 packet, or headers that run past its end */             \
+  X(bad_offload)         /* the kernel's offload header says something that cannot be */          \
+  X(link_local)          /* link-local addresses do not leave their link */                       \
+  X(multicast)           /* multicast is not tunnelled */                                         \
+  X(source_not_home)     /* guest: the source is none of its home addresses */                    \
+  X(no_tunnel)           /* nothing in the table for this guest, or for this inner source */      \
+  X(too_big)             /* longer than the tunnel's MTU */                                       \
+  X(not_ours)            /* uplink: neither a local address nor a registered home address */      \
+  X(unexpected_protocol) /* uplink: TCP or UDP to an address of the tunnel's ends */              \
+  X(outer_source)        /* the outer source is not this tunnel's other end */                    \
+  X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */    \
+  X(inner_destination)   /* the inner destination is none of the guest's home addresses */        \
+  X(routing_header)      /* a type 2 routing header that no tunnel asked for */                   \
+  X(hop_limit)           /* the hop limit ran out at the home agent */                            \
+  X(guest_mac_unknown)   /* no frame of the guest seen yet */                                     \
+  X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */     \
+  X(no_uplink)           /* no uplink is open */                                                  \
+  X(port_full)           /* the port takes no more at the moment */                               \
+  X(port_error)          /* the port is down, or refused the frame */                             \
+  X(uplink_full)         /* the uplink takes no more at the moment */                             \
+  X(uplink_error)        /* the uplink is down, or refused the packet */                          \
+  X(slow_path_full)      /* the ring, or this source's share of it, still waits for JavaScript */ \
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "bytes.h"
-#include "checksum.h"
 
 namespace kagemusha {
 namespace {
@@ -70,16 +69,8 @@ void writeOuterHeader(Bytes into, const Address& local, const Address& remote, C
 }
 
 void encapsulate(Packet& packet, const Address& local, const Address& remote) {
-  if (packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-    // Moved past 16 bits csum_start would wrap around into the outer header: the checksum is computed here
-    // instead, and one that points nowhere is left to its receiver to reject.
-    if (packet.offload.csum_start > 0xffff - kIpv6Header) {
-      if (!completeChecksum(packet))
-        packet.offload.flags &= static_cast<std::uint8_t>(~VIRTIO_NET_HDR_F_NEEDS_CSUM);
-    } else {
-      packet.offload.csum_start = static_cast<std::uint16_t>(packet.offload.csum_start + kIpv6Header);
-    }
-  }
+  if (packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+    packet.offload.csum_start = static_cast<std::uint16_t>(packet.offload.csum_start + kIpv6Header);
   if (packet.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
     packet.offload.hdr_len =
         static_cast<std::uint16_t>(std::min<std::size_t>(packet.offload.hdr_len + kIpv6Header, 0xffff));

@@ -14,7 +14,7 @@ void writeOuterHeader(Bytes into, const Address& local, const Address& remote, C
                       std::size_t innerLength);
 
 // Puts the outer header into the 40 octets of headroom before the packet and moves csum_start (and hdr_len of
-// a train).
+// a train). A checksum to be computed is inside the packet (checksumIsInside).
 void encapsulate(Packet& packet, const Address& local, const Address& remote);
 
 // Takes the outer header off; false when the packet is no IPv6-in-IPv6 packet with a whole inner packet

@@ -1,7 +1,5 @@
 #include "engine.h"
 
-#include <algorithm>
-
 #include "error.h"
 #include "packet_socket.h"
 #include "tun_device.h"
@@ -35,14 +33,16 @@ std::unique_ptr<const TunnelTable> Engine::makeTable(const TableSpec& spec) cons
   return std::make_unique<const TunnelTable>(spec, ports_, uplink_, *region_);
 }
 
-PortId Engine::freePort() const {
-  const auto free = std::find(ports_.begin(), ports_.end(), nullptr);
-  const auto id = static_cast<PortId>(free - ports_.begin());
-  if (id >= region_->layout().maxPorts)
-    throw EngineError(
-        "TOO_MANY_PORTS",
-        "all " + std::to_string(id) + " ports are open: close one, or give the engine a larger maxPorts");
-  return id;
+// Numbers are used again as late as can be: the rings may still hold packets that name the port before.
+PortId Engine::freePort() {
+  const auto most = region_->layout().maxPorts;
+  for (std::uint32_t tried = 0; tried < most; ++tried) {
+    const PortId id = nextPort_;
+    nextPort_ = (id + 1) % most;
+    if (id >= ports_.size() || !ports_[id]) return id;
+  }
+  throw EngineError("TOO_MANY_PORTS", "all " + std::to_string(most) +
+                                          " ports are open: close one, or give the engine a larger maxPorts");
 }
 
 // The uplink lives on worker 0; with more workers, guests start at the next one.
@@ -51,7 +51,7 @@ Worker& Engine::workerOf(PortId id) const { return *workers_[(id + 1) % workers_
 void Engine::addPort(std::shared_ptr<Port> port) {
   const PortId id = port->id;
   region_->clearPortCounters(id);
-  if (id == ports_.size()) ports_.emplace_back();
+  if (id >= ports_.size()) ports_.resize(id + 1);
   ports_[id] = port;
   table_.publish(makeTable(spec_));
   workerOf(id).add(std::move(port));

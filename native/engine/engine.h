@@ -55,7 +55,7 @@ class Engine {
   const std::shared_ptr<Region>& region() const { return region_; }
 
  private:
-  PortId freePort() const;
+  PortId freePort();
   void addPort(std::shared_ptr<Port> port);
   void setUplink(std::shared_ptr<Device> device);
   void requireNoUplink() const;
@@ -66,6 +66,7 @@ class Engine {
   std::shared_ptr<Region> region_;  // others may look at it after our end
   SlowPath slowPath_;
   TunnelTable::Ports ports_;
+  PortId nextPort_ = 0;  // where the search for a free number begins
   std::shared_ptr<Uplink> uplink_;
   TableSpec spec_;
   Published<TunnelTable> table_;

@@ -10,6 +10,23 @@ namespace {
 
 bool isTrain(const Offload& offload) { return offload.gso_type != VIRTIO_NET_HDR_GSO_NONE; }
 
+// A train of our own making, not one that came as it is: only its refusal says that the kernel takes none.
+bool isMerged(const Packet& head, std::span<const iovec> tail) {
+  return isTrain(head.offload) && !tail.empty();
+}
+
+// Whether what the kernel said of the packet can be: a neighbour on a bridge, or a guest through its own
+// virtio header, chooses these numbers, and whoever gets the packet from us acts on them. What counts for
+// trains only is cleared elsewhere: a TUN refuses a packet whose hdr_len is longer than itself.
+bool soundOffload(Packet& packet) {
+  Offload& offload = packet.offload;
+  if (!isTrain(offload))
+    offload.hdr_len = offload.gso_size = 0;
+  else if ((offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_TCPV6 || offload.gso_size == 0)
+    return false;
+  return checksumIsInside(packet);
+}
+
 // Takes `count` octets of headroom into the packet.
 void growFront(Packet& packet, std::size_t count) {
   packet.bytes = Bytes(packet.bytes.data() - count, packet.bytes.size() + count);
@@ -24,6 +41,7 @@ Forwarder::Forwarder(const Region& region, SlowPath& slowPath)
 
 bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
                             const DropCounters& drops) {
+  if (!soundOffload(packet)) return drops.drop(Drop::bad_offload), false;
   WireTotals sent{0, 0};
   bool complete = true;
   if (!isTrain(packet.offload)) {
@@ -55,7 +73,8 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
   return complete;
 }
 
-bool Forwarder::hold(const Tunnel& tunnel, const Packet& packet) {
+bool Forwarder::hold(const Tunnel& tunnel, Packet packet) {
+  if (!soundOffload(packet)) return tunnel.counters.drop(Drop::bad_offload), false;
   const bool mergeable =
       tunnel.spec.side == Side::kMobileNode
           ? tunnel.port && tunnel.port->mergeable.load(std::memory_order_relaxed)
@@ -86,41 +105,42 @@ void Forwarder::deliver(const Tunnel& tunnel, const Train& train) {
 }
 
 void Forwarder::deliverToGuest(const Tunnel& tunnel, const Train& train) {
-  Mac guest;
-  if (!tunnel.port) return tunnel.counters.drop(Drop::no_port, train.segments);
-  if (!tunnel.port->peerMac(guest)) return tunnel.counters.drop(Drop::guest_mac_unknown, train.segments);
   const WireTotals totals = wireTotals(train);
+  Mac guest;
+  if (!tunnel.port) return tunnel.counters.drop(Drop::no_port, totals.packets);
+  if (!tunnel.port->peerMac(guest)) return tunnel.counters.drop(Drop::guest_mac_unknown, totals.packets);
   Packet frame{train.head.bytes, train.offload};
   growFront(frame, kEthernetHeader);
   writeEthernetHeader(frame.bytes, guest, tunnel.port->localMac);
-  if (!writePort(*tunnel.port, frame, train.tail, tunnel.counters)) return;
+  if (!writePort(*tunnel.port, frame, train.tail, tunnel.counters, totals.packets)) return;
   tunnel.counters.add(TunnelCounter::toGuestPackets, totals.packets);
   tunnel.counters.add(TunnelCounter::toGuestBytes, totals.bytes);
 }
 
 void Forwarder::deliverToKernel(const Tunnel& tunnel, const Train& train) {
   const WireTotals totals = wireTotals(train);
-  if (!writeUplink({train.head.bytes, train.offload}, train.tail, tunnel.counters)) return;
+  if (!writeUplink({train.head.bytes, train.offload}, train.tail, tunnel.counters, totals.packets)) return;
   tunnel.counters.add(TunnelCounter::toHomePackets, totals.packets);
   tunnel.counters.add(TunnelCounter::toHomeBytes, totals.bytes);
 }
 
-bool Forwarder::writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops) {
+bool Forwarder::writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
+                            std::uint64_t packets) {
   Uplink* uplink = table_->uplink();
-  if (!uplink) return drops.drop(Drop::no_uplink), false;
+  if (!uplink) return drops.drop(Drop::no_uplink, packets), false;
   const Io result = uplink->device->write(head, tail);
   if (result == Io::kDone) {
     counters_.add(EngineCounter::uplinkPacketsWritten);
     return true;
   }
-  if (result == Io::kRefused && isTrain(head.offload))
+  if (result == Io::kRefused && isMerged(head, tail))
     uplink->mergeable.store(false, std::memory_order_relaxed);
-  drops.drop(result == Io::kAgain ? Drop::uplink_full : Drop::uplink_error);
+  drops.drop(result == Io::kAgain ? Drop::uplink_full : Drop::uplink_error, packets);
   return false;
 }
 
 bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec> tail,
-                          const DropCounters& drops) {
+                          const DropCounters& drops, std::uint64_t packets) {
   const Io result = port.device->write(head, tail);
   if (result == Io::kDone) {
     auto length = head.bytes.size();
@@ -129,24 +149,22 @@ bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec>
     port.counters.add(PortCounter::bytesWritten, length);
     return true;
   }
-  if (result == Io::kRefused && isTrain(head.offload)) port.mergeable.store(false, std::memory_order_relaxed);
-  drops.drop(result == Io::kAgain ? Drop::port_full : Drop::port_error);
+  if (result == Io::kRefused && isMerged(head, tail)) port.mergeable.store(false, std::memory_order_relaxed);
+  drops.drop(result == Io::kAgain ? Drop::port_full : Drop::port_error, packets);
   return false;
 }
 
-// Every whole packet for JavaScript passes here: the place where a guest's share of the ring would be
-// policed.
 void Forwarder::toSlowPath(SlowPathRecord record, Packet packet, const DropCounters& drops) {
   if (isTrain(packet.offload) || !completeChecksum(packet)) return drops.drop(Drop::bad_offload);
   if (packet.bytes.size() > SlowPathRing::kPayload) return drops.drop(Drop::slow_path_too_big);
-  truncatedToSlowPath(record, packet.bytes, drops);
+  if (!tellSlowPath(record, packet.bytes)) drops.drop(Drop::slow_path_full);
 }
 
-void Forwarder::truncatedToSlowPath(const SlowPathRecord& record, ConstBytes bytes,
-                                    const DropCounters& drops) {
-  if (!slowPath_.push(record, bytes)) return drops.drop(Drop::slow_path_full);
+bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes) {
+  if (!slowPath_.push(record, bytes)) return false;
   counters_.add(EngineCounter::slowPathPackets);
   wakeNeeded_ = true;
+  return true;
 }
 
 Forwarder::WireTotals Forwarder::wireTotals(const Train& train) {
@@ -162,7 +180,11 @@ Forwarder::WireTotals Forwarder::wireTotals(const Train& train) {
 }
 
 void Forwarder::transmit(SlowPathRing& ring) {
-  while (const auto entry = ring.front()) {
+  // At most as many as the ring holds: whoever writes faster than we send asks again, and the ports get their
+  // turn between.
+  for (std::size_t count = 0; count < SlowPathRing::kSlots; ++count) {
+    const auto entry = ring.front();
+    if (!entry) return;
     const Packet packet{entry->bytes, {}};
     bool sent = false;
     if (entry->record.port == kToUplink)

@@ -54,14 +54,18 @@ class Forwarder {
   // Cuts, encapsulates and writes to the uplink. True when all of it was passed on.
   bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
                    const DropCounters& drops);
-  bool hold(const Tunnel& tunnel, const Packet& packet);
+  bool hold(const Tunnel& tunnel, Packet packet);
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);
   void deliverToKernel(const Tunnel& tunnel, const Train& train);
-  bool writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops);
-  bool writePort(Port& port, const Packet& head, std::span<const iovec> tail, const DropCounters& drops);
+  // False: dropped and counted, as so many `packets`.
+  bool writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
+                   std::uint64_t packets = 1);
+  bool writePort(Port& port, const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
+                 std::uint64_t packets = 1);
   void toSlowPath(SlowPathRecord record, Packet packet, const DropCounters& drops);
-  void truncatedToSlowPath(const SlowPathRecord& record, ConstBytes bytes, const DropCounters& drops);
+  // As much of `bytes` as fits a slot. False when there is no room; that alone is no drop.
+  bool tellSlowPath(const SlowPathRecord& record, ConstBytes bytes);
   static WireTotals wireTotals(const Train& train);
 
   const Region& region_;

@@ -28,8 +28,9 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   const PortCounters& counters = port.counters;
   counters.add(PortCounter::framesRead);
   counters.add(PortCounter::bytesRead, frame.bytes.size());
-  if (port.takeFirstFrame())
-    truncatedToSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes, counters);
+  if (port.takeFirstFrame() &&
+      !tellSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes))
+    port.watchFirstFrame();  // no room: the next one is told of instead
   const SlowPathRecord control{.kind = SlowPathKind::control, .port = port.id};
   if (port.role == Port::Role::kControl) return toSlowPath(control, frame, counters);
 
@@ -52,12 +53,12 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   if (const Mac mac = sourceMac(frame.bytes); !mac.isGroup()) port.setPeerMac(mac);
 
   if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu) {
-    counters.drop(Drop::too_big);
-    return truncatedToSlowPath({.kind = SlowPathKind::tooBig,
-                                .port = port.id,
-                                .tunnelSlot = tunnel->spec.slot,
-                                .mtu = tunnel->spec.mtu},
-                               frame.bytes, counters);
+    tellSlowPath({.kind = SlowPathKind::tooBig,
+                  .port = port.id,
+                  .tunnelSlot = tunnel->spec.slot,
+                  .mtu = tunnel->spec.mtu},
+                 frame.bytes);
+    return counters.drop(Drop::too_big);
   }
   sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters);
 }

@@ -25,20 +25,25 @@ inline constexpr std::size_t kHeadroom = 128;
 // The largest packet: 64 KiB of IPv6 payload, the IPv6 header, an Ethernet header.
 inline constexpr std::size_t kMaxPacket = 65535 + 40 + 14;
 
+// Where a checksum still to be computed may start, so that no header put in front makes csum_start wrap.
+inline constexpr std::size_t kMaxChecksumStart = 0xffff - kHeadroom;
+
 struct Packet {
   Bytes bytes;      // IPv6 header first, once past the port; inside a slot, kHeadroom before it is writable
   Offload offload;  // as read; kept true by whatever moves `bytes`
 };
 
-// Takes `count` bytes off the front of a packet and keeps csum_start and hdr_len true. `count` must not
-// exceed the length. (A tap refuses a frame whose hdr_len is longer than itself.)
+// Takes `count` bytes off the front of a packet and keeps csum_start and hdr_len true; a csum_start in what
+// goes becomes 0, which no check lets pass. `count` must not exceed the length. (A tap refuses a frame whose
+// hdr_len is longer than itself.)
 inline void trimFront(Packet& packet, std::size_t count) {
+  const auto less = [count](std::uint16_t value) {
+    return value > count ? static_cast<std::uint16_t>(value - count) : std::uint16_t{0};
+  };
   packet.bytes = packet.bytes.subspan(count);
   if (packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-    packet.offload.csum_start = static_cast<std::uint16_t>(packet.offload.csum_start - count);
-  packet.offload.hdr_len = packet.offload.hdr_len > count
-                               ? static_cast<std::uint16_t>(packet.offload.hdr_len - count)
-                               : std::uint16_t{0};
+    packet.offload.csum_start = less(packet.offload.csum_start);
+  packet.offload.hdr_len = less(packet.offload.hdr_len);
 }
 
 }  // namespace kagemusha

@@ -26,10 +26,10 @@ struct SlowPathRecord {
   std::uint32_t originalLength = 0;  // of the packet; more than `length` when it was cut off
 };
 
-//   memory   ┌ head ┬ tail ┬ kicked ┬ slot 0: record, payload ┬ slot 1 ┬ … ┐     head, tail and kicked are 32
-//   bits wide,
-//            0      64     128      192                       +2112    …         each on a cache line of its
-//            own
+//   memory   ┌ head ┬ tail ┬ kicked ┬ slot 0: record, payload ┬ slot 1 ┬ … ┐
+//            0      64     128      192                       +2112    …
+//
+// head, tail and kicked are 32 bits wide, each on a cache line of its own.
 //
 // head and tail only grow (modulo 2^32): tail - head slots are taken, position p lives in slot p mod kSlots.
 // One producer moves tail after it has written, one consumer moves head when it is done with the slot; each
@@ -60,10 +60,17 @@ class SlowPathRing {
   std::optional<Entry> front() const;
   void pop();
 
+  // Positions, for the producer: entries from head up to tail are taken.
+  std::uint32_t head() const { return word(0).load(std::memory_order_acquire); }
+  std::uint32_t tail() const { return word(kTail).load(std::memory_order_relaxed); }
+
   // The producer asks for a wake-up once: true when nobody has asked since the consumer last called
   // answered().
   bool ask() { return word(kKicked).exchange(1) == 0; }
-  void answered() { word(kKicked).store(0); }
+  // Exchanged, not stored: it reads what the producer wrote last, so that a look at the ring afterwards finds
+  // all that was put there before an ask() that gave false (on every memory model; a store would let the look
+  // overtake it).
+  void answered() { word(kKicked).exchange(0); }
 
  private:
   std::atomic_ref<std::uint32_t> word(std::size_t offset) const {

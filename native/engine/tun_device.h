@@ -13,7 +13,7 @@ enum class TunMode {
   kTunNapi,  // the same; what is written waits for the device's NAPI, which merges it again (GRO) before it
              // is routed. Worth it where the NAPI has a thread of its own (/sys/class/net/NAME/threaded); see
              // bench/README.md.
-  kTap,  // Ethernet
+  kTap,      // Ethernet
 };
 
 // Attaches to `name`, or creates it and makes it persistent when there is none and we have the right. Neither

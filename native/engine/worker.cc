@@ -15,6 +15,23 @@ namespace {
 // A batch of trains is a lot of work: one source may have this many octets per turn.
 constexpr std::size_t kBatchBytes = 512 * 1024;
 
+// While it lives the calling thread, and what it starts, takes no signals: they belong to the threads of the
+// program that we are a library of.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 }  // namespace
 
 Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Published<TunnelTable>& table,
@@ -33,12 +50,10 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Publ
     throw EngineError(
         "OUT_OF_DESCRIPTORS",
         "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
-  // Signals belong to the threads of the program that we are a library of.
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  {
+    const SignalsBlocked blocked;
+    thread_ = std::thread([this] { run(); });
+  }
   ::pthread_setname_np(thread_.native_handle(), ("kagemusha/" + std::to_string(index)).c_str());
 }
 

@@ -2,16 +2,12 @@
 
 #include <doctest/doctest.h>
 
-#include "../engine/memory_device.h"
-#include "support.h"
+#include "world.h"
 
 using namespace kagemusha;
 using namespace kagemusha::test;
 
 namespace {
-
-const Address home = addressOf(0x10), other = addressOf(0x11), far = addressOf(0x99);
-const Address agent = addressOf(1), careOf = addressOf(0x44), otherCareOf = addressOf(0x45);
 
 // A device that refuses merged trains, as some kernels do.
 class Stubborn : public MemoryDevice {
@@ -20,74 +16,6 @@ class Stubborn : public MemoryDevice {
     return head.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE ? Io::kRefused : MemoryDevice::write(head, tail);
   }
 };
-
-// One engine that is mobile node and home agent at once, driven by hand: no threads.
-template <class PortDevice = MemoryDevice>
-struct World {
-  Region region{4, 4};
-  int wakes = 0;
-  SlowPath slowPath{region, [this] { ++wakes; }};
-  Forwarder forwarder{region, slowPath};
-  std::shared_ptr<PortDevice> guest = std::make_shared<PortDevice>();
-  std::shared_ptr<MemoryDevice> network = std::make_shared<MemoryDevice>();
-  std::shared_ptr<Port> port =
-      std::make_shared<Port>(0, Port::Role::kGuest, guest, Mac{{2, 0, 0, 0, 0, 1}}, region.portCounters(0));
-  TunnelTable table{{{{.slot = 0,
-                       .side = Side::kMobileNode,
-                       .local = careOf,
-                       .remote = agent,
-                       .homeAddresses = {home},
-                       .port = 0,
-                       .mtu = 1460},
-                      {.slot = 1,
-                       .side = Side::kHomeAgent,
-                       .local = agent,
-                       .remote = careOf,
-                       .homeAddresses = {home},
-                       .mtu = 1460},
-                      {.slot = 2,
-                       .side = Side::kHomeAgent,
-                       .local = agent,
-                       .remote = otherCareOf,
-                       .homeAddresses = {other},
-                       .mtu = 1460}},
-                     {{careOf, Side::kMobileNode}, {agent, Side::kHomeAgent}}},
-                    {port},
-                    std::make_shared<Uplink>(network),
-                    region};
-
-  World() { port->setPeerMac(Mac{{2, 0, 0, 0, 0, 2}}); }
-
-  void fromPort(Slot& slot) {
-    forwarder.beginBatch(table);
-    forwarder.fromPort(*port, slot.packet);
-    forwarder.endBatch();
-  }
-  void fromUplink(std::vector<Slot>& slots) {
-    forwarder.beginBatch(table);
-    for (Slot& slot : slots) forwarder.fromUplink(slot.packet);
-    forwarder.endBatch();
-  }
-  void empty() {
-    while (guest->take()) continue;
-    while (network->take()) continue;
-    SlowPathRing ring = region.receiveRing();
-    while (ring.front()) ring.pop();
-  }
-};
-
-Octets frame(const Octets& packet) {
-  Octets result = hex("02 00 00 00 00 01  02 00 00 00 00 02  86dd");
-  put(result, packet);
-  return result;
-}
-
-Octets tunnelled(const Octets& inner, const Address& source, const Address& destination) {
-  Octets result(kIpv6Header);
-  writeOuterHeader(result, source, destination, inner, inner.size());
-  put(result, inner);
-  return result;
-}
 
 // Three segments of one flow to the guest, as they come out of the home agent's tunnel.
 std::vector<Slot> threeSegments() {

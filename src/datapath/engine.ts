@@ -20,6 +20,9 @@ export interface EngineOptions {
   readonly maxTunnels?: number;
 }
 
+/** Slow-path packets in a row; then the event loop gets a turn, so that a flood stops no timer and no socket. */
+const RECEIVE_TURN = 256;
+
 /** An engine has one uplink. */
 export type UplinkId = 'uplink';
 
@@ -70,15 +73,14 @@ export class Engine {
   private readonly transmitting: TransmitRing;
   private readable: () => void = () => {};
   private closed = false;
+  /** Packets that receive() may still give before it pauses for a turn of the event loop. */
+  private turn = RECEIVE_TURN;
 
   constructor(options: EngineOptions = {}) {
     const addon = loadNative();
     const { workers = 1, maxPorts = 1024, maxTunnels = 1024 } = options;
-    const onReadable = () => {
-      if (!this.closed) this.readable();
-    };
     this.native = translated(
-      () => new addon.NativeEngine({ workers, maxPorts, maxTunnels }, onReadable),
+      () => new addon.NativeEngine({ workers, maxPorts, maxTunnels }, () => this.look()),
     );
     const layout = this.native.layout();
     this.region = this.native.region();
@@ -146,15 +148,30 @@ export class Engine {
 
   /**
    * `callback` runs on this thread when slow-path packets wait: receive() until it gives undefined, or look again later,
-   * for nothing else tells of what was left.
+   * for nothing else tells of what was left. Where receive() paused, the callback runs again by itself.
    */
   onReadable(callback: () => void): void {
     this.readable = callback;
   }
 
-  /** The oldest slow-path packet, a view into the ring: release() it before the next one. */
+  /**
+   * The oldest slow-path packet, a view into the ring: release() it before the next one. After 256 of them it gives
+   * undefined until the event loop had a turn.
+   */
   receive(): SlowPathPacket | undefined {
-    return this.receiving.receive();
+    if (this.turn === 0) return undefined;
+    const packet = this.receiving.receive();
+    if (packet && --this.turn === 0) {
+      setImmediate(() => {
+        this.turn = RECEIVE_TURN;
+        this.look();
+      });
+    }
+    return packet;
+  }
+
+  private look(): void {
+    if (!this.closed && this.turn > 0) this.readable();
   }
 
   /** Sends an Ethernet frame by a port, or an IPv6 packet by the uplink; checksums complete. False: no room (counted). */

@@ -1,0 +1,111 @@
+// The packet path allocates nothing and copies no payload; what it needs is mapped at the start.
+#include <doctest/doctest.h>
+
+#include "../engine/buffer_ring.h"
+#include "world.h"
+
+// sanitizer/allocator_interface.h, which not every compiler's package brings.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*, std::size_t),
+                                                         void (*freed)(const volatile void*));
+
+using namespace kagemusha;
+using namespace kagemusha::test;
+
+namespace {
+
+thread_local bool counting = false;
+thread_local std::uint64_t allocations = 0;
+
+void onAllocation(const volatile void*, std::size_t) { allocations += counting; }
+void onFree(const volatile void*) {}
+
+// Swallows what is written without allocating as the other double does, and looks where payload lies: a cut
+// train's headers are the forwarder's own, all else must be where it was read to.
+struct Sink : Device {
+  ConstBytes buffers;
+  std::uint64_t writes = 0, copied = 0;
+
+  bool inside(const void* at, std::size_t length) const {
+    const auto* first = static_cast<const std::uint8_t*>(at);
+    return first >= buffers.data() && first + length <= buffers.data() + buffers.size();
+  }
+  int fd() const override { return -1; }
+  Io read(Bytes, Packet&) override { return Io::kAgain; }
+  Io write(const Packet& head, std::span<const iovec> tail) override {
+    ++writes;
+    if (tail.empty()) copied += !inside(head.bytes.data(), head.bytes.size());
+    for (const iovec& part : tail) copied += !inside(part.iov_base, part.iov_len);
+    return Io::kDone;
+  }
+};
+
+struct Read {
+  bool fromGuest;
+  Octets octets;
+  Offload offload;
+};
+
+std::vector<Read> everyDirection() {
+  TcpFields up{.source = home, .destination = far}, between{.source = home, .destination = other};
+  TcpFields down{.source = far, .destination = home};
+  up.payload = between.payload = Octets(20000, 1);
+  down.payload = Octets(1000, 1);
+  std::vector<Read> reads{
+      {true, frame(partial(buildTcp(up))), trainOf(54, 74, 1400)},
+      {true, frame(packetOf(home, far, 1000)), {}},
+      {true, frame(packetOf(home, far, 3000)), {}},
+      {true, frame(packetOf(far, far, 1000)), {}},
+      {true, frame(solicitation()), {}},
+      {false, packetOf(far, home, 1000), {}},
+      {false, tunnelled(packetOf(home, far, 1000), careOf, agent), {}},
+      {false, tunnelled(partial(buildTcp(between)), careOf, agent), trainOf(80, 100, 1200)},
+      {false, packetOf(far, careOf, 100, kMobility), {}},
+  };
+  for (; reads.size() < BufferRing::kSlots; down.sequence += 1000)
+    reads.push_back({false, tunnelled(complete(buildTcp(down)), agent, careOf), {}});
+  return reads;
+}
+
+}  // namespace
+
+TEST_CASE("packets in every direction: no allocation, no copy of payload") {
+  __sanitizer_install_malloc_and_free_hooks(onAllocation, onFree);
+  counting = true;
+  delete std::make_unique<int>(1).release();
+  REQUIRE(allocations == 1);
+  counting = false;
+
+  World<Sink, Sink> world;
+  const BufferRing buffers;
+  world.guest->buffers = world.network->buffers = {buffers.slot(0).data() - kHeadroom,
+                                                   BufferRing::kSlots * BufferRing::kSlotSize};
+  const auto reads = everyDirection();
+  allocations = 0;
+  counting = true;
+  for (int round = 0; round < 100; ++round) {
+    world.forwarder.beginBatch(world.table);
+    for (std::size_t index = 0; index < reads.size(); ++index) {
+      const Bytes slot = buffers.slot(index);
+      std::copy(reads[index].octets.begin(), reads[index].octets.end(), slot.begin());
+      const Packet packet{slot.first(reads[index].octets.size()), reads[index].offload};
+      if (reads[index].fromGuest)
+        world.forwarder.fromPort(*world.port, packet);
+      else
+        world.forwarder.fromUplink(packet);
+    }
+    world.forwarder.endBatch();
+  }
+  counting = false;
+  CHECK(allocations == 0);
+  CHECK(world.network->writes == 100 * (15 + 1 + 1 + 1 + 17));
+  CHECK(world.guest->writes == 100);  // one train
+  CHECK(world.network->copied + world.guest->copied == 0);
+}
+
+TEST_CASE("what is mapped at the start") {
+  const Region region(1024, 1024);
+  MESSAGE("region ", region.bytes().size(), " octets, slots ", BufferRing::kSlots * BufferRing::kSlotSize,
+          " octets a worker");
+  CHECK(region.bytes().size() < 1700 * 1024);
+  CHECK(BufferRing::kSlots * BufferRing::kSlotSize < 2200 * 1024);
+}

@@ -1,0 +1,140 @@
+// A forwarder between doubles of its devices, driven by hand: no threads.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "../engine/forwarder.h"
+#include "../engine/memory_device.h"
+#include "support.h"
+
+namespace kagemusha::test {
+
+inline const Address home = addressOf(0x10), secondHome = addressOf(0x12), other = addressOf(0x11);
+inline const Address far = addressOf(0x99), agent = addressOf(1), careOf = addressOf(0x44);
+inline const Address otherCareOf = addressOf(0x45);
+inline constexpr std::uint32_t kMtu = 1460;
+
+// One engine that is mobile node (slot 0) and home agent (slots 1 and 2) at once.
+template <class GuestDevice = MemoryDevice, class NetworkDevice = MemoryDevice>
+struct World {
+  Region region{4, 4};
+  int wakes = 0;
+  SlowPath slowPath{region, [this] { ++wakes; }};
+  Forwarder forwarder{region, slowPath};
+  std::shared_ptr<GuestDevice> guest = std::make_shared<GuestDevice>();
+  std::shared_ptr<NetworkDevice> network = std::make_shared<NetworkDevice>();
+  std::shared_ptr<Port> port =
+      std::make_shared<Port>(0, Port::Role::kGuest, guest, Mac{{2, 0, 0, 0, 0, 1}}, region.portCounters(0));
+  TunnelTable table{{{{.slot = 0,
+                       .side = Side::kMobileNode,
+                       .local = careOf,
+                       .remote = agent,
+                       .homeAddresses = {home, secondHome},
+                       .port = 0,
+                       .mtu = kMtu},
+                      {.slot = 1,
+                       .side = Side::kHomeAgent,
+                       .local = agent,
+                       .remote = careOf,
+                       .homeAddresses = {home, secondHome},
+                       .mtu = kMtu},
+                      {.slot = 2,
+                       .side = Side::kHomeAgent,
+                       .local = agent,
+                       .remote = otherCareOf,
+                       .homeAddresses = {other},
+                       .mtu = kMtu}},
+                     {{careOf, Side::kMobileNode}, {agent, Side::kHomeAgent}}},
+                    {port},
+                    std::make_shared<Uplink>(network),
+                    region};
+
+  World() { port->setPeerMac(Mac{{2, 0, 0, 0, 0, 2}}); }
+
+  void fromPort(Slot& slot) {
+    forwarder.beginBatch(table);
+    forwarder.fromPort(*port, slot.packet);
+    forwarder.endBatch();
+  }
+  void fromPort(Slot&& slot) { fromPort(slot); }
+  void fromUplink(std::vector<Slot>& slots) {
+    forwarder.beginBatch(table);
+    for (Slot& slot : slots) forwarder.fromUplink(slot.packet);
+    forwarder.endBatch();
+  }
+  void fromUplink(Slot&& slot) {
+    forwarder.beginBatch(table);
+    forwarder.fromUplink(slot.packet);
+    forwarder.endBatch();
+  }
+  void empty() {
+    while (guest->take()) continue;
+    while (network->take()) continue;
+    SlowPathRing ring = region.receiveRing();
+    while (ring.front()) ring.pop();
+  }
+
+  std::uint64_t value(std::size_t block, std::size_t index) {
+    return reinterpret_cast<std::uint64_t*>(region.bytes().data() + block)[index];
+  }
+  std::uint64_t engineDrops(Drop reason) {
+    return value(region.layout().engineCounters,
+                 kEngineCounterNames.size() + static_cast<std::size_t>(reason));
+  }
+  std::uint64_t portDrops(Drop reason) {
+    return value(region.layout().portCounters, kPortCounterNames.size() + static_cast<std::size_t>(reason));
+  }
+  std::uint64_t tunnelDrops(std::uint32_t slot, Drop reason) {
+    return value(region.layout().tunnelCounters + slot * region.layout().tunnelStride,
+                 kTunnelCounterNames.size() + static_cast<std::size_t>(reason));
+  }
+  std::uint64_t traffic(std::uint32_t slot, TunnelCounter counter) {
+    return value(region.layout().tunnelCounters + slot * region.layout().tunnelStride,
+                 static_cast<std::size_t>(counter));
+  }
+  // Drops of any reason, anywhere.
+  std::uint64_t allDrops() {
+    std::uint64_t sum = 0;
+    for (std::size_t reason = 0; reason < kDropNames.size(); ++reason) {
+      const Drop drop{reason};
+      sum += engineDrops(drop) + portDrops(drop);
+      for (std::uint32_t slot = 0; slot < 3; ++slot) sum += tunnelDrops(slot, drop);
+    }
+    return sum;
+  }
+};
+
+inline Octets frame(const Octets& packet) {
+  Octets result = hex("02 00 00 00 00 01  02 00 00 00 00 02  86dd");
+  put(result, packet);
+  return result;
+}
+
+inline Octets tunnelled(const Octets& inner, const Address& source, const Address& destination) {
+  Octets result(kIpv6Header);
+  writeOuterHeader(result, source, destination, inner, inner.size());
+  put(result, inner);
+  return result;
+}
+
+// A packet of exactly `length` octets of IPv6, of no protocol in particular.
+inline Octets packetOf(const Address& source, const Address& destination, std::size_t length,
+                       std::uint8_t protocol = kUdp) {
+  TcpFields fields{.source = source, .destination = destination};
+  fields.firstHeader = protocol;
+  fields.payload = Octets(length - 60, 0x5a);
+  return buildTcp(fields);
+}
+
+// A router solicitation: for the slow path.
+inline Octets solicitation() {
+  Octets packet(kIpv6Header);
+  writeOuterHeader(packet, Address{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+                   Address{{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}}, packet, 8);
+  packet[6] = kIcmpv6;
+  put(packet, hex("85 00 00 00 00 00 00 00"));
+  return packet;
+}
+
+}  // namespace kagemusha::test
