@@ -60,7 +60,12 @@ export type GuestLinkOutput =
 /** What we know of the guest. */
 type Guest =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'sought'; readonly askAt: Millis; readonly asked: number }
+  | {
+      readonly kind: 'sought';
+      readonly askedAt: Millis;
+      readonly askAt: Millis;
+      readonly asked: number;
+    }
   | { readonly kind: 'known'; readonly mac: Mac };
 
 /** Unsolicited advertisements of the router that are still to come. */
@@ -74,6 +79,8 @@ const MAX_NEIGHBOR_ADVERTISEMENT = 3;
 /** A guest may boot for minutes: asked every second at first, then ever less often. */
 const LONGEST_SEARCH: Millis = 60_000;
 const QUICK_SEARCHES = 3;
+/** Between two questions while something speaks on the link that has not told its address: the guest may just have come. */
+const HASTY_SEARCH: Millis = 250;
 /** Link-local addresses of the guest that are remembered. */
 const MAX_GUEST_LINK_LOCALS = 8;
 /** RFC 4443 2.4(f): enough for a guest that opens many connections at once. */
@@ -128,11 +135,12 @@ export class GuestLink {
     switch (event.type) {
       case 'arrived':
         this.#announcement = { kind: 'pending', sendAt: now, left: MAX_NEIGHBOR_ADVERTISEMENT };
-        this.#guest = { kind: 'sought', askAt: now, asked: 0 };
+        this.#guest = { kind: 'sought', askedAt: Number.NEGATIVE_INFINITY, askAt: now, asked: 0 };
         this.#schedule.start(now);
         break;
       case 'frame':
         this.#count(this.#frame(now, event.bytes));
+        this.#hastenSearch();
         break;
       case 'too-big':
         this.#count(this.#answerTooBig(now, event.bytes, event.mtu));
@@ -160,7 +168,7 @@ export class GuestLink {
       this.#seekGuest(guest.asked);
       const doublings = Math.max(0, guest.asked + 1 - QUICK_SEARCHES);
       const pause = Math.min(LONGEST_SEARCH, RETRANS_TIMER * 2 ** Math.min(doublings, 16));
-      this.#guest = { kind: 'sought', askAt: now + pause, asked: guest.asked + 1 };
+      this.#guest = { ...guest, askedAt: now, askAt: now + pause, asked: guest.asked + 1 };
     }
   }
 
@@ -220,6 +228,13 @@ export class GuestLink {
         },
       ],
     });
+  }
+
+  /** Whoever spoke may be the guest: what is on its way to it is lost until it is known. */
+  #hastenSearch(): void {
+    if (this.#guest.kind !== 'sought') return;
+    const { askedAt, askAt } = this.#guest;
+    this.#guest = { ...this.#guest, askAt: Math.min(askAt, askedAt + HASTY_SEARCH) };
   }
 
   /** Asks for the guest's home addresses in turn; its answer tells its link-layer address. */

@@ -339,6 +339,31 @@ t.test('a bridge on the port that speaks IPv6 is not taken for the guest', (t) =
   t.end();
 });
 
+t.test(
+  'while the guest is looked for, whoever speaks is asked at once, four times a second at most',
+  (t) => {
+    const harness = new GuestLinkHarness();
+    harness.handle({ type: 'arrived' });
+    harness.pass(100_000);
+    const asked: number[] = [];
+    for (let i = 0; i < 99; i += 1) {
+      const spoken = icmpv6Frame({
+        source: OTHER_LINK_LOCAL,
+        destination: ALL_ROUTERS,
+        message: { kind: 'router-solicitation', options: [] },
+      });
+      const sent = frames(harness.frame(spoken));
+      const later = harness.pass(10).flatMap(({ output }) => frames([output]));
+      for (const { message } of [...sent, ...later]) {
+        if (message.kind === 'neighbor-solicitation') asked.push(harness.now);
+      }
+    }
+    t.equal(asked.length, 4, 'in one second');
+    t.equal(asked[0], 100_010, 'the first at once');
+    t.end();
+  },
+);
+
 t.test('RFC 4861 4.6.1: a link-layer address that nobody can have is not believed', (t) => {
   for (const mac of ['00:00:00:00:00:00', '33:33:00:00:00:01', 'ff:ff:ff:ff:ff:ff']) {
     const harness = new GuestLinkHarness();
