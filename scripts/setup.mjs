@@ -103,7 +103,7 @@ function installDebianPackages(packages) {
     spawnSync('sudo', [process.stdin.isTTY ? '-v' : '-nv'], { stdio: 'inherit' }).status === 0;
   if (!root && !sudo) {
     fail(
-      `Debian packages are missing and need root; run once: sudo apt-get install -y ${missing.join(' ')}`,
+      `Debian packages are missing and need root; run once: sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}`,
     );
   }
   const how = root ? [] : ['sudo'];

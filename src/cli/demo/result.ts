@@ -3,6 +3,9 @@ import type { IperfResult, PingResult } from './measure.js';
 /** The demo's outcome; `demo --json` prints exactly this. */
 export interface DemoResult {
   schemaVersion: 1;
+  /** ISO 8601, and how to get such a result. */
+  date: string;
+  command: string;
   binding: {
     status: number | undefined;
     state: string;

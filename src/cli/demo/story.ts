@@ -112,6 +112,8 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
 
     return {
       schemaVersion: 1,
+      date: new Date().toISOString(),
+      command: 'kagemusha demo --json',
       binding: {
         status: binding?.status,
         state: binding?.state ?? 'unknown',
