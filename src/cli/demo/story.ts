@@ -43,9 +43,15 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
   const host = await testbed.startHost();
 
   progress(`the guest is at home: ${PAPER.guest} pings Host A`);
-  await until('the home link', async () =>
-    (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined,
-  );
+  // New links do duplicate address detection for themselves first.
+  for (const [link, neighbour] of [
+    ['the home link', PAPER.hostA],
+    ['the WAN', PAPER.hostB],
+  ] as const) {
+    await until(link, async () =>
+      (await ping(guest, neighbour, 1, 1000)).received === 1 ? true : undefined,
+    );
+  }
   const atHome = await ping(guest, PAPER.hostA, 20, 50);
 
   progress(`the guest on its native network, WAN at ${PAPER_RATE}: ping6 and iperf3 to Host B`);
