@@ -4,6 +4,7 @@ import { ping } from '../../src/cli/demo/measure.js';
 import { type Netns, until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus } from '../../src/cli/demo/processes.js';
 import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { sumDrops } from '../../src/daemon/drop-counts.js';
 
 const SCRIPT = fileURLToPath(new URL('./hostile-packets.py', import.meta.url));
 /** Each hostile packet is sent this often. */
@@ -48,17 +49,11 @@ t.test(
     const guestDrops = async () => (await testbed.hostStatus()).guests[0]?.drops ?? {};
     const hostDrops = async () => {
       const { drops, guests } = await testbed.hostStatus();
-      const sum: Record<string, number> = { ...drops };
-      for (const [reason, n] of Object.entries(guests[0]?.drops ?? {}))
-        sum[reason] = (sum[reason] ?? 0) + n;
-      return sum;
+      return sumDrops(drops, guests[0]?.drops ?? {});
     };
     const agentDrops = async () => {
       const { drops, bindings } = await homeAgentStatus(agent.socket);
-      const sum: Record<string, number> = { ...drops };
-      for (const [reason, n] of Object.entries(bindings[0]?.drops ?? {}))
-        sum[reason] = (sum[reason] ?? 0) + n;
-      return sum;
+      return sumDrops(drops, bindings[0]?.drops ?? {});
     };
 
     await t.test('from the guest', async () => {
