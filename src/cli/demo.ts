@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { KagemushaError } from '../errors.js';
 import { installed } from './demo/processes.js';
-import { enterSandbox, insideSandbox } from './demo/sandbox.js';
+import { endWithMaker, enterSandbox, insideSandbox } from './demo/sandbox.js';
 import { runStory } from './demo/story.js';
 import { describe } from './demo/table.js';
 
@@ -35,6 +35,7 @@ export async function demo(options: DemoArguments): Promise<number> {
     ];
     return await enterSandbox([process.execPath, self, 'demo', ...words]);
   }
+  endWithMaker();
   const result = await runStory({
     ...(options.capture === undefined ? {} : { capture: options.capture }),
     progress: (line) => process.stderr.write(`· ${line}\n`),

@@ -153,7 +153,10 @@ t.test('a capture that tshark reads, with names', { skip: !root && 'needs root' 
     ]);
     const { file, child, ended, err } = await start('signal.pcapng', ['--socket', socket]);
     ping(3);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const pings = () => tshark(file, ['frame.number'], ['-Y', 'icmpv6.type in {128,129}']);
+    for (let tries = 0; tries < 40 && pings().length < 6; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     child.kill('SIGINT');
     t.equal(await ended, 0);
     t.equal(readFileSync(err, 'utf8'), '');

@@ -78,19 +78,25 @@ t.test('demo as an ordinary user, in a user namespace', async (t) => {
   t.match(stdout, /TCP stream +alive/);
 });
 
-t.test('Ctrl-C in the middle takes everything away', async (t) => {
-  const before = leftovers();
-  const { child, said, ended } = start(['--json']);
-  await until('the move', () => (/the cable moves/.test(said.stderr) ? true : undefined), 60_000);
-  const processes = descendants(child.pid ?? 0);
-  t.ok(processes.length > 4, 'daemons and tools run');
-  child.kill('SIGINT');
-  const { code, stdout } = await ended;
-  t.equal(code, 130);
-  t.equal(stdout, '');
-  await until('processes gone', () => (processes.some((pid) => alive(pid)) ? undefined : true));
-  t.same(leftovers(), before, 'no files');
-});
+for (const [signal, what] of [
+  ['SIGINT', 'Ctrl-C'],
+  ['SIGKILL', 'kill -9'],
+] as const) {
+  t.test(`${what} in the middle takes everything away`, async (t) => {
+    const before = leftovers();
+    const { child, said, ended } = start(['--json']);
+    await until('the move', () => (/the cable moves/.test(said.stderr) ? true : undefined), 60_000);
+    const processes = descendants(child.pid ?? 0);
+    t.ok(processes.length > 4, 'daemons and tools run');
+    child.kill(signal);
+    const { code, stdout } = await ended;
+    t.equal(code, signal === 'SIGINT' ? 130 : null);
+    t.equal(stdout, '');
+    await until('processes gone', () => (processes.some((pid) => alive(pid)) ? undefined : true));
+    await until('files gone', () => (leftovers().length > before.length ? undefined : true));
+    t.same(leftovers(), before, 'no files');
+  });
+}
 
 function alive(pid: number): boolean {
   try {

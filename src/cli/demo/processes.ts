@@ -84,7 +84,7 @@ export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[11]) + Number(fields[12]);
-  return ticks / 100; // USER_HZ is 100 on every Linux ABI
+  return ticks / 100; // USER_HZ, as every Linux that Node runs on shows it
 }
 
 /** Resident memory of a process in bytes. */

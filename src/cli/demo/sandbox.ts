@@ -1,16 +1,32 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { requireTun } from '../../daemon/tun-device.js';
 import { KagemushaError } from '../../errors.js';
 
-/** Set in the environment of the process that already runs inside the sandbox. */
+/** In the environment of the process that already runs inside the sandbox: the folder of its files. */
 const MARK = 'KAGEMUSHA_SANDBOX';
+const FOLDER = 'kagemusha-';
 
 /** True in a process that {@link enterSandbox} started. */
 export function insideSandbox(): boolean {
-  return process.env[MARK] === '1';
+  return process.env[MARK] !== undefined;
+}
+
+/**
+ * Inside the sandbox: ends it when the process that made it is gone, by `kill -9` also. That process holds the other end of
+ * standard input and never writes.
+ */
+export function endWithMaker(): void {
+  process.stdin.once('end', () => {
+    const directory = process.env[MARK] ?? '';
+    // Only ever a folder that enterSandbox made, whatever the environment says.
+    if (basename(directory).startsWith(FOLDER)) rmSync(directory, { recursive: true, force: true });
+    process.exit(1);
+  });
+  process.stdin.resume();
+  process.stdin.unref();
 }
 
 /**
@@ -31,7 +47,7 @@ export function sandboxCommand(argv: readonly string[]): [string, ...string[]] {
 }
 
 /**
- * Runs `argv` in the sandbox with this process's standard streams and gives its exit code; SIGINT, SIGTERM and SIGHUP end
+ * Runs `argv` in the sandbox with this process's output streams and gives its exit code; SIGINT, SIGTERM and SIGHUP end
  * everything in it.
  *
  * @throws KagemushaError TUN_UNAVAILABLE, SANDBOX_FAILED
@@ -40,10 +56,10 @@ export async function enterSandbox(argv: readonly string[]): Promise<number> {
   requireTun();
   const [command, ...rest] = sandboxCommand(argv);
   // Files outlive namespaces: they are in a folder that this process takes away.
-  const directory = mkdtempSync(join(tmpdir(), 'kagemusha-'));
+  const directory = mkdtempSync(join(tmpdir(), FOLDER));
   const child = spawn(command, rest, {
-    stdio: 'inherit',
-    env: { ...process.env, [MARK]: '1', TMPDIR: directory },
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { ...process.env, [MARK]: directory, TMPDIR: directory },
     // Ctrl-C reaches this process only; it then ends the sandbox as a whole.
     detached: true,
   });

@@ -57,7 +57,7 @@ Beside the paper (100 Mbit/s, 2-core host, 2011)
 ${tabulate(rows)}
 
 Where each number comes from
-  paper            sections 3.1 and 3.2: measured by its authors, repeated here for comparison
+  paper            its authors' own figures, repeated here for comparison
   iperf TCP        ${wire.tunnel.tcp.command}   (tunnel: guest at Host B to Host A; native: guest at home to Host B, same wire)
   CPU              utime + stime of the kagemusha host process in /proc over that iperf3 run, percent of one core
   ping6            ${wire.tunnel.ping.command}
