@@ -126,6 +126,9 @@ t.test('every order of headers of RFC 6275 and RFC 3776 comes to us whole', asyn
     ipv6(AGENT, CARE_OF, PROTOCOL.mobility, mobility(6, 100), { extensions: both2 }),
     ipv6(AGENT, CARE_OF, PROTOCOL.icmpv6, request, { extensions: hao }),
     ipv6(AGENT, CARE_OF, PROTOCOL.mobility, mobility(0, 0), { extensions: rh2 }),
+    ipv6(AGENT, CARE_OF, PROTOCOL.icmpv6, Uint8Array.of(147, 0, 0, 0, 0, 0, 0, 0), {
+      extensions: rh2,
+    }),
     ipv6(AGENT, CARE_OF, PROTOCOL.mobility, mobility(7, 0)),
   ];
   for (const packet of packets) {
