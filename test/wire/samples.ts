@@ -476,7 +476,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   'home agent discovery request': {
     frame: frame(CARE_OF, parseAddress('2001:db8:2000:0:fdff:ffff:ffff:fffe')),
     upper: { icmpv6: { kind: 'home-agent-discovery-request', identifier: 0x1234 } },
-    tshark: { 'icmpv6.type': '144', 'icmpv6.mip6.identifier': '0x1234' },
+    tshark: { 'icmpv6.type': '144', 'icmpv6.mip6.identifier': '4660' },
   },
   'home agent discovery reply': {
     frame: plainDown,
@@ -495,7 +495,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   'mobile prefix solicitation': {
     frame: up,
     upper: { icmpv6: { kind: 'mobile-prefix-solicitation', identifier: 7 } },
-    tshark: { 'icmpv6.type': '146', 'icmpv6.mip6.identifier': '0x0007' },
+    tshark: { 'icmpv6.type': '146', 'icmpv6.mip6.identifier': '7' },
   },
   'mobile prefix advertisement': {
     frame: down,
