@@ -9,4 +9,5 @@ export type { GuestLinkConfig, GuestLinkEvent, GuestLinkOutput } from './guest-l
 export { GuestLink } from './guest-link.js';
 export type { HomeComingConfig, HomeComingEvent, HomeComingOutput } from './home-coming.js';
 export { HomeComing } from './home-coming.js';
+export type { HomePrefix } from './home-prefixes.js';
 export { isSignOfGuest } from './sign-of-guest.js';
