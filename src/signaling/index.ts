@@ -6,8 +6,18 @@ export type {
   HomeAgentOutput,
 } from './home-agent.js';
 export { HomeAgent } from './home-agent.js';
-export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node.js';
+export type { HomeAgents } from './home-agent-choice.js';
+export { HomeRegistration } from './home-registration.js';
+export type {
+  HomeRegistrationConfig,
+  HomeRegistrationEvent,
+  HomeRegistrationOutput,
+} from './home-registration-events.js';
 export { MobileNode } from './mobile-node.js';
-export type { ConfirmedBinding, MobileNodeState } from './mobile-node-state.js';
+export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
+export type { ConfirmedBinding, MobileNodeState, StoredBinding } from './mobile-node-state.js';
+export type { LearntPrefix } from './prefix-discovery.js';
+export type { ProtectionKind } from './protection-kind.js';
 export type { Signal } from './signal.js';
 export { emitSignal, readSignal } from './signal.js';
+export { UpdateRate } from './update-rate.js';

@@ -17,6 +17,7 @@ import {
   type2HomeAddress,
   WireError,
 } from '../wire/index.js';
+import type { ProtectionKind } from './protection-kind.js';
 
 /** A Mobility Header message with the addresses that it travels under (RFC 6275 6.1, 6.3, 6.4). */
 export interface Signal {
@@ -29,6 +30,8 @@ export interface Signal {
   /** the type 2 routing header's home address, still to be visited: the real receiver */
   readonly routingHeader?: Address;
   readonly message: MobilityMessage;
+  /** of what was received; left out it was not protected */
+  readonly protection?: ProtectionKind;
 }
 
 const HOP_LIMIT = 64;
