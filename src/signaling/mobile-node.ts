@@ -111,7 +111,8 @@ export class MobileNode {
 
   handle(now: Millis, event: MobileNodeEvent): void {
     this.#announceRestored(now);
-    this.#advance(now);
+    // What is due now goes to the new home agent.
+    if (event.type !== 'home-agent') this.#advance(now);
     switch (event.type) {
       case 'register':
         this.#register(now);
@@ -135,7 +136,7 @@ export class MobileNode {
         this.#probe(now);
         break;
       case 'tick':
-        break;
+        return;
     }
     this.#advance(now);
   }
