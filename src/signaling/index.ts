@@ -6,9 +6,14 @@ export type {
   HomeAgentOutput,
 } from './home-agent.js';
 export { HomeAgent } from './home-agent.js';
-export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node.js';
+export type { HomeAgents } from './home-agent-choice.js';
+export { HomeRegistration } from './home-registration.js';
+export type {
+  HomeRegistrationConfig,
+  HomeRegistrationEvent,
+  HomeRegistrationOutput,
+} from './home-registration-events.js';
 export { MobileNode } from './mobile-node.js';
-export type { ConfirmedBinding, MobileNodeState } from './mobile-node-state.js';
 export type { Protection } from './protection.js';
 export { authOption, espProtection, noProtection } from './protection.js';
 export type { AuthOptionOptions } from './protection-auth-option.js';
@@ -16,5 +21,10 @@ export type { EspOptions } from './protection-esp.js';
 export type { HomeAddressPolicy } from './protection-table.js';
 export type { OutgoingIcmpv6, ReceivedSignaling } from './security-policies.js';
 export { SecurityPolicies } from './security-policies.js';
-export type { AuthenticationResult, Envelope, ProtectionKind, Signal } from './signal.js';
+export type { AuthenticationResult, Envelope, Signal } from './signal.js';
+export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
+export type { ConfirmedBinding, MobileNodeState, StoredBinding } from './mobile-node-state.js';
+export type { LearntPrefix } from './prefix-discovery.js';
+export type { ProtectionKind } from './protection-kind.js';
 export { emitSignal, readSignal } from './signal.js';
+export { UpdateRate } from './update-rate.js';

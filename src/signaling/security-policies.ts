@@ -19,7 +19,8 @@ import type { EspProtection } from './protection-esp.js';
 import { unsound } from './protection-headers.js';
 import type { HomeAddressPolicy, Role } from './protection-table.js';
 import { ProtectionTable } from './protection-table.js';
-import type { Envelope, ProtectionKind, Signal } from './signal.js';
+import type { ProtectionKind } from './protection-kind.js';
+import type { Envelope, Signal } from './signal.js';
 import { emitEnvelope, endsOf, envelopeOf } from './signal.js';
 
 export type ReceivedSignaling =
