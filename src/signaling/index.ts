@@ -1,11 +1,15 @@
 export type { BindingSummary } from './binding-summary.js';
+export { HomeAgent } from './home-agent.js';
 export type {
+  AdvertisedPrefix,
   Binding,
+  HomeAgentAdvertisement,
   HomeAgentConfig,
   HomeAgentEvent,
   HomeAgentOutput,
-} from './home-agent.js';
-export { HomeAgent } from './home-agent.js';
+  ServedNode,
+  StoredBinding,
+} from './home-agent-types.js';
 export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node.js';
 export { MobileNode } from './mobile-node.js';
 export type { ConfirmedBinding, MobileNodeState } from './mobile-node-state.js';

@@ -29,6 +29,10 @@ export interface Signal {
   /** the type 2 routing header's home address, still to be visited: the real receiver */
   readonly routingHeader?: Address;
   readonly message: MobilityMessage;
+  /** of what was received: what it was protected with; nothing said is `none` */
+  readonly protection?: 'none' | 'esp' | 'auth-option';
+  /** of what was received under a policy that demands the authentication option (RFC 4285): what came of it */
+  readonly authentication?: 'ok' | 'missing' | 'failed' | 'replayed';
 }
 
 const HOP_LIMIT = 64;

@@ -466,7 +466,7 @@ t.test('other Mobility Header messages have no answer', (t) => {
 
 t.test('reconfigure ends what is no longer allowed and leaves the rest alone', (t) => {
   const harness = new AgentHarness({
-    mobileNodes: [HOME_ADDRESS, STRANGER].map((a) => ({ homeAddress: a })),
+    mobileNodes: [HOME_ADDRESS, STRANGER].map((a) => ({ homeAddress: a, protection: 'none' })),
   });
   for (const home of [HOME_ADDRESS, STRANGER]) {
     harness.update({ home });
@@ -477,7 +477,7 @@ t.test('reconfigure ends what is no longer allowed and leaves the rest alone', (
     homePrefix: { address: parseAddress('2001:db8:2000::'), length: 64 },
     maxLifetime: 20,
     allow: 'listed',
-    mobileNodes: [{ homeAddress: HOME_ADDRESS }],
+    mobileNodes: [{ homeAddress: HOME_ADDRESS, protection: 'none' }],
     maxBindings: 10,
   });
   t.match(ofType(harness.handle({ type: 'tick' }), 'unbind'), [{ homeAddress: STRANGER }]);
