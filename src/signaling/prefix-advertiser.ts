@@ -67,6 +67,7 @@ export class PrefixAdvertiser {
   /** The binding is no more: nothing is sent any longer. */
   unregistered(homeAddress: Address): void {
     this.#deliveries.delete(homeAddress);
+    this.#deadline = earliest(...[...this.#deliveries.values()].map(dueAt));
   }
 
   /**
