@@ -1,11 +1,15 @@
 export type { BindingSummary } from './binding-summary.js';
+export { HomeAgent } from './home-agent.js';
 export type {
+  AdvertisedPrefix,
   Binding,
+  HomeAgentAdvertisement,
   HomeAgentConfig,
   HomeAgentEvent,
   HomeAgentOutput,
-} from './home-agent.js';
-export { HomeAgent } from './home-agent.js';
+  ServedNode,
+  StoredBinding as HeldBinding,
+} from './home-agent-types.js';
 export type { HomeAgents } from './home-agent-choice.js';
 export { HomeRegistration } from './home-registration.js';
 export type {
