@@ -4,6 +4,7 @@ import { runJson } from '../daemon/ip-route.js';
 import type { GuestStatus, PingAnswer } from '../daemon/status.js';
 import { KagemushaError } from '../errors.js';
 import { type Address, isAddress, parseAddress } from '../wire/address.js';
+import type { Address } from '../wire/index.js';
 import { EchoSocket } from './echo-socket.js';
 import { chooseSocket } from './socket.js';
 
@@ -32,10 +33,17 @@ export async function ping(name: string, options: PingArguments): Promise<number
   const say = (line: string): void => {
     if (options.json !== true) process.stdout.write(`${line}\n`);
   };
-  const outside = await pingOutside(guest.homeAgent, options, say);
-  const inside = await pingInside(socket, guest, options, say);
+  const { homeAgent } = guest;
+  if (homeAgent === undefined) {
+    throw new KagemushaError(
+      'HOME_AGENT_UNKNOWN',
+      `no home agent of ${name} is known yet; see \`kagemusha status\``,
+    );
+  }
+  const outside = await pingOutside(homeAgent, options, say);
+  const inside = await pingInside(socket, { ...guest, homeAgent }, options, say);
   if (options.json === true) {
-    const result = { guest: name, homeAgent: guest.homeAgent, outside, inside };
+    const result = { guest: name, homeAgent, outside, inside };
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   }
   const silent = (way: Way) => way.error === undefined && way.received === 0;
@@ -135,7 +143,7 @@ async function sourceFor(target: Address): Promise<Address> {
 
 async function pingInside(
   socket: string,
-  guest: GuestStatus,
+  guest: GuestStatus & { readonly homeAgent: Address },
   options: PingArguments,
   say: (line: string) => void,
 ): Promise<Way> {
