@@ -1,6 +1,7 @@
 import type { Engine, PortId, SlowPathPacket, TunnelSpec } from '../datapath/index.js';
 import { KagemushaError } from '../errors.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
+import { ReservedCounter } from '../reserved-counter.js';
 import { emitSignal, MobileNode, type MobileNodeOutput, type Signal } from '../signaling/index.js';
 import {
   type Address,
@@ -234,7 +235,13 @@ export class Guest {
       careOfAddress,
       lifetime,
       // A Home Agent that still knows an older number answers with it (status 135) and is followed.
-      initialSequence: Math.floor(Math.random() * 0x10000),
+      sequence: new ReservedCounter({
+        next: Math.floor(Math.random() * 0x10000),
+        last: 0xffff,
+        wraps: true,
+        block: 64,
+        reserve: () => {},
+      }),
       random: Math.random,
     });
     const driver = new Driver(node, (output: MobileNodeOutput) => this.#onNode(home, output));

@@ -317,7 +317,10 @@ function policy(config: HomeAgentConfig): ConstructorParameters<typeof HomeAgent
     homePrefix: config.homePrefix,
     maxLifetime: config.maxLifetime,
     allow: config.allow,
-    mobileNodes: config.mobileNodes.map(({ homeAddress }) => ({ homeAddress })),
+    mobileNodes: config.mobileNodes.map(({ homeAddress }) => ({
+      homeAddress,
+      protection: 'none',
+    })),
     maxBindings: Math.min(config.maxBindings, MAX_TUNNELS),
   };
 }
