@@ -15,9 +15,8 @@ export type {
 } from './home-registration-events.js';
 export { MobileNode } from './mobile-node.js';
 export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
-export type { ConfirmedBinding, MobileNodeState, StoredBinding } from './mobile-node-state.js';
+export type { ConfirmedBinding, HeldBinding, MobileNodeState } from './mobile-node-state.js';
 export type { LearntPrefix } from './prefix-discovery.js';
-export type { ProtectionKind } from './protection-kind.js';
-export type { Signal } from './signal.js';
+export type { ProtectionKind, Signal } from './signal.js';
 export { emitSignal, readSignal } from './signal.js';
 export { UpdateRate } from './update-rate.js';

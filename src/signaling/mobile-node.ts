@@ -20,10 +20,9 @@ import {
   registeringPace,
 } from './pace.js';
 import { describePathError } from './path-error.js';
-import type { ProtectionKind } from './protection-kind.js';
 import { refreshTime } from './refresh.js';
 import { rejectionOf } from './rejection.js';
-import type { Signal } from './signal.js';
+import type { ProtectionKind, Signal } from './signal.js';
 import { UpdateRate } from './update-rate.js';
 
 const DEREGISTRATION_ATTEMPTS = 5;

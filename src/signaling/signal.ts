@@ -17,7 +17,9 @@ import {
   type2HomeAddress,
   WireError,
 } from '../wire/index.js';
-import type { ProtectionKind } from './protection-kind.js';
+
+/** How a message is protected between a mobile node and its home agent. */
+export type ProtectionKind = 'none' | 'esp' | 'auth-option';
 
 /** A Mobility Header message with the addresses that it travels under (RFC 6275 6.1, 6.3, 6.4). */
 export interface Signal {
@@ -30,7 +32,7 @@ export interface Signal {
   /** the type 2 routing header's home address, still to be visited: the real receiver */
   readonly routingHeader?: Address;
   readonly message: MobilityMessage;
-  /** of what was received; left out it was not protected */
+  /** Of what was received: how it was protected. Nothing can be believed that was not. */
   readonly protection?: ProtectionKind;
 }
 
