@@ -10,7 +10,7 @@
 
 namespace kagemusha {
 
-enum class SlowPathKind : std::uint32_t { control, tooBig, inner, firstFrame };
+enum class SlowPathKind : std::uint32_t { control, tooBig, inner, firstFrame, unbound };
 
 inline constexpr std::uint32_t kNone = 0xffffffff;      // no port, no tunnel
 inline constexpr std::uint32_t kToUplink = 0xfffffffe;  // transmit ring: the uplink instead of a port

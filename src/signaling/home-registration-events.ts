@@ -4,7 +4,7 @@ import type { HomeAgents } from './home-agent-choice.js';
 import type { MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
 import type { HeldBinding } from './mobile-node-state.js';
 import type { LearntPrefix } from './prefix-discovery.js';
-import type { ProtectionKind } from './signal.js';
+import type { ProtectionKind } from './protection-kind.js';
 import type { UpdateRate } from './update-rate.js';
 
 export interface HomeRegistrationConfig {

@@ -2,7 +2,8 @@ import type { ReservedCounter } from '../reserved-counter.js';
 import type { Millis } from '../time.js';
 import type { Address, Icmpv6Message } from '../wire/index.js';
 import type { HeldBinding } from './mobile-node-state.js';
-import type { ProtectionKind, Signal } from './signal.js';
+import type { ProtectionKind } from './protection-kind.js';
+import type { Signal } from './signal.js';
 import type { UpdateRate } from './update-rate.js';
 
 export interface MobileNodeConfig {

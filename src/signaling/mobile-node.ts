@@ -20,9 +20,10 @@ import {
   registeringPace,
 } from './pace.js';
 import { describePathError } from './path-error.js';
+import type { ProtectionKind } from './protection-kind.js';
 import { refreshTime } from './refresh.js';
 import { rejectionOf } from './rejection.js';
-import type { ProtectionKind, Signal } from './signal.js';
+import type { Signal } from './signal.js';
 import { UpdateRate } from './update-rate.js';
 
 const DEREGISTRATION_ATTEMPTS = 5;

@@ -8,8 +8,9 @@ import type { BindingUpdateList } from './binding-update-list.js';
 import type { HeldBinding } from './mobile-node-state.js';
 import type { Pace } from './pace.js';
 import { paceAfterSending, paceWithPatience, refreshingPace } from './pace.js';
+import type { ProtectionKind } from './protection-kind.js';
 import { rejectionOf } from './rejection.js';
-import type { ProtectionKind, Signal } from './signal.js';
+import type { Signal } from './signal.js';
 
 export type ReturnHomeOutput =
   | { readonly type: 'transmit'; readonly signal: Signal }
