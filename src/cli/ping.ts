@@ -4,7 +4,6 @@ import { runJson } from '../daemon/ip-route.js';
 import type { GuestStatus, PingAnswer } from '../daemon/status.js';
 import { KagemushaError } from '../errors.js';
 import { type Address, isAddress, parseAddress } from '../wire/address.js';
-import type { Address } from '../wire/index.js';
 import { EchoSocket } from './echo-socket.js';
 import { chooseSocket } from './socket.js';
 

@@ -3,7 +3,7 @@ import { Engine, type SlowPathPacket } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { answerEcho } from '../homelink/index.js';
 import {
-  type HeldBinding,
+  type StoredBinding,
   HomeAgent,
   type HomeAgentEvent,
   type HomeAgentOutput,
@@ -113,7 +113,7 @@ export class HomeAgentDaemon {
   start(): void {
     this.#homeLink?.start();
     const now = monotonicNow();
-    const held = this.#store.bindings().map((stored): HeldBinding => {
+    const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
       const left = Math.min(stored.expiresAt - Date.now(), 1000 * stored.lifetime);
       return { ...stored, expiresAt: now + left };
@@ -409,7 +409,7 @@ function receiver(signal: Signal): Address {
   return signal.routingHeader ?? signal.destination;
 }
 
-function storable(binding: HeldBinding): HomeAgentBinding {
+function storable(binding: StoredBinding): HomeAgentBinding {
   return { ...binding, expiresAt: Date.now() + (binding.expiresAt - monotonicNow()) };
 }
 
