@@ -7,12 +7,12 @@ export const MAX_NONCE_LIFETIME: Millis = 240_000;
 export const MAX_RR_BINDING_LIFETIME = 420;
 
 /** Messages that wait for an answer are sent so often before the correspondent counts as one that gives none. */
-export const ATTEMPTS = 3;
+export const ATTEMPTS = 4;
 
 /** How long a correspondent is left alone, by what went wrong. */
 export const REST: Readonly<Record<'unsupported' | 'unanswered' | 'refused' | 'broken', Millis>> = {
   unsupported: 600_000,
-  unanswered: 300_000,
+  unanswered: 180_000,
   refused: 300_000,
   broken: 60_000,
 };

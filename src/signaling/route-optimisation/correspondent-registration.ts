@@ -13,7 +13,8 @@ import { correspondentUpdate, secretOf } from './correspondent-update.js';
 
 /** What one correspondent registration wants done. */
 export type RegistrationOutput =
-  | { readonly type: 'transmit' | 'transmit-in-tunnel'; readonly signal: Signal }
+  | { readonly type: 'transmit'; readonly signal: Signal }
+  | { readonly type: 'transmit-in-tunnel'; readonly signal: Signal }
   /** From now on packets go straight to the correspondent, and may come straight from it. */
   | { readonly type: 'optimise'; readonly correspondent: Address; readonly careOfAddress: Address }
   /** Packets go through the tunnel again; those that still come straight are welcome until `forget`. */
