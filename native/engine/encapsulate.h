@@ -24,6 +24,9 @@ void encapsulate(Packet& packet, const Address& local, const Address& remote);
 // written when false.
 bool decapsulate(Packet& packet);
 
+// RFC 6275 6.4.1: next header, length 2, type 2, segments left 1, 4 reserved octets, the home address.
+inline constexpr std::size_t kType2RoutingHeader = 24;
+
 // A packet with a type 2 routing header (length 2, segments left 1) directly after the IPv6 header.
 struct Type2Routing {
   Address homeAddress;

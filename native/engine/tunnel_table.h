@@ -8,6 +8,7 @@
 #include "ipv6.h"
 #include "port.h"
 #include "region.h"
+#include "route.h"
 
 namespace kagemusha {
 
@@ -19,8 +20,10 @@ struct TunnelSpec {
   Address local;   // outer source: care-of address, or the home agent's address
   Address remote;  // home agent's address, or care-of address
   std::vector<Address> homeAddresses;
-  PortId port = kNone;  // mobile node's side
-  std::uint32_t mtu;    // of inner packets, octets
+  PortId port = kNone;    // mobile node's side
+  std::uint32_t mtu;      // of inner packets, octets
+  bool optimise = false;  // mobile node's side: tell of correspondents, take their packets straight
+  std::vector<RouteSpec> routes{};
 };
 
 struct LocalSpec {
@@ -33,7 +36,7 @@ struct TableSpec {
   std::vector<LocalSpec> locals;
 };
 
-// The two outer addresses of a tunnel.
+// The two outer addresses of a tunnel; of a route, the correspondent and the home address.
 struct AddressPair {
   Address remote, local;
   bool operator==(const AddressPair&) const = default;
@@ -69,9 +72,11 @@ struct Tunnel {
 class TunnelTable {
  public:
   using Ports = std::vector<std::shared_ptr<Port>>;  // by number; null where there is none
+  static constexpr std::size_t kMaxRoutes = 1024;    // of one tunnel
 
   // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in
-  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5).
+  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5), a route for a home
+  // address that is not the tunnel's, twice, or beyond kMaxRoutes.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
   // nullptr: none.
@@ -79,6 +84,9 @@ class TunnelTable {
   const Tunnel* homeAgentOf(const Address& homeAddress) const { return at(homeAgents_.find(homeAddress)); }
   const Tunnel* between(const Address& remote, const Address& local) const {
     return at(byPair_.find({remote, local}));
+  }
+  const RouteSpec* route(const Address& homeAddress, const Address& correspondent) const {
+    return routes_.find({correspondent, homeAddress});
   }
   const Side* localSide(const Address& address) const { return locals_.find(address); }
 
@@ -90,12 +98,14 @@ class TunnelTable {
   Uplink* uplink() const { return uplink_.get(); }
 
  private:
+  void addRoutes(const TunnelSpec& tunnel);
   const Tunnel* at(const std::uint32_t* index) const { return index ? &tunnels_[*index] : nullptr; }
 
   std::vector<Tunnel> tunnels_;
   FlatMap<Address, std::uint32_t> mobileNodes_, homeAgents_;  // home address → tunnel
   FlatMap<AddressPair, std::uint32_t> byPair_;  // mobile node's side only: a home agent asks the inner source
   FlatMap<Address, Side> locals_;
+  FlatMap<AddressPair, RouteSpec> routes_;
   Ports ports_;
   std::vector<bool> portHasTunnel_;
   std::shared_ptr<Uplink> uplink_;

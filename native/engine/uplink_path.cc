@@ -21,6 +21,12 @@ bool isEchoReply(const Ipv6View& view) {
          view.bytes[upper->offset] == kEchoReply;
 }
 
+// A Mobility Header for a guest's home address, when it can be handed over.
+bool isMobility(const Ipv6View& view) {
+  const auto upper = findUpperLayer(view);
+  return upper && upper->protocol == kMobility && !upper->fragment;
+}
+
 // Mobility signalling is for us, not for the guest, even when it is addressed to its home address (RFC
 // 6275 6.4): in the clear, protected (RFC 3776), or behind options that only we can judge.
 bool isSignalling(std::uint8_t nextHeader) {
@@ -66,13 +72,17 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
     toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = tunnel->spec.slot}, packet, counters);
     return false;
   }
+  if (tunnel->spec.optimise && inner->nextHeader() == kDestination)
+    return fromHomeAddress(packet, *inner, *tunnel, false);
   return hold(*tunnel, packet);
 }
 
 bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing) {
   const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
+  const Tunnel* straight = tunnel ? nullptr : straightTunnel(outer, routing);
+  if (straight && !isMobility(outer)) return straightToMobileNode(packet, outer, *straight);
   const bool matches = tunnel && tunnel->owns(routing.homeAddress);
-  const bool mobility = routing.nextHeader == kMobility || routing.nextHeader == kEsp;
+  const bool mobility = straight || routing.nextHeader == kMobility || routing.nextHeader == kEsp;
   const DropCounters& drops = tunnel ? static_cast<const DropCounters&>(tunnel->counters) : counters_;
   if (!matches && !mobility) return drops.drop(Drop::routing_header), false;
   const std::uint32_t slot = tunnel ? tunnel->spec.slot : kNone;

@@ -1,7 +1,14 @@
 import type { NativeModule, PortId } from './native.js';
 
 /** What a slow-path packet is; the order is the native enumeration's (SlowPathKind). */
-const KINDS = ['control', 'too-big', 'inner', 'first-frame'] as const;
+const KINDS = [
+  'control',
+  'too-big',
+  'inner',
+  'first-frame',
+  'correspondent',
+  'home-address',
+] as const;
 
 export type SlowPathKind = (typeof KINDS)[number];
 
@@ -12,7 +19,9 @@ export type SlowPathKind = (typeof KINDS)[number];
 export interface SlowPathPacket {
   /**
    * control: NDP, mobility, ESP, ICMPv6; too-big: longer than the tunnel's MTU; inner: came out of a tunnel at the home
-   * agent and is addressed to a local; first-frame: what watchFirstFrame() waited for.
+   * agent and is addressed to a local; first-frame: what watchFirstFrame() waited for; correspondent: an
+   * IPv6 header of the guest's, now and again while there is traffic; home-address: headers of a packet whose Home Address
+   * option no route covers.
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
