@@ -36,7 +36,8 @@ namespace kagemusha {
   X(uplink_full)         /* the uplink takes no more at the moment */                             \
   X(uplink_error)        /* the uplink is down, or refused the packet */                          \
   X(slow_path_full)      /* the ring, or this source's share of it, still waits for JavaScript */ \
-  X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */
+  X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \
+  X(policed)             /* more for one of our own addresses than its lane lets through */
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
   X(wakeups)              /* returns of epoll_wait, all workers */                   \

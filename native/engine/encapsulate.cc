@@ -101,11 +101,14 @@ bool decapsulate(Packet& packet) {
   return true;
 }
 
+bool isType2Routing(ConstBytes header) {
+  return header.size() >= kType2RoutingHeader && header[1] == 2 && header[2] == 2 && header[3] == 1;
+}
+
 std::optional<Type2Routing> viewType2Routing(const Ipv6View& packet) {
   if (packet.nextHeader() != kRouting) return std::nullopt;
   const ConstBytes header = packet.bytes.subspan(kIpv6Header);
-  if (header.size() < kType2RoutingHeader || header[1] != 2 || header[2] != 2 || header[3] != 1)
-    return std::nullopt;
+  if (!isType2Routing(header)) return std::nullopt;
   Type2Routing routing{{}, header[0]};
   std::memcpy(routing.homeAddress.octets.data(), header.data() + 8, 16);
   return routing;

@@ -36,8 +36,8 @@ void growFront(Packet& packet, std::size_t count) {
 
 }  // namespace
 
-Forwarder::Forwarder(const Region& region, SlowPath& slowPath)
-    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath) {}
+Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
+    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
 
 bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
                             const DropCounters& drops, const RouteSpec* route) {

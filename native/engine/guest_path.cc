@@ -31,8 +31,8 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   if (port.takeFirstFrame() &&
       !tellSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes))
     port.watchFirstFrame();  // no room: the next one is told of instead
+  if (port.role == Port::Role::kControl) return fromLink(port, frame);
   const SlowPathRecord control{.kind = SlowPathKind::control, .port = port.id};
-  if (port.role == Port::Role::kControl) return toSlowPath(control, frame, counters);
 
   if (frame.bytes.size() < kEthernetHeader) return counters.drop(Drop::malformed);
   if (etherType(frame.bytes) != kEtherTypeIpv6) return counters.drop(Drop::not_ipv6);

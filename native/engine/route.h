@@ -8,6 +8,7 @@
 #include "encapsulate.h"
 #include "ipv6.h"
 #include "packet.h"
+#include "token_bucket.h"
 
 namespace kagemusha {
 
@@ -61,9 +62,7 @@ void refreshPseudoSum(const Packet& packet);
 // what is told is bounded by the clock, never by how many there are.
 class RecentlyTold {
  public:
-  using Instant = std::uint64_t;  // nanoseconds
   static constexpr std::size_t kPlaces = 256;
-  static constexpr Instant kSecond = 1'000'000'000;
   static constexpr Instant kAgain = 30 * kSecond;  // the same pair is told of again
   static constexpr Instant kOther = kSecond;       // another pair may have the place
 

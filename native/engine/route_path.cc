@@ -1,6 +1,4 @@
 // The straight way between a guest and its correspondents, beside the tunnel.
-#include <time.h>
-
 #include "forwarder.h"
 
 namespace kagemusha {
@@ -8,20 +6,13 @@ namespace {
 
 constexpr std::size_t kMinimumMtu = 1280;  // RFC 8200 5
 
-std::uint64_t coarseNow() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * RecentlyTold::kSecond +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 }  // namespace
 
 // JavaScript is told of the correspondent, now and again while there is traffic for it.
 const RouteSpec* Forwarder::straightRoute(const Tunnel& tunnel, const Port& port, const Ipv6View& packet) {
   if (!tunnel.spec.optimise) return nullptr;
   const Address homeAddress = packet.source(), correspondent = packet.destination();
-  if (correspondents_.due(homeAddress, correspondent, coarseNow()))
+  if (correspondents_.due(homeAddress, correspondent, now_))
     tellSlowPath({.kind = SlowPathKind::correspondent, .port = port.id, .tunnelSlot = tunnel.spec.slot},
                  packet.bytes.first(kIpv6Header));
   const RouteSpec* route = table_->route(homeAddress, correspondent);
@@ -66,7 +57,7 @@ bool Forwarder::fromHomeAddress(Packet packet, const Ipv6View& view, const Tunne
   const Address source = view.source();
   const RouteSpec* route = table_->route(view.destination(), header->homeAddress);
   if (!route || route->careOf != source) {
-    if (unbound_.due(source, header->homeAddress, coarseNow()))
+    if (unbound_.due(source, header->homeAddress, now_))
       tellSlowPath({.kind = SlowPathKind::homeAddress, .tunnelSlot = tunnel.spec.slot},
                    view.bytes.first(kIpv6Header + header->length));
     return tunnel.counters.drop(Drop::home_address_option), false;

@@ -15,6 +15,7 @@ enum class SlowPathKind : std::uint32_t {
   tooBig,
   inner,
   firstFrame,
+  unbound,
   correspondent,  // an IPv6 header of the guest's
   homeAddress,    // headers with a Home Address option that no binding covers
 };

@@ -38,6 +38,7 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
       homeAgents_(countHomeAddresses(spec)),
       byPair_(spec.tunnels.size()),
       locals_(spec.locals.size()),
+      bySignaler_(spec.signalers.size()),
       routes_(countRoutes(spec)),
       ports_(std::move(ports)),
       portHasTunnel_(ports_.size()),
@@ -69,6 +70,25 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
   for (const LocalSpec& local : spec.locals)
     if (!locals_.insert(local.address, local.side))
       invalid("local address " + text(local.address) + " stands there twice");
+  addSignalers(spec.signalers, region.layout().maxSignalers);
+}
+
+void TunnelTable::addSignalers(const std::vector<SignalerSpec>& specs, std::uint32_t most) {
+  std::vector<bool> taken(most);
+  signalers_.reserve(specs.size());
+  for (const SignalerSpec& signaler : specs) {
+    const auto name = "signaler " + std::to_string(signaler.index);
+    if (signaler.index >= most) invalid(name + " is not below maxSignalers " + std::to_string(most));
+    if (taken[signaler.index]) invalid("two signalers have index " + std::to_string(signaler.index));
+    taken[signaler.index] = true;
+    const auto position = static_cast<std::uint32_t>(signalers_.size());
+    if (!bySignaler_.insert({signaler.homeAddress, signaler.local}, position))
+      invalid(name + ": another one signals for " + text(signaler.homeAddress) + " to " +
+              text(signaler.local));
+    const auto& homes = signaler.side == Side::kMobileNode ? mobileNodes_ : homeAgents_;
+    const auto* tunnel = homes.find(signaler.homeAddress);
+    signalers_.push_back({signaler, tunnel ? *tunnel : kNone});
+  }
 }
 
 void TunnelTable::addRoutes(const TunnelSpec& tunnel) {

@@ -93,7 +93,7 @@ struct RouteWorld : World<GuestDevice, NetworkDevice> {
     this->table = TunnelTable(tableWith(std::move(routes)), {this->port},
                               std::make_shared<Uplink>(this->network), this->region);
   }
-  void begin() { this->forwarder.beginBatch(this->table); }
+  void begin() { this->forwarder.beginBatch(this->table, this->now); }
   // The records that JavaScript was told of one kind; the others are let go.
   std::vector<SlowPathRecord> told(SlowPathKind kind) {
     std::vector<SlowPathRecord> records;
@@ -206,7 +206,7 @@ TEST_CASE("a missing checksum counts the addresses that are left") {
 
 TEST_CASE("a pair is told of once in half a minute, a place at most once a second") {
   RecentlyTold told;
-  const auto second = RecentlyTold::kSecond;
+  const auto second = kSecond;
   CHECK(told.due(home, far, 5 * second));
   CHECK(!told.due(home, far, 5 * second));
   CHECK(!told.due(home, far, 34 * second));
