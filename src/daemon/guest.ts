@@ -1,5 +1,7 @@
 import type { Engine, PortId, SlowPathPacket, TunnelSpec } from '../datapath/index.js';
+import { KagemushaError } from '../errors.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
+import { ReservedCounter } from '../reserved-counter.js';
 import { emitSignal, MobileNode, type MobileNodeOutput, type Signal } from '../signaling/index.js';
 import {
   type Address,
@@ -82,6 +84,18 @@ export class Guest {
     this.#linkDriver = new Driver(this.#link, (output) => this.#onLink(output));
   }
 
+  get homeAgent(): Address {
+    const { homeAgents } = this.config;
+    if (homeAgents.kind === 'list') return homeAgents.addresses[0];
+    throw new KagemushaError('CONFIG_INVALID', 'home_agent = "auto" is not wired yet');
+  }
+
+  get careOfAddress(): Address {
+    const { careOfAddress } = this.config;
+    if (careOfAddress !== undefined && careOfAddress !== 'auto') return careOfAddress;
+    throw new KagemushaError('CONFIG_INVALID', 'care_of_address = "auto" is not wired yet');
+  }
+
   /** Does what the configuration's `register` asks for at start. */
   start(): void {
     if (this.config.register === 'traffic') this.#watch();
@@ -113,8 +127,8 @@ export class Guest {
     return {
       slot: this.slot,
       side: 'mobile-node',
-      local: this.config.careOfAddress,
-      remote: this.config.homeAgent,
+      local: this.careOfAddress,
+      remote: this.homeAgent,
       homeAddresses: bound,
       port: this.port,
       mtu: this.#services.tunnelMtu,
@@ -125,7 +139,7 @@ export class Guest {
   ends(): TunnelEnds | undefined {
     const [home] = this.#homes.filter(({ bound }) => bound);
     if (home === undefined) return undefined;
-    const { careOfAddress, homeAgent } = this.config;
+    const { careOfAddress, homeAgent } = this;
     return { homeAddress: home.address, careOfAddress, homeAgent };
   }
 
@@ -177,8 +191,8 @@ export class Guest {
     return {
       name: this.config.name,
       homeAddresses: [...this.config.homeAddresses],
-      careOfAddress: this.config.careOfAddress,
-      homeAgent: this.config.homeAgent,
+      careOfAddress: this.careOfAddress,
+      homeAgent: this.homeAgent,
       binding: this.#binding(now),
       traffic,
       drops: sumDrops(
@@ -213,14 +227,21 @@ export class Guest {
   }
 
   #home(address: Address): Home {
-    const { homeAgent, careOfAddress, lifetime } = this.config;
+    const { homeAgent, careOfAddress } = this;
+    const { lifetime } = this.config;
     const node = new MobileNode({
       homeAddress: address,
       homeAgent,
       careOfAddress,
       lifetime,
       // A Home Agent that still knows an older number answers with it (status 135) and is followed.
-      initialSequence: Math.floor(Math.random() * 0x10000),
+      sequence: new ReservedCounter({
+        next: Math.floor(Math.random() * 0x10000),
+        last: 0xffff,
+        wraps: true,
+        block: 64,
+        reserve: () => {},
+      }),
       random: Math.random,
     });
     const driver = new Driver(node, (output: MobileNodeOutput) => this.#onNode(home, output));
@@ -231,7 +252,7 @@ export class Guest {
   /** Tells the log what `status` tells, once for each thing that goes wrong. */
   #warn(home: Home, what: string): void {
     const { status, reason } = home.node.summary(monotonicNow());
-    const { homeAgent } = this.config;
+    const { homeAgent } = this;
     this.#log.warn({ homeAddress: home.address, homeAgent, status, reason }, what);
   }
 

@@ -71,7 +71,7 @@ export class HomeAgentDaemon {
     this.#engine = new Engine({ workers: config.workers, maxPorts: 1, maxTunnels: MAX_TUNNELS });
     try {
       openUplink(this.#engine, config.tunnelDevice, threadedNapi);
-      const { port, mac } = this.#engine.openPacketPort(config.homeLink);
+      const { port, mac } = this.#engine.openPacketPort(config.homeLink ?? '');
       this.#homePort = port;
       this.#agent = new HomeAgent(policy(config));
       this.#agentDriver = new Driver(this.#agent, (output) => this.#onAgent(output));
@@ -145,7 +145,7 @@ export class HomeAgentDaemon {
   devices(): CaptureDevice[] {
     return [
       { device: this.#config.tunnelDevice, name: 'tunnel' },
-      { device: this.#config.homeLink, name: 'home link' },
+      { device: this.#config.homeLink ?? '', name: 'home link' },
     ];
   }
 
@@ -317,7 +317,10 @@ function policy(config: HomeAgentConfig): ConstructorParameters<typeof HomeAgent
     homePrefix: config.homePrefix,
     maxLifetime: config.maxLifetime,
     allow: config.allow,
-    mobileNodes: config.mobileNodes.map(({ homeAddress }) => ({ homeAddress })),
+    mobileNodes: config.mobileNodes.map(({ homeAddress }) => ({
+      homeAddress,
+      protection: 'none',
+    })),
     maxBindings: Math.min(config.maxBindings, MAX_TUNNELS),
   };
 }

@@ -1,4 +1,4 @@
-import { contains } from '../wire/index.js';
+import { contains, homeAgentsAnycast } from '../wire/index.js';
 import { loadHomeAgentConfig } from './config/load.js';
 import type { HomeAgentConfig } from './config/schema.js';
 import { refuseSecond } from './control-server.js';
@@ -47,6 +47,7 @@ async function removeStaleRoutes(config: HomeAgentConfig, routes: RouteWriter): 
       device === config.tunnelDevice &&
       length === 128 &&
       address !== config.address &&
+      address !== homeAgentsAnycast(config.homePrefix) &&
       contains(config.homePrefix, address),
   );
   await Promise.all(

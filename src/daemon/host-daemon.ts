@@ -167,7 +167,7 @@ export class HostDaemon {
     });
     this.#guests.set(config.name, guest);
     this.#byPort.set(port, guest);
-    this.#byCareOf.set(config.careOfAddress, guest);
+    this.#byCareOf.set(guest.careOfAddress, guest);
     return guest;
   }
 
@@ -175,7 +175,7 @@ export class HostDaemon {
     guest.stop();
     this.#guests.delete(guest.config.name);
     this.#byPort.delete(guest.port);
-    this.#byCareOf.delete(guest.config.careOfAddress);
+    this.#byCareOf.delete(guest.careOfAddress);
     this.#publish();
     this.#engine.closePort(guest.port);
     this.#slots.release(guest.slot);
@@ -192,7 +192,7 @@ export class HostDaemon {
     const guests = [...this.#guests.values()];
     this.#engine.publish({
       tunnels: guests.flatMap((guest) => guest.tunnel() ?? []),
-      locals: guests.map((guest) => ({ address: guest.config.careOfAddress, side: 'mobile-node' })),
+      locals: guests.map((guest) => ({ address: guest.careOfAddress, side: 'mobile-node' })),
     });
   }
 

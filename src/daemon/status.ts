@@ -19,7 +19,15 @@ export interface TrafficStatus {
 export type Drops = Readonly<Record<string, number>>;
 
 export interface BindingStatus {
-  readonly state: 'idle' | 'registering' | 'registered' | 'rejected' | 'deregistering';
+  readonly state:
+    | 'idle'
+    | 'discovering'
+    | 'registering'
+    | 'registered'
+    | 'lost'
+    | 'rejected'
+    | 'deregistering'
+    | 'at-home';
   /** Of the last Binding Acknowledgement (RFC 6275 6.1.8). */
   readonly status?: number;
   /** Seconds granted. */

@@ -66,6 +66,7 @@ function fresh(rest: Partial<SystemState> = {}, sysctls: Record<string, string> 
       route('2001:db8:3000::/64', 'eth0'),
       route('::/0', 'eth0', { onLink: false, protocol: 'ra' }),
     ],
+    unreachable: new Set(),
     proxies: new Set(),
     sysctl: (name) =>
       ({ 'net/ipv6/conf/eth0/accept_ra': '1', 'net/ipv6/conf/all/forwarding': '0', ...sysctls })[
@@ -184,6 +185,7 @@ t.test('a home agent: its TUN has the MTU inside, its own address the one outsid
     'ip tuntap add dev kgha0 mode tun',
     'ip link set dev kgha0 mtu 1460 addrgenmode none up',
     'ip -6 route replace 2001:db8:2000::1/128 dev kgha0 mtu lock 1500',
+    'ip -6 route replace 2001:db8:2000:0:fdff:ffff:ffff:fffe/128 dev kgha0',
     'sysctl -qw net.ipv6.conf.eth0.accept_ra=2',
     'sysctl -qw net.ipv6.conf.all.forwarding=1',
   ]);

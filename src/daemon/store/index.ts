@@ -1,0 +1,4 @@
+export { MemoryStore } from './memory-store.js';
+export { CARE_OF_SECRET, espReplayTop, espSequence, mobilitySequence } from './names.js';
+export { SqliteStore } from './sqlite-store.js';
+export type { HomeAgentBinding, Registration, Store } from './store.js';
