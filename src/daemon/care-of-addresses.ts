@@ -59,7 +59,12 @@ export class CareOfAddresses {
     const wanted = this.#choices.size > 0;
     if (wanted === (this.#monitor !== undefined)) return;
     this.#monitor?.close();
-    this.#monitor = wanted ? new AddressMonitor(() => void this.#changed()) : undefined;
+    this.#monitor = wanted
+      ? new AddressMonitor({
+          onChange: () => void this.#changed(),
+          onError: ({ message }) => this.#log.warn(`the network cannot be watched: ${message}`),
+        })
+      : undefined;
   }
 
   async #changed(): Promise<void> {

@@ -3,13 +3,13 @@ import { Engine, type SlowPathPacket } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { answerEcho } from '../homelink/index.js';
 import {
-  type StoredBinding,
   HomeAgent,
   type HomeAgentEvent,
   type HomeAgentOutput,
   type ReceivedSignaling,
   SecurityPolicies,
   type Signal,
+  type StoredBinding,
 } from '../signaling/index.js';
 import {
   type Address,
