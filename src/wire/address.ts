@@ -167,6 +167,23 @@ export function solicitedNode(address: Address): Address {
   return formatGroups([0xff02, 0, 0, 0, 0, 1, 0xff00 | ((low[6] ?? 0) & 0xff), low[7] ?? 0]);
 }
 
+/**
+ * The anycast address of the home agents of a subnet (RFC 2526 2, 3): all ones behind the prefix but for the last 7 bits, 7e; where
+ * interface identifiers are in EUI-64 format (RFC 4291 2.5.1: all but 000/3), their universal bit is 0.
+ */
+export function homeAgentsAnycast(prefix: Prefix): Address {
+  const network = parseGroups(prefix.address);
+  const hostBits = maskGroups(
+    Array.from({ length: 8 }, () => 0xffff),
+    prefix.length,
+  ).map((mask) => mask ^ 0xffff);
+  const groups = hostBits.map((bits, index) => ((network[index] ?? 0) & ~bits) | bits);
+  groups[7] = (groups[7] ?? 0) & 0xfffe;
+  const eui64 = prefix.length === 64 && (firstGroup(prefix.address) & 0xe000) !== 0;
+  if (eui64) groups[4] = (groups[4] ?? 0) & 0xfdff;
+  return formatGroups(groups);
+}
+
 /** Addresses that share their first `length` bits; `address` may carry more bits where a protocol lets it. */
 export interface Prefix {
   readonly address: Address;

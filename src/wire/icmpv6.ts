@@ -1,12 +1,18 @@
 import type { PseudoHeader } from './checksum.js';
 import { upperLayerChecksum } from './checksum.js';
 import { WireError } from './error.js';
+import type { HomeDiscoveryMessage } from './home-agent-discovery.js';
+import {
+  emitHomeDiscovery,
+  homeDiscoveryKind,
+  parseHomeDiscovery,
+} from './home-agent-discovery.js';
 import type { NdpMessage } from './ndp.js';
 import { emitNdp, ndpKind, parseNdp } from './ndp.js';
 import { copy, need, OctetWriter, reservedBits, viewOf } from './octets.js';
 import { PROTOCOL } from './protocol.js';
 
-/** An ICMPv6 message (RFC 4443, RFC 4861). */
+/** An ICMPv6 message (RFC 4443, RFC 4861, RFC 6275 6.5 - 6.8). */
 export type Icmpv6Message =
   | {
       readonly kind: 'destination-unreachable';
@@ -46,6 +52,7 @@ export type Icmpv6Message =
       readonly code?: number;
     }
   | NdpMessage
+  | HomeDiscoveryMessage
   | {
       readonly kind: 'unknown';
       readonly type: number;
@@ -82,6 +89,8 @@ function parseBody(bytes: Uint8Array): Icmpv6Message {
   const optionalCode = code === 0 ? {} : { code };
   const neighbor = ndpKind(type);
   if (neighbor !== undefined) return parseNdp(neighbor, bytes);
+  const discovery = homeDiscoveryKind(type);
+  if (discovery !== undefined) return parseHomeDiscovery(discovery, bytes);
   const word = () => view.getUint32(ERROR.word);
   const rest = () => copy(bytes, ERROR.quoted);
   switch (type) {
@@ -171,6 +180,11 @@ function compose(message: Icmpv6Message): OctetWriter {
     }
     case 'unknown':
       return header('ICMPv6', message.type, message.code, HEADER.body, message.body);
+    case 'home-agent-discovery-request':
+    case 'home-agent-discovery-reply':
+    case 'mobile-prefix-solicitation':
+    case 'mobile-prefix-advertisement':
+      return emitHomeDiscovery(message);
     default:
       return emitNdp(message);
   }

@@ -5,6 +5,7 @@ export {
   addressBytes,
   contains,
   formatPrefix,
+  homeAgentsAnycast,
   isAddress,
   isLinkLocal,
   isLoopback,
@@ -26,6 +27,7 @@ export { attempt, WireError } from './error.js';
 export type { EthernetFrame } from './ethernet.js';
 export { ETHERTYPE_IPV6, emitEthernet, parseEthernet } from './ethernet.js';
 export type { ExtensionHeader } from './extension-headers.js';
+export type { HomeDiscoveryKind, HomeDiscoveryMessage } from './home-agent-discovery.js';
 export type { Icmpv6Message } from './icmpv6.js';
 export { emitIcmpv6, isMld, parseIcmpv6 } from './icmpv6.js';
 export { IPV6_HEADER_LENGTH, peekAddresses } from './ipv6.js';

@@ -1,7 +1,7 @@
 import type { Address } from './address.js';
 import { readAddress, writeAddress } from './address.js';
 import { WireError } from './error.js';
-import { OctetWriter, viewOf } from './octets.js';
+import { copy, OctetWriter, viewOf } from './octets.js';
 import type { TlvShape } from './tlv.js';
 import { emitTlv, parseTlv } from './tlv.js';
 
@@ -14,6 +14,21 @@ export type MobilityOption =
   | { readonly kind: 'alternate-care-of-address'; readonly address: Address }
   | { readonly kind: 'nonce-indices'; readonly home: number; readonly careOf: number }
   | { readonly kind: 'binding-authorization-data'; readonly authenticator: Uint8Array }
+  /** Who sends it, whatever address it uses; subtype 1: a network access identifier (RFC 4283 3) */
+  | {
+      readonly kind: 'mobile-node-identifier';
+      readonly subtype: number;
+      readonly identifier: Uint8Array;
+    }
+  /** Subtype 1: between mobile node and home agent; 2: with an AAA server (RFC 4285 5) */
+  | {
+      readonly kind: 'mobility-authentication';
+      readonly subtype: number;
+      readonly spi: number;
+      readonly authenticator: Uint8Array;
+    }
+  /** NTP format: 32 bits of seconds since 1900, 32 bits of fraction (RFC 4285 6) */
+  | { readonly kind: 'replay-protection'; readonly timestamp: bigint }
   | { readonly kind: 'unknown'; readonly type: number; readonly data: Uint8Array };
 
 const TYPE = {
@@ -21,7 +36,15 @@ const TYPE = {
   alternateCareOfAddress: 3, // RFC 6275 6.2.5
   nonceIndices: 4, // RFC 6275 6.2.6
   bindingAuthorizationData: 5, // RFC 6275 6.2.7
+  mobileNodeIdentifier: 8, // RFC 4283 3
+  mobilityAuthentication: 9, // RFC 4285 5
+  replayProtection: 10, // RFC 4285 6
 } as const;
+
+/** RFC 4283 3 */
+const IDENTIFIER = { subtype: 0, identifier: 1 } as const;
+/** RFC 4285 5 */
+const AUTHENTICATION = { subtype: 0, spi: 1, authenticator: 5 } as const;
 
 /** Lifetimes and intervals count units of 4 seconds (RFC 6275 6.1.7, 6.2.4). */
 export const SECONDS_PER_UNIT = 4;
@@ -51,6 +74,8 @@ export const MOBILITY_OPTION_SHAPE: TlvShape<Known> = {
         return 16;
       case TYPE.nonceIndices:
         return 4;
+      case TYPE.replayProtection:
+        return 8;
       default:
         return undefined;
     }
@@ -66,6 +91,23 @@ export const MOBILITY_OPTION_SHAPE: TlvShape<Known> = {
         return { kind: 'nonce-indices', home: view.getUint16(0), careOf: view.getUint16(2) };
       case TYPE.bindingAuthorizationData:
         return { kind: 'binding-authorization-data', authenticator: data };
+      case TYPE.mobileNodeIdentifier:
+        if (data.length < IDENTIFIER.identifier) return undefined;
+        return {
+          kind: 'mobile-node-identifier',
+          subtype: view.getUint8(IDENTIFIER.subtype),
+          identifier: copy(data, IDENTIFIER.identifier),
+        };
+      case TYPE.mobilityAuthentication:
+        if (data.length < AUTHENTICATION.authenticator) return undefined;
+        return {
+          kind: 'mobility-authentication',
+          subtype: view.getUint8(AUTHENTICATION.subtype),
+          spi: view.getUint32(AUTHENTICATION.spi),
+          authenticator: copy(data, AUTHENTICATION.authenticator),
+        };
+      case TYPE.replayProtection:
+        return { kind: 'replay-protection', timestamp: view.getBigUint64(0) };
       default:
         return undefined;
     }
@@ -90,6 +132,27 @@ export const MOBILITY_OPTION_SHAPE: TlvShape<Known> = {
       }
       case 'binding-authorization-data':
         return { type: TYPE.bindingAuthorizationData, data: option.authenticator };
+      case 'mobile-node-identifier': {
+        const { identifier } = option;
+        const out = new OctetWriter('identifier', IDENTIFIER.identifier + identifier.length);
+        out.uint8(IDENTIFIER.subtype, option.subtype, 'subtype');
+        out.bytes.set(identifier, IDENTIFIER.identifier);
+        return { type: TYPE.mobileNodeIdentifier, data: out.bytes };
+      }
+      case 'mobility-authentication': {
+        const { authenticator } = option;
+        const length = AUTHENTICATION.authenticator + authenticator.length;
+        const out = new OctetWriter('mobility message authentication', length);
+        out.uint8(AUTHENTICATION.subtype, option.subtype, 'subtype');
+        out.uint32(AUTHENTICATION.spi, option.spi, 'spi');
+        out.bytes.set(authenticator, AUTHENTICATION.authenticator);
+        return { type: TYPE.mobilityAuthentication, data: out.bytes };
+      }
+      case 'replay-protection': {
+        const data = new Uint8Array(8);
+        viewOf(data).setBigUint64(0, option.timestamp);
+        return { type: TYPE.replayProtection, data };
+      }
     }
   },
   alignment: (option) => {
@@ -100,7 +163,12 @@ export const MOBILITY_OPTION_SHAPE: TlvShape<Known> = {
       case 'alternate-care-of-address':
         return [8, 6];
       case 'binding-authorization-data':
+      case 'replay-protection':
         return [8, 2];
+      case 'mobility-authentication':
+        return [4, 1];
+      case 'mobile-node-identifier':
+        return [1, 0];
     }
   },
 };

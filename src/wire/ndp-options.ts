@@ -27,6 +27,14 @@ export type NdpOption =
     }
   | { readonly kind: 'mtu'; readonly mtu: number; readonly reserved?: number }
   | {
+      readonly kind: 'home-agent-information';
+      /** signed, higher is better */
+      readonly preference: number;
+      /** seconds, 1..65535 */
+      readonly lifetime: number;
+      readonly reserved?: number;
+    }
+  | {
       readonly kind: 'unknown';
       readonly type: number;
       /** What follows the length; its length is 8·n + 6. */
@@ -38,6 +46,7 @@ const TYPE = {
   targetLinkLayerAddress: 2, // RFC 4861 4.6.1
   prefixInformation: 3, // RFC 4861 4.6.2
   mtu: 5, // RFC 4861 4.6.4
+  homeAgentInformation: 8, // RFC 6275 7.4
 } as const;
 
 /** RFC 4861 4.6 */
@@ -57,6 +66,8 @@ const PREFIX = {
 const PREFIX_FLAG = { onLink: 0x80, autonomous: 0x40, routerAddress: 0x20 } as const;
 /** RFC 4861 4.6.4 */
 const MTU = { reserved: 2, mtu: 4, end: 8 } as const;
+/** RFC 6275 7.4 */
+const HOME_AGENT = { reserved: 2, preference: 4, lifetime: 6, end: 8 } as const;
 
 function parsePrefixInformation(bytes: Uint8Array, at: number): NdpOption {
   const view = viewOf(bytes);
@@ -97,6 +108,14 @@ function parseOne(type: number, bytes: Uint8Array, at: number): NdpOption {
   if (type === TYPE.mtu && bytes.length === MTU.end) {
     const mtu = view.getUint32(MTU.mtu);
     return { kind: 'mtu', mtu, ...reservedBits(view.getUint16(MTU.reserved)) };
+  }
+  if (type === TYPE.homeAgentInformation && bytes.length === HOME_AGENT.end) {
+    return {
+      kind: 'home-agent-information',
+      preference: view.getInt16(HOME_AGENT.preference),
+      lifetime: view.getUint16(HOME_AGENT.lifetime),
+      ...reservedBits(view.getUint16(HOME_AGENT.reserved)),
+    };
   }
   return { kind: 'unknown', type, data: copy(bytes, COMMON.data) };
 }
@@ -183,6 +202,15 @@ function emitOne(option: NdpOption): Uint8Array {
       const out = writer('MTU', TYPE.mtu, MTU.end);
       out.uint16(MTU.reserved, option.reserved ?? 0, 'reserved');
       out.uint32(MTU.mtu, option.mtu, 'mtu');
+      return out.bytes;
+    }
+    case 'home-agent-information': {
+      const out = writer('home agent information', TYPE.homeAgentInformation, HOME_AGENT.end);
+      const { preference, lifetime, reserved = 0 } = option;
+      out.uint16(HOME_AGENT.reserved, reserved, 'reserved');
+      const unsigned = preference < 0 && preference >= -0x8000 ? preference + 0x10000 : preference;
+      out.uint16(HOME_AGENT.preference, unsigned, 'preference');
+      out.uint16(HOME_AGENT.lifetime, lifetime, 'lifetime');
       return out.bytes;
     }
     case 'unknown': {

@@ -5,6 +5,7 @@ import {
   contains,
   emitPacket,
   formatPrefix,
+  homeAgentsAnycast,
   isAddress,
   isLinkLocal,
   isLoopback,
@@ -177,4 +178,11 @@ t.test('RFC 4443 2.4(c): the addresses of a packet that is quoted in part', (t) 
   t.equal(peekAddresses(bytes.subarray(0, 39)), undefined);
   t.equal(peekAddresses(new Uint8Array(40)), undefined, 'RFC 8200 3: not of version 6');
   t.end();
+});
+
+t.test('RFC 2526 2: the anycast address of the home agents of a prefix', async (t) => {
+  const anycast = (prefix: string) => homeAgentsAnycast(parsePrefix(prefix));
+  t.equal(anycast('2001:db8:2000::/64'), '2001:db8:2000:0:fdff:ffff:ffff:fffe', 'EUI-64');
+  t.equal(anycast('2001:db8::/48'), '2001:db8:0:ffff:ffff:ffff:ffff:fffe', 'another length');
+  t.equal(anycast('2001:db8::/96'), '2001:db8::ffff:fffe', 'a longer one');
 });

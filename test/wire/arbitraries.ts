@@ -92,7 +92,22 @@ export const mobilityOption: fc.Arbitrary<MobilityOption> = fc.oneof(
     kind: fc.constant('binding-authorization-data' as const),
     authenticator: octets(0, 20),
   }),
-  unknownOption([2, 3, 4, 5]),
+  record({
+    kind: fc.constant('mobile-node-identifier' as const),
+    subtype: uint(8),
+    identifier: octets(0, 40),
+  }),
+  record({
+    kind: fc.constant('mobility-authentication' as const),
+    subtype: uint(8),
+    spi: uint(32),
+    authenticator: octets(0, 20),
+  }),
+  record({
+    kind: fc.constant('replay-protection' as const),
+    timestamp: fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn }),
+  }),
+  unknownOption([2, 3, 4, 5, 8, 9, 10]),
 );
 
 type KnownMobility = Exclude<MobilityMessage, { kind: 'unknown' }>;
@@ -203,9 +218,18 @@ export const ndpOption: fc.Arbitrary<NdpOption> = fc.oneof(
     'reserved',
     nonZero(16),
   ),
+  withOptional(
+    record({
+      kind: fc.constant('home-agent-information' as const),
+      preference: fc.integer({ min: -0x8000, max: 0x7fff }),
+      lifetime: uint(16),
+    }),
+    'reserved',
+    nonZero(16),
+  ),
   record({
     kind: fc.constant('unknown' as const),
-    type: uint(8).filter((type) => ![1, 2, 3, 5].includes(type)),
+    type: uint(8).filter((type) => ![1, 2, 3, 5, 8].includes(type)),
     data: fc.integer({ min: 0, max: 6 }).chain((n) => octets(8 * n + 6)),
   }),
   // A link-layer address of another kind of link (RFC 4861 4.6.1)
@@ -257,6 +281,36 @@ export const icmpv6Message: fc.Arbitrary<Icmpv6Message> = fc.oneof(
   }),
   echo('echo-request'),
   echo('echo-reply'),
+  withOptional(
+    record({ kind: fc.constant('home-agent-discovery-request' as const), identifier: uint(16) }),
+    'reserved',
+    nonZero(16),
+  ),
+  withOptional(
+    record({
+      kind: fc.constant('home-agent-discovery-reply' as const),
+      identifier: uint(16),
+      homeAgents: fc.array(address, { maxLength: 5 }),
+    }),
+    'reserved',
+    nonZero(16),
+  ),
+  withOptional(
+    record({ kind: fc.constant('mobile-prefix-solicitation' as const), identifier: uint(16) }),
+    'reserved',
+    nonZero(16),
+  ),
+  withOptional(
+    record({
+      kind: fc.constant('mobile-prefix-advertisement' as const),
+      identifier: uint(16),
+      managed: fc.boolean(),
+      other: fc.boolean(),
+      options: ndpOptions,
+    }),
+    'reserved',
+    nonZero(14),
+  ),
   withOptional(
     record({ kind: fc.constant('router-solicitation' as const), options: ndpOptions }),
     'reserved',
@@ -311,7 +365,9 @@ export const icmpv6Message: fc.Arbitrary<Icmpv6Message> = fc.oneof(
   ),
   record({
     kind: fc.constant('unknown' as const),
-    type: uint(8).filter((type) => ![1, 2, 3, 4, 128, 129, 133, 134, 135, 136, 137].includes(type)),
+    type: uint(8).filter(
+      (type) => ![1, 2, 3, 4, 128, 129, 133, 134, 135, 136, 137, 144, 145, 146, 147].includes(type),
+    ),
     code: uint(8),
     body: octets(0, 80),
   }),

@@ -258,6 +258,24 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
       'mip6.bu.lifetime': '65535',
     },
   },
+  'authenticated binding update': {
+    frame: up,
+    upper: update({ sequence: 3, lifetime: 60, flags: 'AH' }, [
+      { kind: 'alternate-care-of-address', address: CARE_OF },
+      { kind: 'mobile-node-identifier', subtype: 1, identifier: ascii('vm1@example.org') },
+      { kind: 'replay-protection', timestamp: 0xe8d4a51000000001n },
+      {
+        kind: 'mobility-authentication',
+        subtype: 1,
+        spi: 4096,
+        authenticator: hex('000102030405060708090a0b'),
+      },
+    ]),
+    tshark: {
+      'mip6.mnid.subtype': '1',
+      'mip6.auth.mobility_spi': '4096',
+    },
+  },
   'de-registration at home': {
     frame: frame(HOME_ADDRESS, HOME_AGENT),
     upper: update({ sequence: 14886, lifetime: 0, flags: 'AHL' }, [
@@ -454,6 +472,57 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
     frame: frame(HOME_ADDRESS, HOME_AGENT),
     upper: { icmpv6: echo('echo-reply', 0x1234, 0, 'odd') },
     tshark: { 'icmpv6.type': '129', 'icmpv6.echo.sequence_number': '0' },
+  },
+  'home agent discovery request': {
+    frame: frame(CARE_OF, parseAddress('2001:db8:2000:0:fdff:ffff:ffff:fffe')),
+    upper: { icmpv6: { kind: 'home-agent-discovery-request', identifier: 0x1234 } },
+    tshark: { 'icmpv6.type': '144', 'icmpv6.mip6.identifier': '4660' },
+  },
+  'home agent discovery reply': {
+    frame: plainDown,
+    upper: {
+      icmpv6: {
+        kind: 'home-agent-discovery-reply',
+        identifier: 0x1234,
+        homeAgents: [HOME_AGENT, parseAddress('2001:db8:2000::2')],
+      },
+    },
+    tshark: {
+      'icmpv6.type': '145',
+      'icmpv6.mip6.home_agent_address': ['2001:db8:2000::1', '2001:db8:2000::2'],
+    },
+  },
+  'mobile prefix solicitation': {
+    frame: up,
+    upper: { icmpv6: { kind: 'mobile-prefix-solicitation', identifier: 7 } },
+    tshark: { 'icmpv6.type': '146', 'icmpv6.mip6.identifier': '7' },
+  },
+  'mobile prefix advertisement': {
+    frame: down,
+    upper: {
+      icmpv6: {
+        kind: 'mobile-prefix-advertisement',
+        identifier: 7,
+        managed: true,
+        other: false,
+        options: [
+          {
+            kind: 'prefix-information',
+            prefix: { address: HOME_AGENT, length: 64 },
+            onLink: true,
+            autonomous: false,
+            routerAddress: true,
+            validLifetime: 86400,
+            preferredLifetime: 3600,
+          },
+        ],
+      },
+    },
+    tshark: {
+      'icmpv6.type': '147',
+      'icmpv6.mip6.flag.m': '1',
+      'icmpv6.opt.prefix.length': '64',
+    },
   },
   'router solicitation': {
     frame: frame(GUEST, parseAddress('ff02::2'), { hopLimit: 255 }),

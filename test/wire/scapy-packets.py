@@ -47,6 +47,11 @@ PACKETS = {
     "binding update with reserved bits and an unknown option": up / hao / MIP6MH_BU(
         res=0x5A, seq=0, flags="RHA", reserved=0x155, mhtime=65535,
         options=[MIP6OptUnknown(otype=200, odata=b"guest")]),
+    "authenticated binding update": up / hao / MIP6MH_BU(
+        res=0, seq=3, flags="HA", mhtime=15,
+        options=[MIP6OptAltCoA(acoa=COA), MIP6OptMNID(subtype=1, id=b"vm1@example.org"),
+                 MIP6OptReplayProtection(timestamp=0xE8D4A51000000001),
+                 MIP6OptMsgAuth(subtype=1, mspi=4096, authdata=bytes(range(12)))]),
     "de-registration at home": home / MIP6MH_BU(
         res=0, seq=14886, flags="LHA", mhtime=0, options=[MIP6OptAltCoA(acoa=HOA)]),
     "binding acknowledgement": down / rh2 / MIP6MH_BA(
@@ -84,6 +89,14 @@ PACKETS = {
     "parameter problem": error / ICMPv6ParamProblem(code=2, ptr=42) / Raw(quoted),
     "echo request": error / ICMPv6EchoRequest(id=0x1234, seq=0xFFFF, data=b"0123456789"),
     "echo reply": IPv6(src=HOA, dst=HA, hlim=64) / ICMPv6EchoReply(id=0x1234, seq=0, data=b"odd"),
+    "home agent discovery request": IPv6(
+        src=COA, dst="2001:db8:2000:0:fdff:ffff:ffff:fffe", hlim=64) / ICMPv6HAADRequest(id=0x1234, R=0),
+    "home agent discovery reply": down
+    / ICMPv6HAADReply(id=0x1234, R=0, addresses=[HA, "2001:db8:2000::2"]),
+    "mobile prefix solicitation": up / hao / ICMPv6MPSol(id=7),
+    "mobile prefix advertisement": down / rh2 / ICMPv6MPAdv(id=7, flags=2)
+    / ICMPv6NDOptPrefixInfo(prefixlen=64, L=1, A=0, R=1, validlifetime=86400,
+                            preferredlifetime=3600, prefix=HA),
     "router solicitation": IPv6(src=GUEST, dst="ff02::2", hlim=255) / ICMPv6ND_RS()
     / ICMPv6NDOptSrcLLAddr(lladdr=MAC),
     "router advertisement": IPv6(src=ROUTER, dst="ff02::1", hlim=255)
