@@ -21,6 +21,12 @@ bool isEchoReply(const Ipv6View& view) {
          view.bytes[upper->offset] == kEchoReply;
 }
 
+// A Mobility Header for a guest's home address, when it can be handed over.
+bool isMobility(const Ipv6View& view) {
+  const auto upper = findUpperLayer(view);
+  return upper && upper->protocol == kMobility && !upper->fragment;
+}
+
 // Mobility signalling is for us, not for the guest, even when it is addressed to its home address (RFC
 // 6275 6.4): in the clear, protected (RFC 3776), or behind options that only we can judge.
 bool isSignalling(std::uint8_t nextHeader) {
@@ -47,7 +53,7 @@ bool Forwarder::fromUplink(const Packet& read) {
     if (const auto routing = viewType2Routing(*view)) return type2Routed(packet, *view, *routing);
   if (view->nextHeader() == kTcp || view->nextHeader() == kUdp)
     return counters_.drop(Drop::unexpected_protocol), false;
-  toSlowPath({.kind = SlowPathKind::control}, packet, counters_);
+  toControl(packet, *view, *side, nullptr);
   return false;
 }
 
@@ -63,21 +69,28 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
   if (source == tunnel->spec.remote && fitsSlot(packet) && isEchoReply(*inner)) {
-    toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = tunnel->spec.slot}, packet, counters);
+    toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
     return false;
   }
+  if (tunnel->spec.signaling && isMobility(*inner)) {
+    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kMobility);
+    return false;
+  }
+  if (tunnel->spec.optimise && inner->nextHeader() == kDestination)
+    return fromHomeAddress(packet, *inner, *tunnel, false);
   return hold(*tunnel, packet);
 }
 
 bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing) {
   const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
+  const Tunnel* straight = tunnel ? nullptr : straightTunnel(outer, routing);
+  if (straight && !isMobility(outer)) return straightToMobileNode(packet, outer, *straight);
   const bool matches = tunnel && tunnel->owns(routing.homeAddress);
-  const bool mobility = routing.nextHeader == kMobility || routing.nextHeader == kEsp;
+  const bool mobility = straight || routing.nextHeader == kMobility || routing.nextHeader == kEsp;
   const DropCounters& drops = tunnel ? static_cast<const DropCounters&>(tunnel->counters) : counters_;
   if (!matches && !mobility) return drops.drop(Drop::routing_header), false;
-  const std::uint32_t slot = tunnel ? tunnel->spec.slot : kNone;
   if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isEchoReply(outer))) {
-    toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = slot}, packet, drops);
+    toControl(packet, outer, Side::kMobileNode, tunnel);
     return false;
   }
   if (!stripType2Routing(packet)) return tunnel->counters.drop(Drop::malformed), false;
@@ -85,11 +98,15 @@ bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Rou
 }
 
 bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
+  const Packet whole = packet;
   if (!decapsulate(packet)) return counters_.drop(Drop::malformed), false;
   const auto inner = viewIpv6(packet.bytes);
   if (!inner) return counters_.drop(Drop::malformed), false;
   const Tunnel* tunnel = table_->homeAgentOf(inner->source());
-  if (!tunnel) return counters_.drop(Drop::no_tunnel), false;
+  if (!tunnel) {
+    toUnbound(whole, outer);
+    return counters_.drop(Drop::no_tunnel), false;
+  }
   const TunnelCounters& counters = tunnel->counters;
   // RFC 6275 10.4.5: the outer source must be the care-of address bound to the inner source.
   if (tunnel->spec.remote != outer.source() || tunnel->spec.local != outer.destination())
@@ -99,7 +116,7 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   if (destination.isLinkLocal()) return counters.drop(Drop::link_local), false;
   if (destination.isMulticast()) return counters.drop(Drop::multicast), false;
   if (table_->localSide(destination)) {
-    toSlowPath({.kind = SlowPathKind::inner, .tunnelSlot = tunnel->spec.slot}, packet, counters);
+    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kSelf);
     return false;
   }
   if (const Tunnel* other = table_->homeAgentOf(destination))

@@ -1,5 +1,12 @@
 export type { Traffic, TunnelCounters } from './counters.js';
-export { Engine, type EngineOptions, MemoryPort, MemoryUplink, type UplinkId } from './engine.js';
+export {
+  Engine,
+  type EngineOptions,
+  MemoryPort,
+  MemoryUplink,
+  type PacketPortOptions,
+  type UplinkId,
+} from './engine.js';
 export {
   type LocalSpec,
   loadNative,
@@ -7,6 +14,7 @@ export {
   type Offload,
   type PortId,
   type Side,
+  type SignalerSpec,
   type Table,
   type TunnelSpec,
 } from './native.js';

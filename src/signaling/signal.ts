@@ -17,9 +17,7 @@ import {
   type2HomeAddress,
   WireError,
 } from '../wire/index.js';
-
-/** How a message is protected between a mobile node and its home agent. */
-export type ProtectionKind = 'none' | 'esp' | 'auth-option';
+import type { ProtectionKind } from './protection-kind.js';
 
 /**
  * What the mobility message authentication option of a Binding Update or Acknowledgement says (RFC 4285 5, 6):

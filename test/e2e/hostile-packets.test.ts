@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { PAPER } from '../../src/cli/demo/configuration.js';
 import { ping } from '../../src/cli/demo/measure.js';
 import { type Netns, until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus } from '../../src/cli/demo/processes.js';
-import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { buildTestbed } from '../../src/cli/demo/testbed.js';
 import { sumDrops } from '../../src/daemon/drop-counts.js';
 
 const SCRIPT = fileURLToPath(new URL('./hostile-packets.py', import.meta.url));

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import t from 'tap';
+import { PAPER } from '../../src/cli/demo/configuration.js';
 import { iperf, ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus, KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
-import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { buildTestbed } from '../../src/cli/demo/testbed.js';
 import type { HostStatus } from '../../src/daemon/status.js';
 import { captureOn, FLAWS, KERNEL_ERRORS, tshark } from '../support/judge.js';
 

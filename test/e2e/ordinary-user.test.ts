@@ -1,9 +1,10 @@
 import { chmod, chown, readFile } from 'node:fs/promises';
 import t from 'tap';
+import { PAPER } from '../../src/cli/demo/configuration.js';
 import { iperf, ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
 import { KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
-import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { buildTestbed } from '../../src/cli/demo/testbed.js';
 import { ORDINARY_USER, ordinaryUser } from '../support/ordinary-user.js';
 
 t.test('on devices from `kagemusha setup --apply` the host needs no capability', async (t) => {

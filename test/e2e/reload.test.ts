@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import t from 'tap';
+import { PAPER } from '../../src/cli/demo/configuration.js';
 import { Pinging, ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus } from '../../src/cli/demo/processes.js';
-import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { buildTestbed } from '../../src/cli/demo/testbed.js';
 
 t.test('SIGHUP follows the file and does not disturb a guest that did not change', async (t) => {
   const testbed = await buildTestbed({ register: 'traffic' });

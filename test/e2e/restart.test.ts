@@ -1,9 +1,10 @@
 import t from 'tap';
+import { PAPER } from '../../src/cli/demo/configuration.js';
 import { ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
 import { KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
-import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { buildTestbed } from '../../src/cli/demo/testbed.js';
 
 t.test('kill -9 of the host daemon and a restart', async (t) => {
   const testbed = await buildTestbed({ register: 'traffic' });

@@ -1,7 +1,8 @@
 import t from 'tap';
+import { PAPER } from '../../src/cli/demo/configuration.js';
 import { iperf, ping, shapeWire } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
-import { buildTestbed, PAPER } from '../../src/cli/demo/testbed.js';
+import { buildTestbed } from '../../src/cli/demo/testbed.js';
 
 /** A full-size packet of each path: its TCP payload (timestamps on) and its octets on the wire. */
 const WIRE = 1500;

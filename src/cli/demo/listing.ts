@@ -1,15 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { KagemushaError } from '../../errors.js';
+import { PAPER, SPI } from './configuration.js';
 import { run } from './netns.js';
-import type { DemoResult } from './result.js';
-import { PAPER } from './testbed.js';
 
 /** Both ends of the tunnel, outside and inside, as the packet's four kinds of the paper's Listing 1 have them. */
 const OUT = `${PAPER.careOf} > ${PAPER.homeAgent}: `;
 const BACK = `${PAPER.homeAgent} > ${PAPER.careOf}: `;
 
-/** The four packet kinds, by the words that tcpdump has for them (older ones call the routing header `srcrt`). */
-const KINDS: Record<string, (line: string) => boolean> = {
+type Judge = (line: string) => boolean;
+const spi = (value: number): string => `ESP(spi=0x${value.toString(16).padStart(8, '0')},`;
+
+/**
+ * The packet kinds of the paper's Listings 1 (in the clear) and 2 (under ESP), by the words that tcpdump has for them (older ones call
+ * the routing header `srcrt`).
+ */
+const KINDS = {
+  protected_binding_update: (line) =>
+    line.includes(OUT) && line.includes(` DSTOPT ${spi(SPI.toHomeAgent)}`),
+  protected_binding_acknowledgement: (line) =>
+    line.includes(BACK) && / (RT6|srcrt) /.test(line) && line.includes(spi(SPI.toMobileNode)),
   binding_update: (line) => line.includes(OUT) && / DSTOPT .*mobility: BU /.test(line),
   binding_acknowledgement: (line) =>
     line.includes(BACK) && / (RT6|srcrt) .*mobility: BA /.test(line),
@@ -17,30 +26,35 @@ const KINDS: Record<string, (line: string) => boolean> = {
     line.includes(`${OUT}IP6 ${PAPER.guest} > ${PAPER.hostA}: ICMP6, echo request`),
   correspondent_to_guest: (line) =>
     line.includes(`${BACK}IP6 ${PAPER.hostA} > ${PAPER.guest}: ICMP6, echo reply`),
-};
+} satisfies Record<string, Judge>;
+
+export type ListedKind = keyof typeof KINDS;
+
+/** The command that reads a capture. */
+export function readingCommand(file: string): string {
+  return `tcpdump -n -t -r ${file}`;
+}
 
 /**
- * Reads a capture with tcpdump and picks the first packet of each kind.
+ * Reads a capture with tcpdump and picks the first packet of each kind that is asked for.
  *
  * @throws KagemushaError LISTING_INCOMPLETE when the capture lacks one: the demo has then failed
  */
-export async function listing(file: string): Promise<DemoResult['capture']> {
-  const command = `tcpdump -n -t -r ${file}`;
-  const lines = (await run([...unprivileged(), ...command.split(' '), '-Z', 'root'])).split('\n');
-  const pick = (kind: keyof DemoResult['capture']): string => {
-    const line = lines.find((candidate) => KINDS[kind]?.(candidate));
+export async function listing<Kind extends ListedKind>(
+  file: string,
+  kinds: readonly Kind[],
+): Promise<Record<Kind, string>> {
+  const words = readingCommand(file).split(' ');
+  const lines = (await run([...unprivileged(), ...words, '-Z', 'root'])).split('\n');
+  const picked = kinds.map((kind): [Kind, string] => {
+    const judge: Judge = KINDS[kind];
+    const line = lines.find(judge);
     if (line === undefined) {
       throw new KagemushaError('LISTING_INCOMPLETE', `no ${kind} among ${lines.length} packets`);
     }
-    return line;
-  };
-  return {
-    binding_update: pick('binding_update'),
-    binding_acknowledgement: pick('binding_acknowledgement'),
-    guest_to_correspondent: pick('guest_to_correspondent'),
-    correspondent_to_guest: pick('correspondent_to_guest'),
-    command,
-  };
+    return [kind, line];
+  });
+  return Object.fromEntries(picked) as Record<Kind, string>;
 }
 
 /**

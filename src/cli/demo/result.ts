@@ -12,6 +12,8 @@ export interface DemoResult {
     homeAddress: string;
     careOfAddress: string;
     homeAgent: string;
+    /** How the Binding Update and its Acknowledgement were protected. */
+    protection: string;
     lifetime: number | undefined;
     /** From pulling the cable to the accepted binding, as the demo saw it. */
     move_to_registered_ms: number;
@@ -38,8 +40,10 @@ export interface DemoResult {
     tunnel: { tcp: IperfResult; ping: PingResult };
   };
   memory: { host_daemon_rss_bytes: number };
-  /** The paper's Listing 1: one packet of each kind, as tcpdump words it. */
+  /** One packet of each kind, as tcpdump words it: the paper's Listing 2 (protected), then its Listing 1. */
   capture: {
+    protected_binding_update: string;
+    protected_binding_acknowledgement: string;
     binding_update: string;
     binding_acknowledgement: string;
     guest_to_correspondent: string;

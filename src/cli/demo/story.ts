@@ -3,13 +3,14 @@ import { copyFile } from 'node:fs/promises';
 import { availableParallelism, cpus, machine, release } from 'node:os';
 import { join } from 'node:path';
 import { KagemushaError } from '../../errors.js';
-import { listing } from './listing.js';
+import { PAPER } from './configuration.js';
+import { type ListedKind, listing, readingCommand } from './listing.js';
 import { iperf, Pinging, ping, shapeWire } from './measure.js';
 import { endProcess, until } from './netns.js';
-import { KAGEMUSHA, nodeCommand, residentBytes } from './processes.js';
+import { type Daemon, KAGEMUSHA, nodeCommand, residentBytes } from './processes.js';
 import type { DemoResult } from './result.js';
 import { TcpStream } from './tcp-stream.js';
-import { buildTestbed, PAPER, type Testbed } from './testbed.js';
+import { buildTestbed, type Testbed } from './testbed.js';
 
 export interface DemoOptions {
   /** Keep the capture of the WAN here. */
@@ -22,6 +23,18 @@ export interface DemoOptions {
 const PAPER_RATE = '100mbit';
 const IPERF_SECONDS = 4;
 const PAPER_SECONDS = 5;
+
+/** What the capture of the protected run must show; Listing 1 is the same registration in the clear. */
+const LISTING_2 = [
+  'protected_binding_update',
+  'protected_binding_acknowledgement',
+  'guest_to_correspondent',
+  'correspondent_to_guest',
+] as const satisfies readonly ListedKind[];
+const LISTING_1 = [
+  'binding_update',
+  'binding_acknowledgement',
+] as const satisfies readonly ListedKind[];
 
 /** Runs the paper's experiment from end to end and takes everything away again. */
 export async function runStory(options: DemoOptions): Promise<DemoResult> {
@@ -39,7 +52,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
   const ends = [homeAgent, hostB];
 
   progress('starting kagemusha home-agent and kagemusha host');
-  await testbed.startHomeAgent();
+  const agent = await testbed.startHomeAgent();
   const host = await testbed.startHost();
 
   progress(`the guest is at home: ${PAPER.guest} pings Host A`);
@@ -92,7 +105,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     progress(`ping6 through the tunnel: ${registered.received} of ${registered.sent} answered`);
     await endProcess(capturing);
     if (capture !== undefined) await copyFile(file, capture);
-    const kinds = await listing(file);
+    const listing2 = await listing(file, LISTING_2);
 
     const { bytes, longestGapMs, error } = stream.report;
     await stream.close();
@@ -121,6 +134,10 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     });
     await shapeWire(ends, undefined);
 
+    progress('the same registration without ESP, for Listing 1');
+    const memory = residentBytes(host.pid);
+    const listing1 = await registerInTheClear(testbed, [agent, host]);
+
     return {
       schemaVersion: 1,
       date: new Date().toISOString(),
@@ -131,6 +148,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
         homeAddress: PAPER.guest,
         careOfAddress: PAPER.careOf,
         homeAgent: PAPER.homeAgent,
+        protection: status.guests[0]?.protection ?? 'unknown',
         lifetime: binding?.lifetime,
         move_to_registered_ms: moveToRegistered,
       },
@@ -152,8 +170,13 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
         native: { tcp: nativeTcp, ping: nativePing },
         tunnel: { tcp: tunnelTcp, ping: tunnelPing },
       },
-      memory: { host_daemon_rss_bytes: residentBytes(host.pid) },
-      capture: { ...kinds, ...(capture === undefined ? {} : { file: capture }) },
+      memory: { host_daemon_rss_bytes: memory },
+      capture: {
+        ...listing2,
+        ...listing1,
+        command: readingCommand(file),
+        ...(capture === undefined ? {} : { file: capture }),
+      },
       machine: {
         kernel: `Linux ${release()}`,
         architecture: machine(),
@@ -165,6 +188,28 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
   } finally {
     await stream.close();
   }
+}
+
+/** Both daemons take their security associations away (SIGHUP); the registration that follows is captured. */
+async function registerInTheClear(
+  testbed: Testbed,
+  daemons: readonly Daemon[],
+): Promise<Record<(typeof LISTING_1)[number], string>> {
+  await testbed.configure({ register: 'command', protection: 'none' });
+  for (const daemon of daemons) {
+    daemon.process.kill('SIGHUP');
+    await until('the changed configuration', () =>
+      daemon.log.includes('configuration read again') ? true : undefined,
+    );
+  }
+  const file = join(testbed.directory, 'wan-in-the-clear.pcapng');
+  const capturing = await startCapture(testbed, file);
+  await testbed.hostB.run(
+    nodeCommand(KAGEMUSHA, 'bind', 'vm1', '--socket', testbed.files.hostSocket),
+  );
+  await testbed.registered();
+  await endProcess(capturing);
+  return await listing(file, LISTING_1);
 }
 
 /** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken: the file begins then. */

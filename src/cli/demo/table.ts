@@ -4,7 +4,7 @@ const mbit = (bps: number): string =>
   bps >= 1e9 ? `${(bps / 1e9).toFixed(2)} Gbit/s` : `${(bps / 1e6).toFixed(1)} Mbit/s`;
 const ms = (value: number): string => `${value.toFixed(3)} ms`;
 
-/** The demo's result for a person: Listing 1, what happened to ping and TCP, and the paper's table with ours beside it. */
+/** The demo's result for a person: Listings 2 and 1, what happened to ping and TCP, and the paper's table with ours beside it. */
 export function describe(result: DemoResult): string {
   const { binding, ping, tcp, iperf, paper_wire: wire, capture } = result;
   const rtt = (p: typeof ping.registered): string =>
@@ -38,14 +38,18 @@ export function describe(result: DemoResult): string {
     ],
   ];
   return `
-The WAN, as tcpdump read it (the paper's Listing 1)
-  1  ${capture.binding_update}
-  2  ${capture.binding_acknowledgement}
+The WAN, as tcpdump read it (the paper's Listing 2: the registration under ESP)
+  1  ${capture.protected_binding_update}
+  2  ${capture.protected_binding_acknowledgement}
   3  ${capture.guest_to_correspondent}
   4  ${capture.correspondent_to_guest}
 
+The same registration without protection (the paper's Listing 1)
+  1  ${capture.binding_update}
+  2  ${capture.binding_acknowledgement}
+
 The move
-  binding        ${binding.homeAddress} at ${binding.careOfAddress}: ${binding.state}, status ${binding.status}, lifetime ${binding.lifetime} s
+  binding        ${binding.homeAddress} at ${binding.careOfAddress}: ${binding.state}, status ${binding.status}, protected by ${binding.protection}, lifetime ${binding.lifetime} s
   registered     ${binding.move_to_registered_ms} ms after the cable moved (the Home Agent's duplicate address detection takes 1000 ms of it)
   ping6 before   ${ping.at_home.received}/${ping.at_home.sent} answered, ${ms(ping.at_home.avg_ms)} on average
   ping6 across   ${ping.across_move.received}/${ping.across_move.sent} answered, one each 100 ms, from Host A to the guest
@@ -63,7 +67,7 @@ Where each number comes from
   ping6            ${wire.tunnel.ping.command}
   memory           VmRSS of the kagemusha host process (Node.js included)
   iperf3           ${iperf.up.command}; with -R for down
-  Listing 1        kagemusha capture on Host B's wan0, read by ${capture.command.split(' -r ')[0]}
+  Listings         kagemusha capture on Host B's wan0, read by ${capture.command.split(' -r ')[0]}
   machine          ${result.machine.cpu}, ${result.machine.cores} cores, ${result.machine.kernel} ${result.machine.architecture}, Node ${result.machine.node}
 `;
 }

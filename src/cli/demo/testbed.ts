@@ -1,8 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostStatus } from '../../daemon/status.js';
 import { KagemushaError } from '../../errors.js';
+import type { ConfigurationFiles, ConfigurationOptions } from './configuration.js';
+import { PAPER, prepareFiles, writeConfigurations } from './configuration.js';
 import { Netns, until } from './netns.js';
 import { type Daemon, hostStatus, startDaemon } from './processes.js';
 
@@ -28,7 +30,9 @@ export interface Testbed {
   readonly guest: Netns;
   /** Files of this run: logs, captures; configurations by role; what the daemons write is in `run/`. */
   readonly directory: string;
-  readonly files: { readonly host: string; readonly homeAgent: string; readonly run: string };
+  readonly files: ConfigurationFiles;
+  /** Writes the configurations anew; daemons that run read them on SIGHUP. */
+  configure(options: ConfigurationOptions): Promise<void>;
   startHomeAgent(): Promise<Daemon>;
   /** Starts the host's daemon and plugs its tap into the bridge; `wrap`: see startDaemon. */
   startHost(wrap?: (argv: readonly string[]) => readonly string[]): Promise<Daemon>;
@@ -40,22 +44,7 @@ export interface Testbed {
   remove(): Promise<void>;
 }
 
-/** The paper's addresses. */
-export const PAPER = {
-  homePrefix: '2001:db8:2000::/64',
-  homeRouter: 'fe80::1',
-  hostA: '2001:db8:2000::2',
-  homeAgent: '2001:db8:2000::1',
-  guest: '2001:db8:2000::10',
-  foreignRouter: '2001:db8:3000::1',
-  hostB: '2001:db8:3000::3',
-  careOf: '2001:db8:3000::44',
-} as const;
-
-export interface TestbedOptions {
-  /** When the host registers the guest; `traffic`: with the guest's first frame. */
-  register?: 'start' | 'traffic' | 'command';
-  lifetime?: number;
+export interface TestbedOptions extends ConfigurationOptions {
   /** Let the ends of every wire compute checksums and cut trains: what is on them is what two machines would see. */
   realWire?: boolean;
 }
@@ -95,7 +84,8 @@ export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbe
           await offloads(netns, device, 'tx off tso off gso off gro off');
       }
     }
-    const files = await writeConfigurations(directory, options);
+    const files = await prepareFiles(directory);
+    await writeConfigurations(files, options);
     return {
       hostA,
       homeAgent,
@@ -104,6 +94,7 @@ export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbe
       directory,
       files,
       remove,
+      configure: async (changed) => await writeConfigurations(files, { ...options, ...changed }),
       hostStatus: async () => await hostStatus(files.hostSocket),
       startHomeAgent: async () =>
         await startDaemon(homeAgent, 'home-agent', files.homeAgent, files.homeAgentSocket),
@@ -187,51 +178,4 @@ async function bridgeTap(hostB: Netns): Promise<void> {
   }
   await hostB.ip('link set kgtap0 master br-vm1 up');
   await hostB.ip('link set br-vm1 up');
-}
-
-async function writeConfigurations(directory: string, options: TestbedOptions) {
-  const files = {
-    host: join(directory, 'host.toml'),
-    homeAgent: join(directory, 'home-agent.toml'),
-    run: join(directory, 'run'),
-    hostSocket: join(directory, 'run', 'host.sock'),
-    homeAgentSocket: join(directory, 'run', 'ha.sock'),
-  };
-  await mkdir(files.run);
-  await writeFile(
-    files.host,
-    `[host]
-control_socket = "${files.hostSocket}"
-state_directory = "${join(files.run, 'host')}"
-uplink = { kind = "tun", device = "kg0" }
-
-[[guest]]
-name = "vm1"
-home_addresses = ["${PAPER.guest}"]
-home_prefix = "${PAPER.homePrefix}"
-home_router = "${PAPER.homeRouter}"
-home_agent = "${PAPER.homeAgent}"
-care_of_address = "${PAPER.careOf}"
-lifetime = ${options.lifetime ?? 60}
-register = "${options.register ?? 'traffic'}"
-port = { kind = "tap", device = "kgtap0" }
-`,
-  );
-  await writeFile(
-    files.homeAgent,
-    `[home_agent]
-control_socket = "${files.homeAgentSocket}"
-state_directory = "${join(files.run, 'home-agent')}"
-address = "${PAPER.homeAgent}"
-home_prefix = "${PAPER.homePrefix}"
-home_link = "lan0"
-tunnel_device = "kgha0"
-max_lifetime = 3600
-allow = "listed"
-
-[[mobile_node]]
-home_address = "${PAPER.guest}"
-`,
-  );
-  return files;
 }

@@ -1,0 +1,219 @@
+import { Drops } from '../drops.js';
+import type { Millis } from '../time.js';
+import { earliest } from '../time.js';
+import type { Address, Ipv6Packet, Mac, NdpMessage } from '../wire/index.js';
+import {
+  ALL_NODES,
+  ETHERTYPE_IPV6,
+  emitEthernet,
+  isUnspecified,
+  solicitedNode,
+  UNSPECIFIED,
+} from '../wire/index.js';
+import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
+import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
+
+export interface HomeComingConfig {
+  /** The guest's: on the home link it speaks for itself again. */
+  readonly mac: Mac;
+  readonly homeAddresses: readonly Address[];
+}
+
+export type HomeComingEvent =
+  /** An IPv6 packet from a home address to the home agent, to be sent on the home link. */
+  | { readonly type: 'packet'; readonly homeAgent: Address; readonly bytes: Uint8Array }
+  /** The home agent has let go of this address: it is the guest's again. */
+  | { readonly type: 'announce'; readonly address: Address }
+  /** An Ethernet frame from the home link. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  | { readonly type: 'tick' };
+
+export type HomeComingOutput =
+  /** An Ethernet frame to the home link. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  /** What is no Neighbor Discovery and addressed to a home address: the home agent's answer, perhaps. */
+  | { readonly type: 'packet'; readonly packet: Ipv6Packet };
+
+/** The home agent's link-layer address. */
+type Resolution =
+  | {
+      readonly kind: 'asking';
+      readonly askAt: Millis;
+      readonly left: number;
+      readonly waiting: readonly Uint8Array[];
+    }
+  | { readonly kind: 'known'; readonly mac: Mac };
+
+interface Announcement {
+  readonly at: Millis;
+  readonly left: number;
+}
+
+/** RFC 4861 10 */
+const RETRANS_TIMER: Millis = 1000;
+const MAX_MULTICAST_SOLICIT = 3;
+const MAX_NEIGHBOR_ADVERTISEMENT = 3;
+/** Packets that wait for the home agent's link-layer address. */
+const MAX_WAITING = 4;
+const ANY_MAC = '33:33:00:00:00:01' as Mac;
+
+/**
+ * A guest that is back on its home link, where the home agent still answers for it (RFC 6275 11.5.5): brings the
+ * de-registration to the home agent without using the home address in Neighbor Discovery, and claims the home addresses with
+ * Override once the home agent has let go of them.
+ */
+export class HomeComing {
+  /** Frames without effect, by reason. */
+  readonly drops = new Drops();
+
+  readonly #config: HomeComingConfig;
+  readonly #homeAddresses: ReadonlySet<Address>;
+  readonly #homeAgents = new Map<Address, Resolution>();
+  readonly #announcements = new Map<Address, Announcement>();
+  readonly #outputs: HomeComingOutput[] = [];
+
+  constructor(config: HomeComingConfig) {
+    this.#config = config;
+    this.#homeAddresses = new Set(config.homeAddresses);
+  }
+
+  /** The next thing to do, until undefined. */
+  poll(): HomeComingOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  /** When `handle` wants a tick at the latest. */
+  wakeAt(): Millis | undefined {
+    return earliest(
+      ...[...this.#homeAgents.values()].map((r) => (r.kind === 'asking' ? r.askAt : undefined)),
+      ...[...this.#announcements.values()].map(({ at }) => at),
+    );
+  }
+
+  handle(now: Millis, event: HomeComingEvent): void {
+    switch (event.type) {
+      case 'packet':
+        this.#packet(now, event.homeAgent, event.bytes);
+        break;
+      case 'announce':
+        if (this.#homeAddresses.has(event.address)) {
+          this.#announcements.set(event.address, { at: now, left: MAX_NEIGHBOR_ADVERTISEMENT });
+        }
+        break;
+      case 'frame': {
+        const reason = this.#frame(event.bytes);
+        if (reason !== undefined) this.drops.count(reason);
+        break;
+      }
+      case 'tick':
+        break;
+    }
+    this.#advance(now);
+  }
+
+  #advance(now: Millis): void {
+    for (const [address, { at, left }] of [...this.#announcements]) {
+      if (now < at) continue;
+      this.#claim(address, ALL_NODES, ANY_MAC, false);
+      if (left > 1) this.#announcements.set(address, { at: now + RETRANS_TIMER, left: left - 1 });
+      else this.#announcements.delete(address);
+    }
+    for (const [homeAgent, resolution] of [...this.#homeAgents]) {
+      if (resolution.kind !== 'asking' || now < resolution.askAt) continue;
+      this.#ask(now, homeAgent, resolution);
+    }
+  }
+
+  #ask(now: Millis, homeAgent: Address, resolution: Extract<Resolution, { kind: 'asking' }>): void {
+    const { left } = resolution;
+    if (left === 0) {
+      // The next Binding Update asks again.
+      this.#homeAgents.delete(homeAgent);
+      this.drops.count('home_agent_unresolved');
+      return;
+    }
+    // From nobody, for the home address is not ours yet; the answer then comes to all nodes.
+    this.#send(UNSPECIFIED, solicitedNode(homeAgent), ANY_MAC, {
+      kind: 'neighbor-solicitation',
+      target: homeAgent,
+      options: [],
+    });
+    this.#homeAgents.set(homeAgent, { ...resolution, askAt: now + RETRANS_TIMER, left: left - 1 });
+  }
+
+  #packet(now: Millis, homeAgent: Address, bytes: Uint8Array): void {
+    const known = this.#homeAgents.get(homeAgent);
+    if (known?.kind === 'known') {
+      this.#deliver(known.mac, bytes);
+      return;
+    }
+    const waiting = [...(known?.waiting ?? []), bytes].slice(-MAX_WAITING);
+    const { askAt, left } = known ?? { askAt: now, left: MAX_MULTICAST_SOLICIT };
+    this.#homeAgents.set(homeAgent, { kind: 'asking', askAt, left, waiting });
+  }
+
+  #deliver(destination: Mac, payload: Uint8Array): void {
+    const { mac: source } = this.#config;
+    const bytes = emitEthernet({ destination, source, etherType: ETHERTYPE_IPV6, payload });
+    this.#outputs.push({ type: 'frame', bytes });
+  }
+
+  #send(source: Address, destination: Address, mac: Mac, message: NdpMessage): void {
+    const sourceMac = this.#config.mac;
+    const bytes = icmpv6Frame({ sourceMac, destinationMac: mac, source, destination, message });
+    this.#outputs.push({ type: 'frame', bytes });
+  }
+
+  /** A Neighbor Advertisement with the guest's own link-layer address and Override set. */
+  #claim(target: Address, destination: Address, mac: Mac, solicited: boolean): void {
+    this.#send(target, destination, mac, {
+      kind: 'neighbor-advertisement',
+      router: false,
+      solicited,
+      override: true,
+      target,
+      options: [{ kind: 'target-link-layer-address', mac: this.#config.mac }],
+    });
+  }
+
+  /** Gives the reason why the frame had no effect, if that is worth counting. */
+  #frame(bytes: Uint8Array): string | undefined {
+    const received = receiveFrame(bytes);
+    if (typeof received === 'string') return received;
+    const { ethernet, packet } = received;
+    const message = receiveIcmpv6(packet);
+    if (typeof message === 'string') return message;
+    if (message === undefined || !isNdp(message)) {
+      if (this.#homeAddresses.has(packet.destination))
+        this.#outputs.push({ type: 'packet', packet });
+      return undefined;
+    }
+    const fault = ndpFault(packet, message);
+    if (fault !== undefined) return fault;
+    const mac = senderMac(message) ?? ethernet.source;
+    if (message.kind === 'neighbor-advertisement') this.#learn(message.target, mac);
+    if (message.kind === 'neighbor-solicitation')
+      this.#solicited(packet.source, mac, message.target);
+    return undefined;
+  }
+
+  #learn(target: Address, mac: Mac): void {
+    const resolution = this.#homeAgents.get(target);
+    if (resolution === undefined) return;
+    this.#homeAgents.set(target, { kind: 'known', mac });
+    if (resolution.kind !== 'asking') return;
+    for (const bytes of resolution.waiting) this.#deliver(mac, bytes);
+  }
+
+  /**
+   * RFC 6275 11.5.5: the home agent may ask for the home address before it answers; a guest that is still being resumed does not hear
+   * it.
+   */
+  #solicited(source: Address, mac: Mac, target: Address): void {
+    if (!this.#homeAddresses.has(target) || isUnspecified(source)) return;
+    const fromHomeAgent = [...this.#homeAgents.values()].some(
+      (resolution) => resolution.kind === 'known' && resolution.mac === mac,
+    );
+    if (fromHomeAgent) this.#claim(target, source, mac, true);
+  }
+}
