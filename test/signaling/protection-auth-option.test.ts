@@ -133,7 +133,8 @@ t.test(
     for (let bit = 8 * 8; bit < golden.length * 8; bit += 1) {
       // Not in the Mobility Data: who it was sent to (the home agent looks), padding before the Home Address option.
       const octet = bit >> 3;
-      if ((octet >= 24 && octet < 40) || octet === 44 || octet === 45) continue;
+      if ((octet >= 24 && octet < 40) || (octet >= 42 && octet < 46)) continue;
+      if (octet === 68 || octet === 69) continue; // the checksum, which the forger makes right
       const forged = Uint8Array.from(golden);
       forged[bit >> 3] = (forged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       let signal: Signal | undefined;
