@@ -47,7 +47,7 @@ function register(carry: (signal: Signal) => Signal): void {
     homePrefix: HOME_PREFIX,
     maxLifetime: 3600,
     allow: 'listed',
-    mobileNodes: [{ homeAddress: HOME_ADDRESS }],
+    mobileNodes: [{ homeAddress: HOME_ADDRESS, protection: 'none' }],
     maxBindings: 10,
   });
   const follow = (output: HomeAgentOutput) => {

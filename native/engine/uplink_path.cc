@@ -76,13 +76,17 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
     toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kMobility);
     return false;
   }
+  if (tunnel->spec.optimise && inner->nextHeader() == kDestination)
+    return fromHomeAddress(packet, *inner, *tunnel, false);
   return hold(*tunnel, packet);
 }
 
 bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing) {
   const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
+  const Tunnel* straight = tunnel ? nullptr : straightTunnel(outer, routing);
+  if (straight && !isMobility(outer)) return straightToMobileNode(packet, outer, *straight);
   const bool matches = tunnel && tunnel->owns(routing.homeAddress);
-  const bool mobility = routing.nextHeader == kMobility || routing.nextHeader == kEsp;
+  const bool mobility = straight || routing.nextHeader == kMobility || routing.nextHeader == kEsp;
   const DropCounters& drops = tunnel ? static_cast<const DropCounters&>(tunnel->counters) : counters_;
   if (!matches && !mobility) return drops.drop(Drop::routing_header), false;
   if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isEchoReply(outer))) {

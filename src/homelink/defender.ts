@@ -1,7 +1,7 @@
 import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
-import type { Address, Mac, NdpMessage, Prefix } from '../wire/index.js';
+import type { Address, Ipv6Packet, Mac, NdpMessage, Prefix } from '../wire/index.js';
 import {
   ALL_NODES,
   contains,
@@ -11,6 +11,10 @@ import {
   UNSPECIFIED,
 } from '../wire/index.js';
 import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
+import type { HomeAgentAdvertisement } from './home-agent-advertisement.js';
+import { homeAgentAdvertisement } from './home-agent-advertisement.js';
+import type { MldQuery } from './mld-listener.js';
+import { MldListener, readMldQuery } from './mld-listener.js';
 import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
 
 export interface HomeLinkDefenderConfig {
@@ -38,7 +42,9 @@ export type HomeLinkDefenderOutput =
   /** An Ethernet frame to the home link. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   | { readonly type: 'unique'; readonly address: Address }
-  | { readonly type: 'duplicate'; readonly address: Address };
+  | { readonly type: 'duplicate'; readonly address: Address }
+  /** A router of the link speaks: a home agent, or one no more. */
+  | ({ readonly type: 'router-advertisement' } & HomeAgentAdvertisement);
 
 type Defence =
   | { readonly kind: 'probing'; readonly until: Millis; readonly nonce: Uint8Array }
@@ -86,12 +92,18 @@ export class HomeLinkDefender {
 
   readonly #config: HomeLinkDefenderConfig;
   readonly #defences = new Map<Address, Defence>();
+  /** addresses whose solicited-node groups are joined: from the probe, or the defence, to the release */
+  readonly #joined = new Set<Address>();
   /** nothing is due before; may be too early, never too late */
   #deadline: Millis | undefined;
+  readonly #listener: MldListener;
   readonly #outputs: HomeLinkDefenderOutput[] = [];
 
   constructor(config: HomeLinkDefenderConfig) {
     this.#config = config;
+    this.#listener = new MldListener(config.mac, config.random, (bytes) =>
+      this.#outputs.push({ type: 'frame', bytes }),
+    );
   }
 
   /** The next thing to do, until undefined. */
@@ -101,7 +113,7 @@ export class HomeLinkDefender {
 
   /** When `handle` wants a tick at the latest. */
   wakeAt(): Millis | undefined {
-    return this.#deadline;
+    return earliest(this.#deadline, this.#listener.wakeAt());
   }
 
   handle(now: Millis, event: HomeLinkDefenderEvent): void {
@@ -116,10 +128,10 @@ export class HomeLinkDefender {
         this.#defend(now, event.address);
         break;
       case 'release':
-        if (event.address !== this.#config.address) this.#defences.delete(event.address);
+        if (event.address !== this.#config.address) this.#release(now, event.address);
         break;
       case 'frame': {
-        const reason = this.#frame(event.bytes);
+        const reason = this.#frame(now, event.bytes);
         if (reason !== undefined) this.drops.count(reason);
         break;
       }
@@ -134,12 +146,26 @@ export class HomeLinkDefender {
     this.#deadline = earliest(this.#deadline, deadline(defence));
   }
 
+  /** RFC 4861 7.2.1: solicitations for an address go to its group. */
+  #join(now: Millis, address: Address): void {
+    if (this.#joined.has(address)) return;
+    this.#joined.add(address);
+    this.#listener.join(now, solicitedNode(address));
+  }
+
+  #release(now: Millis, address: Address): void {
+    this.#defences.delete(address);
+    if (this.#joined.delete(address)) this.#listener.leave(now, solicitedNode(address));
+  }
+
   #advance(now: Millis): void {
+    this.#listener.advance(now);
     if (this.#deadline === undefined || now < this.#deadline) return;
     for (const [address, defence] of [...this.#defences]) {
       const at = deadline(defence);
       if (at === undefined || now < at) continue;
       if (defence.kind === 'probing') {
+        // Its defence or its release follows: its group is not left in between.
         this.#defences.delete(address);
         this.#outputs.push({ type: 'unique', address });
       } else if (defence.kind === 'announcing') {
@@ -162,6 +188,8 @@ export class HomeLinkDefender {
       this.#outputs.push({ type, address });
       return;
     }
+    // RFC 4862 5.4.2: before the solicitation, or the answer may not come this far.
+    this.#join(now, address);
     const { random } = this.#config;
     const nonce = Uint8Array.from({ length: NONCE.length }, () => Math.floor(256 * random()));
     this.#send(UNSPECIFIED, solicitedNode(address), ANY_MAC, {
@@ -173,6 +201,7 @@ export class HomeLinkDefender {
   }
 
   #defend(now: Millis, address: Address): void {
+    this.#join(now, address);
     this.#announce(now, address, MAX_NEIGHBOR_ADVERTISEMENT);
   }
 
@@ -211,14 +240,17 @@ export class HomeLinkDefender {
   }
 
   /** Gives the reason why the frame had no effect, if that is worth counting. */
-  #frame(bytes: Uint8Array): string | undefined {
+  #frame(now: Millis, bytes: Uint8Array): string | undefined {
     const received = receiveFrame(bytes);
     if (typeof received === 'string') return received;
     const { ethernet, packet } = received;
     if (ethernet.source === this.#config.mac) return 'own_source';
     const message = receiveIcmpv6(packet);
     if (typeof message === 'string') return message;
-    if (message === undefined || !isNdp(message)) return undefined;
+    if (message === undefined) return undefined;
+    const query = readMldQuery(message);
+    if (query !== undefined) return this.#queried(now, packet, query);
+    if (!isNdp(message)) return undefined;
     const fault = ndpFault(packet, message);
     if (fault !== undefined) return fault;
     if (message.kind === 'neighbor-solicitation') {
@@ -226,6 +258,21 @@ export class HomeLinkDefender {
       return this.#solicited(packet.source, mac, message);
     }
     if (message.kind === 'neighbor-advertisement') return this.#claimed(message.target);
+    if (message.kind === 'router-advertisement') {
+      const heard = homeAgentAdvertisement(packet.source, message);
+      this.#outputs.push({ type: 'router-advertisement', ...heard });
+    }
+    return undefined;
+  }
+
+  /** RFC 3810 5.1.14, 6.2: from a link-local address, hop limit 1, with Router Alert. */
+  #queried(now: Millis, packet: Ipv6Packet, query: MldQuery): string | undefined {
+    const alert = packet.extensions.some(
+      (header) =>
+        header.kind === 'hop-by-hop' && header.options.some(({ kind }) => kind === 'router-alert'),
+    );
+    if (packet.hopLimit !== 1 || !isLinkLocal(packet.source) || !alert) return 'mld_query';
+    this.#listener.query(now, query);
     return undefined;
   }
 

@@ -1,12 +1,16 @@
 export type { BindingSummary } from './binding-summary.js';
+export { HomeAgent } from './home-agent.js';
+export type { HomeAgents } from './home-agent-choice.js';
 export type {
+  AdvertisedPrefix,
   Binding,
+  HomeAgentAdvertisement,
   HomeAgentConfig,
   HomeAgentEvent,
   HomeAgentOutput,
-} from './home-agent.js';
-export { HomeAgent } from './home-agent.js';
-export type { HomeAgents } from './home-agent-choice.js';
+  ServedNode,
+  StoredBinding,
+} from './home-agent-types.js';
 export { HomeRegistration } from './home-registration.js';
 export type {
   HomeRegistrationConfig,

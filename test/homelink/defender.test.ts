@@ -4,6 +4,7 @@ import { HomeLinkDefender } from '../../src/homelink/index.js';
 import type { Address, Icmpv6Message, NdpOption } from '../../src/wire/index.js';
 import {
   ALL_NODES,
+  ALL_ROUTERS,
   parseAddress,
   parseMac,
   solicitedNode,
@@ -11,6 +12,7 @@ import {
 } from '../../src/wire/index.js';
 import { drain, ofType } from '../support/drain.js';
 import { icmpv6Frame, read, solicitation } from '../support/link-frames.js';
+import { isMldReport, mldQuery, mldReport } from '../support/mld.js';
 import { seededRandom } from '../support/random.js';
 import { HOME_ADDRESS, HOME_AGENT, HOME_PREFIX, HOST_A } from '../support/testbed-addresses.js';
 
@@ -19,8 +21,10 @@ const HOST_MAC = parseMac('02:00:00:00:00:02');
 const HOST_SLLA: NdpOption = { kind: 'source-link-layer-address', mac: HOST_MAC };
 const LINK_LOCAL = parseAddress('fe80::10');
 
+/** Its Multicast Listener reports go to `reports`, everything else comes back. */
 class Harness {
   now = 0;
+  readonly reports: { at: number; bytes: Uint8Array }[] = [];
   readonly defender = new HomeLinkDefender({
     mac: OUR_MAC,
     address: HOME_AGENT,
@@ -30,7 +34,11 @@ class Harness {
 
   handle(event: HomeLinkDefenderEvent): HomeLinkDefenderOutput[] {
     this.defender.handle(this.now, event);
-    return drain(this.defender);
+    return drain(this.defender).filter((output) => {
+      if (output.type !== 'frame' || !isMldReport(output.bytes)) return true;
+      this.reports.push({ at: this.now, bytes: output.bytes });
+      return false;
+    });
   }
 
   pass(milliseconds: number): { at: number; output: HomeLinkDefenderOutput }[] {
@@ -81,6 +89,7 @@ t.test('RFC 4862 5.4.2: DAD is one solicitation from nobody, then RetransTimer o
   t.same(harness.handle({ type: 'probe', address: HOME_ADDRESS }), [], 'one at a time');
   t.same(harness.pass(999), []);
   t.same(harness.pass(1), [{ at: 1000, output: { type: 'unique', address: HOME_ADDRESS } }]);
+  harness.pass(1000);
   t.equal(harness.defender.wakeAt(), undefined);
   t.end();
 });
@@ -255,5 +264,121 @@ t.test('RFC 4861 7.1: invalid frames have no effect', (t) => {
     own_source: 1,
     malformed: 1,
   });
+  t.end();
+});
+
+t.test('RFC 4861 7.2.1, RFC 3810 6.1: from the probe to the release its group is joined', (t) => {
+  const harness = new Harness();
+  const group = solicitedNode(HOME_ADDRESS);
+  const reports = () => harness.reports.splice(0).map(({ bytes }) => mldReport(bytes));
+  harness.handle({ type: 'probe', address: HOME_ADDRESS });
+  t.match(
+    reports(),
+    [
+      {
+        source: UNSPECIFIED,
+        destination: parseAddress('ff02::16'),
+        hopLimit: 1,
+        routerAlert: true,
+        version: 2,
+        records: [{ type: 4, group }],
+      },
+    ],
+    'before the solicitation',
+  );
+  harness.pass(1000);
+  t.match(reports(), [{ records: [{ type: 2, group }] }], 'RFC 3810 6.1: once more');
+  harness.handle({ type: 'defend', address: HOME_ADDRESS });
+  harness.handle({ type: 'defend', address: LINK_LOCAL });
+  harness.handle({ type: 'release', address: LINK_LOCAL });
+  t.same(reports(), [], 'the same group for the link-local address');
+  harness.handle({ type: 'release', address: HOME_ADDRESS });
+  t.match(reports(), [{ records: [{ type: 3, group }] }]);
+  harness.handle({ type: 'release', address: HOME_ADDRESS });
+  t.same(reports(), []);
+  t.end();
+});
+
+t.test('RFC 3810 6.2: queries are answered within their maximum response time', (t) => {
+  const harness = new Harness();
+  harness.handle({ type: 'start' });
+  harness.handle({ type: 'defend', address: HOME_ADDRESS });
+  harness.pass(10_000);
+  const reports = () => harness.reports.splice(0).map(({ bytes }) => mldReport(bytes));
+  reports();
+  t.same(harness.handle({ type: 'frame', bytes: mldQuery({ version: 2 }) }), []);
+  t.same(reports(), [], 'not at once');
+  harness.pass(10_000);
+  const told = reports().flatMap(({ records }) => records.map(({ group }) => group));
+  t.same(told.sort(), [solicitedNode(HOME_ADDRESS), solicitedNode(HOME_AGENT)].sort());
+  harness.handle({ type: 'frame', bytes: mldQuery({ version: 2, group: solicitedNode(HOST_A) }) });
+  harness.pass(10_000);
+  t.same(reports(), [], 'for a group that is not ours');
+  const group = solicitedNode(HOME_ADDRESS);
+  harness.handle({ type: 'frame', bytes: mldQuery({ version: 1, group }) });
+  harness.pass(10_000);
+  t.match(reports(), [{ version: 1, destination: group, records: [{ group }] }], 'RFC 2710 4');
+  harness.handle({ type: 'release', address: HOME_ADDRESS });
+  t.match(reports(), [{ version: 1, destination: ALL_ROUTERS, records: [{ type: 132, group }] }]);
+  harness.pass(260_000);
+  harness.handle({ type: 'defend', address: HOME_ADDRESS });
+  t.match(reports(), [{ version: 2 }], 'RFC 3810 9.12: the old querier is forgotten');
+  t.end();
+});
+
+t.test('RFC 3810 5.1.14: queries from afar, or without Router Alert, are not heard', (t) => {
+  const harness = new Harness();
+  harness.handle({ type: 'defend', address: HOME_ADDRESS });
+  harness.pass(10_000);
+  harness.reports.length = 0;
+  for (const forged of [{ hopLimit: 64 }, { source: HOST_A }, { routerAlert: false }]) {
+    harness.handle({ type: 'frame', bytes: mldQuery({ version: 2, ...forged }) });
+  }
+  harness.pass(10_000);
+  t.same(harness.reports, []);
+  t.equal(harness.defender.drops.get('mld_query'), 3);
+  t.end();
+});
+
+t.test('RFC 6275 10.5.1: what routers of the home link say of themselves as home agents', (t) => {
+  const harness = new Harness();
+  const source = parseAddress('fe80::2');
+  const address = parseAddress('2001:db8:2000::3');
+  const say = (homeAgent: boolean, options: readonly NdpOption[], from = source) =>
+    harness.hear(
+      {
+        kind: 'router-advertisement',
+        hopLimit: 64,
+        managed: false,
+        other: false,
+        homeAgent,
+        preference: 'medium',
+        routerLifetime: 1800,
+        reachableTime: 0,
+        retransTimer: 0,
+        options,
+      },
+      ALL_NODES,
+      from,
+    );
+  const information = { kind: 'home-agent-information', preference: -3, lifetime: 60 } as const;
+  const prefix = {
+    kind: 'prefix-information',
+    prefix: { address, length: 64 },
+    onLink: true,
+    autonomous: true,
+    routerAddress: true,
+    validLifetime: 100,
+    preferredLifetime: 100,
+  } as const;
+  const type = 'router-advertisement';
+  t.same(say(true, [information, prefix, { ...prefix, routerAddress: false }]), [
+    { type, source, homeAgent: true, preference: -3, lifetime: 60, addresses: [address] },
+  ]);
+  t.match(say(true, []), [{ preference: 0, lifetime: 1800, addresses: [] }], 'defaults');
+  t.match(say(true, [{ ...information, lifetime: 0 }]), [{ lifetime: 1800 }], '7.4');
+  t.match(say(false, [information]), [{ homeAgent: false, preference: 0 }], '7.4: no H flag');
+  t.same(say(true, [information], HOST_A), [], 'RFC 4861 6.1.2: not from a global address');
+  t.equal(harness.defender.drops.get('ndp_source'), 1);
   t.end();
 });

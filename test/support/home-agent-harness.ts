@@ -54,7 +54,7 @@ export class AgentHarness {
       homePrefix: HOME_PREFIX,
       maxLifetime: 3600,
       allow: 'listed',
-      mobileNodes: [{ homeAddress: HOME_ADDRESS }],
+      mobileNodes: [{ homeAddress: HOME_ADDRESS, protection: 'none' }],
       maxBindings: 10,
       ...config,
     });

@@ -85,7 +85,7 @@ export class MobilitySimulation {
       homePrefix: HOME_PREFIX,
       maxLifetime: this.#maxLifetime,
       allow: 'listed',
-      mobileNodes: [{ homeAddress: HOME_ADDRESS }],
+      mobileNodes: [{ homeAddress: HOME_ADDRESS, protection: 'none' }],
       maxBindings: 10,
     });
   }
