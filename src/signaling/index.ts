@@ -10,6 +10,7 @@ export type {
   ServedNode,
   StoredBinding,
 } from './home-agent-types.js';
+export { mobilityFaultPointer } from './icmpv6-errors.js';
 export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node.js';
 export { MobileNode } from './mobile-node.js';
 export type { ConfirmedBinding, MobileNodeState } from './mobile-node-state.js';
