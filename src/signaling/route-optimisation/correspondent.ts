@@ -300,7 +300,7 @@ export class Correspondent {
     const message = { kind, keyManagement: false, reserved: 0, options: [], ...fields } as const;
     this.#send({
       source: this.#homeAddress,
-      destination: request.source,
+      destination: request.answerTo,
       ...(request.direct ? {} : { routingHeader: request.homeAddress }),
       message:
         secret === undefined
