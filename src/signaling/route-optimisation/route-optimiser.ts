@@ -88,6 +88,11 @@ export class RouteOptimiser {
     return earliest(...[...this.#entries.values()].map((entry) => entry.wakeAt(this.#now)));
   }
 
+  /** Whether there is anything to hear from this address. */
+  knows(address: Address): boolean {
+    return this.#entries.has(address);
+  }
+
   summary(): CorrespondentSummary[] {
     return [...this.#entries].map(([correspondent, entry]) => {
       const { reason, routed, phase } = entry;

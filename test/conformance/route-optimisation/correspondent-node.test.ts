@@ -254,10 +254,12 @@ t.test('RFC 6275 5.2.7: a token holds MAX_TOKEN_LIFETIME, a nonce not beyond its
 t.test('RFC 6275 9.5.1: the H bit: 131, and 139 where a binding stands', (t) => {
   const harness = new CorrespondentHarness();
   const tokens = harness.tokens();
-  const [first] = harness.answers(harness.update(tokens, { homeRegistration: true }));
+  const [first] = harness.answers(harness.update(tokens, { homeRegistration: true, options: [] }));
   t.match(first?.message, { status: 131 });
   harness.answers(harness.update(tokens));
-  const [second] = harness.answers(harness.update(tokens, { homeRegistration: true, sequence: 2 }));
+  const [second] = harness.answers(
+    harness.update(tokens, { homeRegistration: true, options: [], sequence: 2 }),
+  );
   t.match(second?.message, { status: 139 });
   t.equal(harness.correspondent.careOfAddress(HOME_ADDRESS), CARE_OF);
   t.end();
@@ -413,7 +415,7 @@ t.test('answers to what nobody proved are no larger than their cause', (t) => {
   const { home, careOf } = harness.tokens();
   const causes = [
     harness.update({ home: { ...home, nonceIndex: 1 }, careOf }),
-    harness.update({ home, careOf }, { homeRegistration: true }),
+    harness.update({ home, careOf }, { homeRegistration: true, options: [] }),
   ];
   for (const cause of causes) {
     const [answer] = harness.answers(cause);
