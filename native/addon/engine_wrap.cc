@@ -9,6 +9,17 @@ Side side(const Napi::Value& value) {
   return text(value, "side") == "mobile-node" ? Side::kMobileNode : Side::kHomeAgent;
 }
 
+RouteSpec routeSpec(const Napi::Object& object) {
+  RouteSpec spec;
+  spec.homeAddress = address(object.Get("homeAddress"));
+  spec.correspondent = address(object.Get("correspondent"));
+  if (const Napi::Value careOf = object.Get("careOfAddress"); !careOf.IsUndefined())
+    spec.careOf = address(careOf);
+  spec.straight = object.Get("straight").ToBoolean();
+  spec.accepted = object.Get("accepted").ToBoolean();
+  return spec;
+}
+
 TunnelSpec tunnelSpec(const Napi::Object& object) {
   TunnelSpec spec;
   spec.slot = number(object.Get("slot"), "slot");
@@ -21,6 +32,12 @@ TunnelSpec tunnelSpec(const Napi::Object& object) {
   const auto homeAddresses = object.Get("homeAddresses").As<Napi::Array>();
   for (std::uint32_t index = 0; index < homeAddresses.Length(); ++index)
     spec.homeAddresses.push_back(address(homeAddresses.Get(index)));
+  spec.optimise = object.Get("optimise").ToBoolean();
+  if (const Napi::Value routes = object.Get("routes"); !routes.IsUndefined()) {
+    const auto list = routes.As<Napi::Array>();
+    for (std::uint32_t index = 0; index < list.Length(); ++index)
+      spec.routes.push_back(routeSpec(list.Get(index).As<Napi::Object>()));
+  }
   return spec;
 }
 

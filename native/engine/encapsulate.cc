@@ -15,9 +15,6 @@ constexpr std::uint8_t kPad1 = 0;
 constexpr std::uint8_t kPadN = 1;
 constexpr std::uint8_t kTunnelEncapsulationLimit = 4;
 
-// RFC 6275 6.4.1: next header, length 2, type 2, segments left 1, 4 reserved octets, the home address.
-constexpr std::size_t kType2RoutingHeader = 24;
-
 // RFC 3168 5: the low two bits of the traffic class.
 constexpr std::uint8_t kNotEct = 0;
 constexpr std::uint8_t kEct1 = 1;

@@ -24,6 +24,9 @@ void encapsulate(Packet& packet, const Address& local, const Address& remote);
 // written when false.
 bool decapsulate(Packet& packet);
 
+// RFC 6275 6.4.1: next header, length 2, type 2, segments left 1, 4 reserved octets, the home address.
+inline constexpr std::size_t kType2RoutingHeader = 24;
+
 // Whether `header`, that of a routing header and what follows it, is one of type 2 with its length of 2 and
 // one segment left.
 bool isType2Routing(ConstBytes header);

@@ -54,6 +54,16 @@ class Forwarder {
   void toRegistered(Packet packet, const Ipv6View& view);
   void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
 
+  // Route optimisation, in route_path.cc.
+  // nullptr: through the tunnel.
+  const RouteSpec* straightRoute(const Tunnel& tunnel, const Port& port, const Ipv6View& packet);
+  static std::size_t straightMtu(const Tunnel& tunnel, const RouteSpec& route);
+  // nullptr: what the routing header asks for is the home agent's to ask.
+  const Tunnel* straightTunnel(const Ipv6View& outer, const Type2Routing& routing);
+  bool straightToMobileNode(Packet packet, const Ipv6View& outer, const Tunnel& tunnel);
+  bool fromHomeAddress(Packet packet, const Ipv6View& view, const Tunnel& tunnel, bool routed);
+  bool holdStraight(const Tunnel& tunnel, Packet packet);
+
   // To JavaScript as far as policing lets it, in control_path.cc.
   // False: dropped and counted, at the home address's tunnel or else at `drops`. `ours`: its destination is.
   bool police(const ControlPacket& control, const Ipv6View& view, Side side, bool ours,
@@ -67,9 +77,10 @@ class Forwarder {
   void fromLink(Port& port, const Packet& frame);
 
   // Both directions.
-  // Cuts, encapsulates and writes to the uplink. True when all of it was passed on.
+  // Cuts, encapsulates (or, with a route, sends straight) and writes to the uplink. True when all of it was
+  // passed on.
   bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
-                   const DropCounters& drops);
+                   const DropCounters& drops, const RouteSpec* route = nullptr);
   bool hold(const Tunnel& tunnel, Packet packet);
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);
@@ -92,6 +103,7 @@ class Forwarder {
   Instant now_ = 0;
   Coalescer coalescer_{kBatch};
   std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment being cut
+  RecentlyTold correspondents_, unbound_;
   bool wakeNeeded_ = false;
 };
 

@@ -52,15 +52,17 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
     return counters.drop(table_->hasTunnel(port) ? Drop::source_not_home : Drop::no_tunnel);
   if (const Mac mac = sourceMac(frame.bytes); !mac.isGroup()) port.setPeerMac(mac);
 
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu) {
+  const RouteSpec* route = straightRoute(*tunnel, port, *view);
+  const std::size_t mtu = route ? straightMtu(*tunnel, *route) : tunnel->spec.mtu;
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > mtu) {
     tellSlowPath({.kind = SlowPathKind::tooBig,
                   .port = port.id,
                   .tunnelSlot = tunnel->spec.slot,
-                  .mtu = tunnel->spec.mtu},
+                  .mtu = static_cast<std::uint32_t>(mtu)},
                  frame.bytes);
     return counters.drop(Drop::too_big);
   }
-  sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters);
+  sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters, route);
 }
 
 }  // namespace kagemusha

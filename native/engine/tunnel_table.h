@@ -8,6 +8,7 @@
 #include "ipv6.h"
 #include "port.h"
 #include "region.h"
+#include "route.h"
 #include "side.h"
 #include "signaler.h"
 
@@ -22,6 +23,8 @@ struct TunnelSpec {
   PortId port = kNone;     // mobile node's side
   std::uint32_t mtu;       // of inner packets, octets
   bool signaling = false;  // mobile node's side: Mobility Headers for a home address come to the slow path
+  bool optimise = false;   // mobile node's side: tell of correspondents, take their packets straight
+  std::vector<RouteSpec> routes{};
 };
 
 struct LocalSpec {
@@ -35,7 +38,8 @@ struct TableSpec {
   std::vector<SignalerSpec> signalers{};
 };
 
-// The two outer addresses of a tunnel; of a signaler, its home address and our own.
+// The two outer addresses of a tunnel; of a signaler, its home address and our own; of a route, the
+// correspondent and the home address.
 struct AddressPair {
   Address remote, local;
   bool operator==(const AddressPair&) const = default;
@@ -71,10 +75,12 @@ struct Tunnel {
 class TunnelTable {
  public:
   using Ports = std::vector<std::shared_ptr<Port>>;  // by number; null where there is none
+  static constexpr std::size_t kMaxRoutes = 1024;    // of one tunnel
 
   // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in
   // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5), a signaler's index out of
-  // range or taken twice, two signalers with one home address and local address.
+  // range or taken twice, two signalers with one home address and local address, a route for a home address
+  // that is not the tunnel's, twice, or beyond kMaxRoutes.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
   // nullptr: none.
@@ -82,6 +88,9 @@ class TunnelTable {
   const Tunnel* homeAgentOf(const Address& homeAddress) const { return at(homeAgents_.find(homeAddress)); }
   const Tunnel* between(const Address& remote, const Address& local) const {
     return at(byPair_.find({remote, local}));
+  }
+  const RouteSpec* route(const Address& homeAddress, const Address& correspondent) const {
+    return routes_.find({correspondent, homeAddress});
   }
   const Signaler* signaler(const Address& homeAddress, const Address& local) const {
     const auto* index = bySignaler_.find({homeAddress, local});
@@ -98,6 +107,7 @@ class TunnelTable {
 
  private:
   void addSignalers(const std::vector<SignalerSpec>& specs, std::uint32_t most);
+  void addRoutes(const TunnelSpec& tunnel);
   const Tunnel* at(const std::uint32_t* index) const { return index ? &tunnels_[*index] : nullptr; }
 
   std::vector<Tunnel> tunnels_;
@@ -106,6 +116,7 @@ class TunnelTable {
   FlatMap<Address, Side> locals_;
   std::vector<Signaler> signalers_;
   FlatMap<AddressPair, std::uint32_t> bySignaler_;
+  FlatMap<AddressPair, RouteSpec> routes_;
   Ports ports_;
   std::vector<bool> portHasTunnel_;
   std::shared_ptr<Uplink> uplink_;

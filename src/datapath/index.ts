@@ -13,6 +13,7 @@ export {
   notifySocket,
   type Offload,
   type PortId,
+  type RouteSpec,
   type Side,
   type SignalerSpec,
   type Table,

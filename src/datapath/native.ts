@@ -21,6 +21,19 @@ export type Side = 'mobile-node' | 'home-agent';
 /** A port of the engine: a guest's, or a link's on which we speak ICMPv6 only. */
 export type PortId = number;
 
+/** What the engine knows of one correspondent of one home address: packets that need no tunnel (RFC 6275 6.3, 6.4). */
+export interface RouteSpec {
+  readonly homeAddress: Address;
+  /** Its home address, where it is mobile itself. */
+  readonly correspondent: Address;
+  /** Where it is, while it has a binding with us. */
+  readonly careOfAddress?: Address;
+  /** It has a binding of ours: what is for it goes straight. */
+  readonly straight: boolean;
+  /** What comes straight from it, with a type 2 routing header, is delivered. */
+  readonly accepted: boolean;
+}
+
 export interface TunnelSpec {
   /** The tunnel's block of counters, below `maxTunnels`; it keeps counting over publications. */
   readonly slot: number;
@@ -36,6 +49,10 @@ export interface TunnelSpec {
   readonly mtu: number;
   /** At the mobile node's side: Mobility Headers that come for a home address go to the slow path, not to the guest. */
   readonly signaling?: boolean;
+  /** At the mobile node's side: `correspondent` packets tell whom the guest speaks to, and `routes` are followed. */
+  readonly optimise?: boolean;
+  /** At most 1024. */
+  readonly routes?: readonly RouteSpec[];
 }
 
 /** An address that is ours: what is no tunnel payload goes to the slow path. */

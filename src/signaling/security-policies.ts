@@ -17,9 +17,9 @@ import { noProtection } from './protection.js';
 import type { AuthOptionProtection } from './protection-auth-option.js';
 import type { EspProtection } from './protection-esp.js';
 import { unsound } from './protection-headers.js';
+import type { ProtectionKind } from './protection-kind.js';
 import type { HomeAddressPolicy, Role } from './protection-table.js';
 import { ProtectionTable } from './protection-table.js';
-import type { ProtectionKind } from './protection-kind.js';
 import type { Envelope, Signal } from './signal.js';
 import { emitEnvelope, endsOf, envelopeOf } from './signal.js';
 
