@@ -5,7 +5,8 @@
 namespace kagemusha {
 namespace {
 
-constexpr std::uint8_t kEchoReply = 129;  // RFC 4443 4.2
+constexpr std::uint8_t kEchoReply = 129;                  // RFC 4443 4.2
+constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
 // Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
 // tunnels may nest (RFC 2473 4.1.1).
@@ -15,10 +16,13 @@ bool isTunnelPacket(const Ipv6View& view) {
          view.bytes[kIpv6Header] == kIpv6;
 }
 
-bool isEchoReply(const Ipv6View& view) {
+// ICMPv6 of the home agent that answers us, not the guest.
+bool isAnswer(const Ipv6View& view) {
   const auto upper = findUpperLayer(view);
-  return upper && upper->protocol == kIcmpv6 && !upper->fragment && upper->offset < view.bytes.size() &&
-         view.bytes[upper->offset] == kEchoReply;
+  if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size())
+    return false;
+  const std::uint8_t type = view.bytes[upper->offset];
+  return type == kEchoReply || type == kMobilePrefixAdvertisement;
 }
 
 // A Mobility Header for a guest's home address, when it can be handed over.
@@ -68,7 +72,7 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
-  if (source == tunnel->spec.remote && fitsSlot(packet) && isEchoReply(*inner)) {
+  if (source == tunnel->spec.remote && fitsSlot(packet) && isAnswer(*inner)) {
     toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
     return false;
   }
@@ -89,7 +93,7 @@ bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Rou
   const bool mobility = straight || routing.nextHeader == kMobility || routing.nextHeader == kEsp;
   const DropCounters& drops = tunnel ? static_cast<const DropCounters&>(tunnel->counters) : counters_;
   if (!matches && !mobility) return drops.drop(Drop::routing_header), false;
-  if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isEchoReply(outer))) {
+  if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isAnswer(outer))) {
     toControl(packet, outer, Side::kMobileNode, tunnel);
     return false;
   }

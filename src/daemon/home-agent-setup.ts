@@ -7,7 +7,8 @@ import type { SystemState } from './setup/system.js';
 /**
  * What a Home Agent needs of its system: a TUN into which its own address and the bound home addresses are routed. The
  * TUN has the tunnel's MTU, so that the kernel tells correspondents Packet Too Big; outer packets to the Home
- * Agent's address are as long as the network allows, so that route has an MTU of its own.
+ * Agent's address are as long as the network allows, so that route has an MTU of its own. Where there is no home
+ * network (a virtual home link), packets for who is not registered must not go back to where they came from.
  */
 export function planHomeAgent(
   config: HomeAgentConfig,

@@ -2,7 +2,7 @@ import type { ReservedCounter } from '../reserved-counter.js';
 import type { Address, Icmpv6Message, Prefix } from '../wire/index.js';
 import type { HomeAgents } from './home-agent-choice.js';
 import type { MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
-import type { StoredBinding } from './mobile-node-state.js';
+import type { HeldBinding } from './mobile-node-state.js';
 import type { LearntPrefix } from './prefix-discovery.js';
 import type { ProtectionKind } from './protection-kind.js';
 import type { UpdateRate } from './update-rate.js';
@@ -23,7 +23,7 @@ export interface HomeRegistrationConfig {
   /** seconds without traffic after which echo requests ask whether the tunnel lives; 0: never */
   readonly livenessInterval: number;
   /** held since before a restart: announced as `bound` by the first event, and refreshed at once */
-  readonly binding?: StoredBinding;
+  readonly binding?: HeldBinding;
   /** of the mobile node, when it has more home addresses than this one */
   readonly rate?: UpdateRate;
 }

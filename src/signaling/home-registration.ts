@@ -111,6 +111,7 @@ export class HomeRegistration {
   }
 
   handle(now: Millis, event: HomeRegistrationEvent): void {
+    this.#limitLifetime(now);
     switch (event.type) {
       case 'register':
         this.#register(now);
@@ -314,7 +315,6 @@ export class HomeRegistration {
   /** Gives each machine its turn; how many outputs they had for each other or for the world. */
   #tick(now: Millis): number {
     let outputs = 0;
-    this.#limitLifetime(now);
     this.#node.handle(now, { type: 'tick' });
     for (let next = this.#node.poll(); next !== undefined; next = this.#node.poll()) {
       this.#onNode(now, next);

@@ -9,7 +9,7 @@ export type {
   HomeAgentEvent,
   HomeAgentOutput,
   ServedNode,
-  StoredBinding as HeldBinding,
+  StoredBinding,
 } from './home-agent-types.js';
 export { HomeRegistration } from './home-registration.js';
 export type {
@@ -17,9 +17,10 @@ export type {
   HomeRegistrationEvent,
   HomeRegistrationOutput,
 } from './home-registration-events.js';
+export { mobilityFaultPointer } from './icmpv6-errors.js';
 export { MobileNode } from './mobile-node.js';
 export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
-export type { ConfirmedBinding, MobileNodeState, StoredBinding } from './mobile-node-state.js';
+export type { ConfirmedBinding, HeldBinding, MobileNodeState } from './mobile-node-state.js';
 export type { LearntPrefix } from './prefix-discovery.js';
 export type { Protection } from './protection.js';
 export { authOption, espProtection, noProtection } from './protection.js';

@@ -1,7 +1,7 @@
 import type { ReservedCounter } from '../reserved-counter.js';
 import type { Millis } from '../time.js';
 import type { Address, Icmpv6Message } from '../wire/index.js';
-import type { StoredBinding } from './mobile-node-state.js';
+import type { HeldBinding } from './mobile-node-state.js';
 import type { ProtectionKind } from './protection-kind.js';
 import type { Signal } from './signal.js';
 import type { UpdateRate } from './update-rate.js';
@@ -21,7 +21,7 @@ export interface MobileNodeConfig {
   /** of the mobile node, when it has more home addresses than this one */
   readonly rate?: UpdateRate;
   /** held since before a restart: it is refreshed at once */
-  readonly binding?: StoredBinding;
+  readonly binding?: HeldBinding;
 }
 
 export type MobileNodeEvent =
@@ -51,7 +51,7 @@ export type MobileNodeEvent =
 export type MobileNodeOutput =
   | { readonly type: 'transmit'; readonly signal: Signal }
   /** The home agent has confirmed this binding: for the first time, changed, or once more. */
-  | ({ readonly type: 'bound' } & StoredBinding)
+  | ({ readonly type: 'bound' } & HeldBinding)
   | { readonly type: 'unbound'; readonly reason: string }
   /** Patience with the home agent has ended; the series of Binding Updates goes on. */
   | { readonly type: 'unanswered'; readonly homeAgent: Address }

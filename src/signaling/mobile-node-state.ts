@@ -3,7 +3,7 @@ import type { Address } from '../wire/index.js';
 import type { Pace } from './pace.js';
 
 /** A binding as it is kept over a restart of the daemon. */
-export interface StoredBinding {
+export interface HeldBinding {
   readonly homeAgent: Address;
   readonly careOfAddress: Address;
   /** seconds granted, at most what was asked for */
@@ -12,7 +12,7 @@ export interface StoredBinding {
 }
 
 /** What a Binding Acknowledgement has confirmed, and nothing else. */
-export interface ConfirmedBinding extends StoredBinding {
+export interface ConfirmedBinding extends HeldBinding {
   /** of the acknowledgement: 0, or 1 (accepted, prefix discovery necessary) */
   readonly status: number;
 }

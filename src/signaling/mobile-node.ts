@@ -111,8 +111,8 @@ export class MobileNode {
 
   handle(now: Millis, event: MobileNodeEvent): void {
     this.#announceRestored(now);
-    // What is due now goes to the new home agent.
-    if (event.type !== 'home-agent') this.#advance(now);
+    // What is due now goes to the new home agent; and what was asked for anyway is not sent twice.
+    if (event.type !== 'home-agent' && event.type !== 'register') this.#advance(now);
     switch (event.type) {
       case 'register':
         this.#register(now);

@@ -1,4 +1,4 @@
-import type { ExtensionHeader, Ipv6Packet } from '../wire/index.js';
+import type { ExtensionHeader, Ipv6Packet, Option } from '../wire/index.js';
 import { homeAddressOption, PROTOCOL } from '../wire/index.js';
 
 /**
@@ -31,7 +31,11 @@ function flawOf(header: ExtensionHeader, role: 'mobile-node' | 'home-agent'): st
       return role === 'home-agent' || header.segmentsLeft !== 1
         ? 'unexpected_routing_header'
         : undefined;
-    default:
-      return undefined;
+    case 'hop-by-hop':
+    case 'destination': {
+      // RFC 8200 4.2: what an unknown option's type says about itself.
+      const discards = (option: Option) => option.kind === 'unknown' && option.type >> 6 !== 0;
+      return header.options.some(discards) ? 'unrecognized_option' : undefined;
+    }
   }
 }

@@ -5,7 +5,7 @@ import type { Address } from '../wire/index.js';
 import type { BindingSummary } from './binding-summary.js';
 import { secondsUntil } from './binding-summary.js';
 import type { BindingUpdateList } from './binding-update-list.js';
-import type { StoredBinding } from './mobile-node-state.js';
+import type { HeldBinding } from './mobile-node-state.js';
 import type { Pace } from './pace.js';
 import { paceAfterSending, paceWithPatience, refreshingPace } from './pace.js';
 import type { ProtectionKind } from './protection-kind.js';
@@ -28,7 +28,7 @@ type State =
       readonly kind: 'returning';
       readonly homeAgent: Address;
       /** what the home agent holds, as far as is known */
-      readonly binding?: StoredBinding;
+      readonly binding?: HeldBinding;
       /** the home agent's last refusal, in words */
       readonly refusal?: string;
     } & Pace)
@@ -76,7 +76,7 @@ export class ReturnHome {
   }
 
   /** The host is on the home link. @param binding as far as one is known */
-  start(now: Millis, homeAgent: Address, binding?: StoredBinding): void {
+  start(now: Millis, homeAgent: Address, binding?: HeldBinding): void {
     if (this.active) return;
     this.#begin(now, homeAgent, binding);
   }
@@ -163,7 +163,7 @@ export class ReturnHome {
     };
   }
 
-  #begin(now: Millis, homeAgent: Address, binding: StoredBinding | undefined): void {
+  #begin(now: Millis, homeAgent: Address, binding: HeldBinding | undefined): void {
     this.#config.updates.clear();
     this.#config.updates.settled();
     this.#state = {

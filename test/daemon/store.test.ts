@@ -16,6 +16,7 @@ import { KagemushaError } from '../../src/errors.js';
 import { parseAddress } from '../../src/wire/address.js';
 
 const home = parseAddress('2001:db8:2000::10');
+const peer = parseAddress('2001:db8:2000::1');
 const binding: HomeAgentBinding = {
   homeAddress: home,
   careOfAddress: parseAddress('2001:db8:3000::44'),
@@ -86,7 +87,7 @@ t.test('everything is there in the next life', async (t) => {
   const directory = t.testdir();
   const first = new SqliteStore(directory);
   first.reserve(espSequence(home, 1000), 129);
-  first.putReplayTop(espReplayTop(home, 1001, 'abc'), 77);
+  first.putReplayTop(espReplayTop(home, 1001, 'abc', peer), 77);
   first.putBinding({ ...binding, expiresAt: binding.expiresAt + 0.25 });
   first.putRegistration(registration);
   const secret = first.secret('care-of');

@@ -80,15 +80,15 @@ function round(): void {
   while (guest.take()) payloadHeard++;
 }
 
-/** Seconds of CPU that the engine's thread used (proc(5): utime and stime, in ticks of 10 ms). */
-function workerSeconds(): number {
+/** Seconds of CPU that the engine's thread used, its own and the kernel's (proc(5): utime and stime, in ticks of 10 ms). */
+function workerSeconds(): { user: number; system: number } {
   for (const id of readdirSync('/proc/self/task')) {
     const stat = readFileSync(`/proc/self/task/${id}/stat`, 'utf8');
     if (!stat.includes('(kagemusha/0)')) continue;
     const fields = stat.slice(stat.indexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+    return { user: Number(fields[11]) / 100, system: Number(fields[12]) / 100 };
   }
-  return 0;
+  return { user: 0, system: 0 };
 }
 
 interface Snapshot {
@@ -99,12 +99,12 @@ function snapshot(): Snapshot {
   const policed = [engine.drops(), ...[0, 1].map((slot) => engine.tunnelCounters(slot).drops)]
     .map((drops) => drops.policed ?? 0)
     .reduce((sum, count) => sum + count);
-  const { uplinkPacketsRead = 0 } = engine.counters();
-  const { user, system } = process.cpuUsage();
-  const worker = workerSeconds();
-  const read = uplinkPacketsRead;
-  const script = (user + system) / 1e6 - worker;
-  return { sent, heard, forged, payloadSent, payloadHeard, policed, read, worker, script };
+  const { uplinkPacketsRead: read = 0, wakeups = 0 } = engine.counters();
+  const { user, system } = workerSeconds();
+  const all = process.cpuUsage();
+  const script = (all.user + all.system) / 1e6 - user - system;
+  const messages = { sent, heard, forged, policed, read, wakeups };
+  return { ...messages, payloadSent, payloadHeard, user, system, script };
 }
 
 let before: Snapshot | undefined;

@@ -33,8 +33,8 @@ export function homeAddressOptions(address: Address): ExtensionHeader {
 }
 
 /** RFC 6275 6.4 */
-export function type2Routing(homeAddress: Address, segmentsLeft = 1): ExtensionHeader {
-  return { kind: 'routing-type-2', segmentsLeft, homeAddress };
+export function type2Routing(homeAddress: Address): ExtensionHeader {
+  return { kind: 'routing-type-2', segmentsLeft: 1, homeAddress };
 }
 
 export function update(careOf: Address, home: Address, sequence: number, last = 0): Uint8Array {

@@ -4,19 +4,14 @@ import { keysFor, PAIRS, TSHARK_ESP, tsharkAssociation } from '../support/esp-ke
 import type { Dissection } from '../support/judges.js';
 import { complaints, tshark } from '../support/judges.js';
 import { LINKTYPE } from '../support/pcap.js';
-import { espEnds } from '../support/protected-pairs.js';
+import { espEnds, sent } from '../support/protected-pairs.js';
 import { ACKNOWLEDGEMENT, UPDATE } from '../support/signals.js';
-
-function octets(result: Uint8Array | string): Uint8Array {
-  if (typeof result === 'string') throw new Error(result);
-  return result;
-}
 
 const CASES = PAIRS.map((algorithms, index) => {
   const spi = { toAgent: 1000 + 2 * index, toNode: 1001 + 2 * index };
   const ends = espEnds(algorithms, spi);
-  const update = octets(ends.mobileNode.emit(UPDATE));
-  const acknowledgement = octets(ends.homeAgent.emit(ACKNOWLEDGEMENT));
+  const update = sent(ends.mobileNode.emit(UPDATE));
+  const acknowledgement = sent(ends.homeAgent.emit(ACKNOWLEDGEMENT));
   return { algorithms, spi, update, acknowledgement, ends };
 });
 const PREFERENCES = [

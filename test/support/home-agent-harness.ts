@@ -1,13 +1,21 @@
+import type { Test } from 'tap';
+import t from 'tap';
 import type {
   Binding,
   HomeAgentConfig,
   HomeAgentEvent,
   HomeAgentOutput,
+  ServedNode,
   Signal,
 } from '../../src/signaling/index.js';
-import { HomeAgent } from '../../src/signaling/index.js';
-import type { Address, MobilityMessage } from '../../src/wire/index.js';
-import { alignMobilityOptions } from '../../src/wire/index.js';
+import { HomeAgent, mobilityFaultPointer, readSignal } from '../../src/signaling/index.js';
+import type {
+  Address,
+  Icmpv6Message,
+  MobilityMessage,
+  MobilityOption,
+} from '../../src/wire/index.js';
+import { alignMobilityOptions, parsePacket, WireError } from '../../src/wire/index.js';
 import { drain, ofType } from './drain.js';
 import type { BindingUpdate } from './mobile-node-harness.js';
 import { CARE_OF, HOME_ADDRESS, HOME_AGENT, HOME_PREFIX } from './testbed-addresses.js';
@@ -17,15 +25,21 @@ export interface UpdateFields extends Partial<Omit<BindingUpdate, 'kind' | 'opti
   /** null: no Home Address option */
   readonly home?: Address | null;
   readonly alternates?: readonly Address[];
+  readonly options?: readonly MobilityOption[];
+  readonly protection?: NonNullable<Signal['protection']>;
+  readonly authentication?: NonNullable<Signal['authentication']>;
 }
 
 /** A Binding Update; by default the paper's, without the L flag so that one address is defended. */
 export function bindingUpdate(fields: UpdateFields = {}): Signal {
-  const { source = CARE_OF, home = HOME_ADDRESS, alternates = [], ...update } = fields;
+  const { source = CARE_OF, home = HOME_ADDRESS, alternates = [], options = [], ...rest } = fields;
+  const { protection, authentication, ...update } = rest;
   return {
     source,
     destination: HOME_AGENT,
     ...(home === null ? {} : { homeAddressOption: home }),
+    ...(protection === undefined ? {} : { protection }),
+    ...(authentication === undefined ? {} : { authentication }),
     message: {
       kind: 'binding-update',
       sequence: 1,
@@ -36,11 +50,19 @@ export function bindingUpdate(fields: UpdateFields = {}): Signal {
       reserved: 0,
       lifetime: 60,
       ...update,
-      options: alignMobilityOptions(
-        alternates.map((address) => ({ kind: 'alternate-care-of-address', address })),
-      ),
+      options: alignMobilityOptions([
+        ...alternates.map(
+          (address): MobilityOption => ({ kind: 'alternate-care-of-address', address }),
+        ),
+        ...options,
+      ]),
     },
   };
+}
+
+/** A home address that is served. */
+export function served(fields: Partial<ServedNode> = {}): ServedNode {
+  return { homeAddress: HOME_ADDRESS, protection: 'none', ...fields };
 }
 
 /** A home agent on a clock of its own. */
@@ -54,7 +76,7 @@ export class AgentHarness {
       homePrefix: HOME_PREFIX,
       maxLifetime: 3600,
       allow: 'listed',
-      mobileNodes: [{ homeAddress: HOME_ADDRESS, protection: 'none' }],
+      mobileNodes: [served()],
       maxBindings: 10,
       ...config,
     });
@@ -67,6 +89,26 @@ export class AgentHarness {
 
   update(fields: UpdateFields = {}): HomeAgentOutput[] {
     return this.handle({ type: 'signal', signal: bindingUpdate(fields) });
+  }
+
+  /** A Binding Update, and after a second every probe that it led to proves unique. */
+  register(fields: UpdateFields = {}): HomeAgentOutput[] {
+    const outputs = this.update(fields);
+    const probed = ofType(outputs, 'probe');
+    if (probed.length > 0) this.now += 1000;
+    for (const { homeAddress } of probed) {
+      outputs.push(...this.handle({ type: 'unique', homeAddress }));
+    }
+    return outputs;
+  }
+
+  /** The octets of a packet, as the driver hands them over. */
+  receive(bytes: Uint8Array): HomeAgentOutput[] {
+    const packet = parsePacket(bytes);
+    const signal = readSignal(packet);
+    if (!(signal instanceof WireError)) return this.handle({ type: 'signal', signal });
+    const pointer = mobilityFaultPointer(bytes, packet, signal);
+    return pointer === undefined ? [] : this.handle({ type: 'not-mobility', bytes, pointer });
   }
 
   /** Lets time pass and ticks when the home agent asks for it. */
@@ -92,6 +134,7 @@ export class AgentHarness {
   /** A harness with one binding, sequence number 1, made at time 1000. */
   static bound(config: Partial<HomeAgentConfig> = {}, fields: UpdateFields = {}): AgentHarness {
     const harness = new AgentHarness(config);
+    if (config.homeLink === 'virtual') harness.now = 1000;
     harness.update(fields);
     harness.now = 1000;
     harness.handle({ type: 'unique', homeAddress: fields.home ?? HOME_ADDRESS });
@@ -102,4 +145,22 @@ export class AgentHarness {
 /** The messages among the outputs. */
 export function messages(outputs: readonly HomeAgentOutput[]): MobilityMessage[] {
   return ofType(outputs, 'transmit').map(({ signal }) => signal.message);
+}
+
+/** The ICMPv6 messages among the outputs. */
+export function icmpv6Messages(outputs: readonly HomeAgentOutput[]): Icmpv6Message[] {
+  return ofType(outputs, 'transmit-icmpv6').map(({ message }) => message);
+}
+
+/** Runs a test on a real home link, and on a virtual one. */
+export function onBothHomeLinks(
+  title: string,
+  body: (t: Test, config: Pick<HomeAgentConfig, 'homeLink'>) => void,
+): void {
+  for (const homeLink of ['real', 'virtual'] as const) {
+    t.test(`${title} (${homeLink} home link)`, (t) => {
+      body(t, { homeLink });
+      t.end();
+    });
+  }
 }

@@ -1,6 +1,7 @@
 import type { Algorithms } from '../../src/crypto/index.js';
-import type { EspOptions } from '../../src/signaling/index.js';
-import { espProtection, SecurityPolicies } from '../../src/signaling/index.js';
+import { Secret } from '../../src/crypto/index.js';
+import type { AuthOptionOptions, EspOptions } from '../../src/signaling/index.js';
+import { authOption, espProtection, SecurityPolicies } from '../../src/signaling/index.js';
 import { counterFrom, keysFor } from './esp-keys.js';
 import { HOME_ADDRESS } from './testbed-addresses.js';
 
@@ -38,4 +39,32 @@ export function espEnds(
       clock,
     ),
   };
+}
+
+/** The key of test/signaling/protection-auth-option.py. */
+export const MOBILITY_KEY = new Secret(Uint8Array.from({ length: 16 }, (_, index) => 0xa0 + index));
+export const MOBILITY_SPI = 1337;
+
+/** Both ends of a mobility security association; each has a clock of its own. */
+export function authOptionEnds(
+  clocks: { mobileNode: () => number; homeAgent: () => number },
+  options: Partial<AuthOptionOptions> = {},
+): BothEnds {
+  const association = { spi: MOBILITY_SPI, key: MOBILITY_KEY, noise: () => 0, ...options };
+  const end = (role: 'mobile-node' | 'home-agent', clock: () => number) =>
+    new SecurityPolicies(
+      role,
+      [{ homeAddress: HOME_ADDRESS, protection: authOption(association) }],
+      clock,
+    );
+  return {
+    mobileNode: end('mobile-node', clocks.mobileNode),
+    homeAgent: end('home-agent', clocks.homeAgent),
+  };
+}
+
+/** What was emitted; a test that gets a reason instead fails. */
+export function sent(result: Uint8Array | string): Uint8Array {
+  if (typeof result === 'string') throw new Error(result);
+  return result;
 }

@@ -3,7 +3,7 @@ import type { Association, Fault } from './reading.js';
 import type { HomeAgentConfig, HostConfig } from './types.js';
 
 /*
- * A security association belongs to one home address (RFC 3776 4.4): whoever holds the keys of one guest must not be
+ * A security association belongs to one home address (RFC 3776): whoever holds the keys of one guest must not be
  * able to register another. What two of them share is refused here.
  */
 

@@ -41,7 +41,7 @@ export interface AuthOptionConfig {
 /** How the signaling of one home address is protected. */
 export type SecurityConfig = NoSecurityConfig | EspConfig | AuthOptionConfig;
 
-/** A security association belongs to one home address (RFC 3776 4.4). */
+/** A security association belongs to one home address (RFC 3776). */
 export interface HomeSecurity {
   readonly homeAddress: Address;
   readonly security: SecurityConfig;

@@ -63,7 +63,7 @@ t.test(
       const { state, reason } = harness.summary;
       const expected = status < 128 ? 'registered' : 'rejected';
       t.equal(state, status === 135 || status === 144 ? 'registering' : expected, `${status}`);
-      t.ok((reason ?? '').length > 20, reason);
+      t.ok((reason ?? '').length > 20, `${status}: ${reason}`);
       if (status >= 128) t.ok(rejectionOf(status).meaning.length > 10);
     }
   },
