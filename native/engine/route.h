@@ -63,7 +63,7 @@ void refreshPseudoSum(const Packet& packet);
 class RecentlyTold {
  public:
   static constexpr std::size_t kPlaces = 256;
-  static constexpr Instant kAgain = 30 * kSecond;  // the same pair is told of again
+  static constexpr Instant kAgain = 10 * kSecond;  // the same pair is told of again
   static constexpr Instant kOther = kSecond;       // another pair may have the place
 
   // True when it is time to tell of the pair; false a moment later.

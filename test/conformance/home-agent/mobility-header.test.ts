@@ -19,11 +19,11 @@ import { CARE_OF, HOME_ADDRESS, HOME_AGENT } from '../../support/testbed-address
 const MOBILITY_HEADER = 64;
 const FIELD = { payloadProtocol: 0, headerLength: 1, type: 2, reserved: 3, checksum: 4 } as const;
 
-/** A Binding Update with one octet of its Mobility Header changed, its checksum right again. */
-function changed(field: number, value: number, source = CARE_OF): Uint8Array {
+/** A Binding Update with octets of its Mobility Header changed, its checksum right again. */
+function changed(octets: Readonly<Record<number, number>>, source = CARE_OF): Uint8Array {
   const packet = parsePacket(emitSignal(bindingUpdate({ source, alternates: [CARE_OF] })));
   const payload = packet.payload.slice();
-  payload[field] = value;
+  for (const [field, value] of Object.entries(octets)) payload[Number(field)] = value;
   payload.set([0, 0], FIELD.checksum);
   const length = (payload[FIELD.headerLength] ?? 0) * 8 + 8;
   const pseudo = { source: HOME_ADDRESS, destination: HOME_AGENT };
@@ -34,14 +34,14 @@ function changed(field: number, value: number, source = CARE_OF): Uint8Array {
 
 t.test('RFC 6275 6.1.1: a sound header is heard', (t) => {
   const harness = new AgentHarness();
-  t.match(harness.receive(changed(FIELD.reserved, 0)), [{ type: 'probe' }]);
+  t.match(harness.receive(changed({ [FIELD.reserved]: 0 })), [{ type: 'probe' }]);
   t.end();
 });
 
 t.test('RFC 6275 9.2: the checksum is verified, a wrong one is discarded in silence', (t) => {
   const harness = new AgentHarness();
   for (const at of [FIELD.checksum, FIELD.checksum + 1, 6, 8, 15, 31]) {
-    const bytes = changed(FIELD.reserved, 0);
+    const bytes = changed({ [FIELD.reserved]: 0 });
     bytes[MOBILITY_HEADER + at] = (bytes[MOBILITY_HEADER + at] ?? 0) ^ 1;
     t.same(harness.receive(bytes), []);
   }
@@ -51,7 +51,7 @@ t.test('RFC 6275 9.2: the checksum is verified, a wrong one is discarded in sile
 
 t.test('RFC 6275 6.1.1: the checksum covers the home address, not the care-of address', (t) => {
   const harness = new AgentHarness();
-  const bytes = changed(FIELD.reserved, 0);
+  const bytes = changed({ [FIELD.reserved]: 0 });
   // The last octet of the source, then of the Home Address option.
   for (const at of [23, MOBILITY_HEADER - 1]) {
     const other = bytes.slice();
@@ -63,7 +63,7 @@ t.test('RFC 6275 6.1.1: the checksum covers the home address, not the care-of ad
 
 t.test('RFC 6275 9.2: an unknown MH type is answered with Binding Error 2', (t) => {
   for (const type of [8, 77, 255]) {
-    const outputs = new AgentHarness().receive(changed(FIELD.type, type));
+    const outputs = new AgentHarness().receive(changed({ [FIELD.type]: type }));
     t.match(outputs, [
       {
         type: 'transmit',
@@ -80,7 +80,7 @@ t.test('RFC 6275 9.2: an unknown MH type is answered with Binding Error 2', (t) 
 
 t.test('RFC 6275 9.2: a payload protocol other than 59 is a Parameter Problem, code 0', (t) => {
   const harness = new AgentHarness();
-  const bytes = changed(FIELD.payloadProtocol, 6);
+  const bytes = changed({ [FIELD.payloadProtocol]: 6 });
   const outputs = harness.receive(bytes);
   t.match(ofType(outputs, 'transmit-icmpv6'), [
     {
@@ -96,7 +96,7 @@ t.test('RFC 6275 9.2: a payload protocol other than 59 is a Parameter Problem, c
 
 t.test('RFC 6275 9.2: a header length that is too small: Parameter Problem, at that field', (t) => {
   const harness = new AgentHarness();
-  const bytes = changed(FIELD.headerLength, 0);
+  const bytes = changed({ [FIELD.headerLength]: 0 });
   t.match(icmpv6Messages(harness.receive(bytes)), [
     { kind: 'parameter-problem', code: 0, pointer: MOBILITY_HEADER + FIELD.headerLength },
   ]);
@@ -106,19 +106,18 @@ t.test('RFC 6275 9.2: a header length that is too small: Parameter Problem, at t
 
 t.test('RFC 6275 6.1.1: a header length beyond the packet is discarded in silence', (t) => {
   const harness = new AgentHarness();
-  t.same(harness.receive(changed(FIELD.headerLength, 200)), []);
+  t.same(harness.receive(changed({ [FIELD.headerLength]: 200 })), []);
   t.end();
 });
 
-t.test('RFC 6275 9.2: a known type is looked up before the payload protocol', (t) => {
-  const bytes = changed(FIELD.type, 77);
-  bytes[MOBILITY_HEADER] = 59;
+t.test('RFC 6275 9.2: the type is looked at before the payload protocol', (t) => {
+  const bytes = changed({ [FIELD.type]: 77, [FIELD.payloadProtocol]: 6 });
   t.match(messages(new AgentHarness().receive(bytes)), [{ kind: 'binding-error', status: 2 }]);
   t.end();
 });
 
 t.test('RFC 6275 6.1.1: the reserved octet is ignored', (t) => {
-  t.match(new AgentHarness().receive(changed(FIELD.reserved, 255)), [{ type: 'probe' }]);
+  t.match(new AgentHarness().receive(changed({ [FIELD.reserved]: 255 })), [{ type: 'probe' }]);
   t.end();
 });
 
@@ -164,10 +163,10 @@ t.test(
 t.test('RFC 4443 2.4: no Parameter Problem to a group, to nobody, or too often', (t) => {
   const harness = new AgentHarness();
   for (const source of ['::', 'ff02::1', 'fe80::1', '::1']) {
-    const bytes = changed(FIELD.payloadProtocol, 6, parseAddress(source));
+    const bytes = changed({ [FIELD.payloadProtocol]: 6 }, parseAddress(source));
     t.same(harness.receive(bytes), []);
   }
-  const bytes = changed(FIELD.payloadProtocol, 6);
+  const bytes = changed({ [FIELD.payloadProtocol]: 6 });
   let answers = 0;
   for (let i = 0; i < 5000; i += 1) {
     harness.now += 1;
