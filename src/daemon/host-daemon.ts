@@ -271,6 +271,10 @@ export class HostDaemon {
       this.#byPort.get(packet.port)?.onFrame(packet);
       return;
     }
+    if (packet.kind !== 'control') {
+      this.#onRoutePacket(packet);
+      return;
+    }
     const parsed = attempt(() => parsePacket(packet.bytes));
     if (parsed instanceof WireError) {
       this.#drops.count('malformed');
@@ -282,6 +286,18 @@ export class HostDaemon {
     else this.#onPacket(parsed);
   }
 
+  /** What comes out of a tunnel or straight from a correspondent, for route optimisation. */
+  #onRoutePacket(packet: SlowPathPacket): void {
+    const guest = this.#bySlot(packet.tunnelSlot);
+    if (guest === undefined) this.#drops.count('not_ours');
+    else guest.onRoutePacket(packet);
+  }
+
+  #bySlot(slot: number | undefined): Guest | undefined {
+    if (slot === undefined) return undefined;
+    return [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
+  }
+
   /** An echo reply of a Home Agent to the home address: the answer to a probe of ours, or the guest's. */
   #onTunnelEcho(packet: Ipv6Packet, slot: number): void {
     const message = attempt(() => parseIcmpv6(packet.payload, pseudoHeader(packet)));
@@ -290,7 +306,7 @@ export class HostDaemon {
       return;
     }
     if (this.#ping.take(message)) return;
-    const guest = [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
+    const guest = this.#bySlot(slot);
     const { destination } = pseudoHeader(packet);
     if (message.kind === 'echo-reply' && guest?.takeEcho(message.identifier, message.sequence)) {
       return;

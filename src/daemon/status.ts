@@ -56,6 +56,15 @@ export interface HomeStatus extends BindingStatus {
   readonly homePrefixes?: readonly HomePrefixStatus[];
 }
 
+/** A correspondent of a guest (RFC 6275 11.6). */
+export interface CorrespondentStatus {
+  readonly correspondent: Address;
+  /** `optimised`: packets take the straight way; `tunnel`: all go by the Home Agent. */
+  readonly state: 'optimised' | 'testing' | 'tunnel';
+  /** Why the tunnel carries everything. */
+  readonly reason?: string;
+}
+
 export interface GuestStatus {
   readonly name: string;
   readonly homeAddresses: readonly Address[];
@@ -69,6 +78,8 @@ export interface GuestStatus {
   readonly binding: BindingStatus;
   /** Of each home address. */
   readonly bindings: readonly HomeStatus[];
+  /** Only with `route_optimisation`. */
+  readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
 }
