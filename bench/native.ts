@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** What one line of bench/native/engine.bench.cc says. */
+/** What one line of bench/native/*.bench.cc says. */
 export interface NativeResult {
   readonly name: string;
   readonly nanoseconds: number;
@@ -14,7 +14,7 @@ const FIGURE = /(\d+(?:\.\d+)?) ((?:M )?[A-Za-z]+\/s|ns(?: an? \w+)?)(?= {2}|$)/
 
 /** Builds the engine's benchmarks, optimised, and runs them. */
 export function nativeBenchmarks(): NativeResult[] {
-  process.stderr.write('· native: engine.bench.cc\n');
+  process.stderr.write('· native: *.bench.cc\n');
   const made = spawnSync('make', ['-s', '-C', 'native/test', 'bench'], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],

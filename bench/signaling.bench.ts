@@ -1,5 +1,6 @@
 // State machines on a clock of their own: no timer, no socket.
 import { GuestLink } from '../src/homelink/index.js';
+import { ReservedCounter } from '../src/reserved-counter.js';
 import type { HomeAgentOutput, Signal } from '../src/signaling/index.js';
 import { emitSignal, HomeAgent, MobileNode, readSignal } from '../src/signaling/index.js';
 import { parsePacket, solicitedNode, WireError } from '../src/wire/index.js';
@@ -32,7 +33,13 @@ function register(carry: (signal: Signal) => Signal): void {
     homeAgent: HOME_AGENT,
     careOfAddress: CARE_OF,
     lifetime: 60,
-    initialSequence: 1,
+    sequence: new ReservedCounter({
+      next: 1,
+      last: 0xffff,
+      wraps: true,
+      block: 64,
+      reserve: () => {},
+    }),
     random: () => 0.5,
   });
   const agent = new HomeAgent({

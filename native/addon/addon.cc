@@ -49,6 +49,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("notifySocket", Napi::Function::New<notifySocket>(env, "notifySocket"));
   exports.Set("names", names(env));
   exports.Set("ring", ring(env));
+  exports.Set("noSequence", kNoSequence);
   return exports;
 }
 

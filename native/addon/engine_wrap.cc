@@ -9,6 +9,17 @@ Side side(const Napi::Value& value) {
   return text(value, "side") == "mobile-node" ? Side::kMobileNode : Side::kHomeAgent;
 }
 
+RouteSpec routeSpec(const Napi::Object& object) {
+  RouteSpec spec;
+  spec.homeAddress = address(object.Get("homeAddress"));
+  spec.correspondent = address(object.Get("correspondent"));
+  if (const Napi::Value careOf = object.Get("careOfAddress"); !careOf.IsUndefined())
+    spec.careOf = address(careOf);
+  spec.straight = object.Get("straight").ToBoolean();
+  spec.accepted = object.Get("accepted").ToBoolean();
+  return spec;
+}
+
 TunnelSpec tunnelSpec(const Napi::Object& object) {
   TunnelSpec spec;
   spec.slot = number(object.Get("slot"), "slot");
@@ -17,9 +28,26 @@ TunnelSpec tunnelSpec(const Napi::Object& object) {
   spec.remote = address(object.Get("remote"));
   spec.mtu = number(object.Get("mtu"), "mtu");
   if (const Napi::Value port = object.Get("port"); !port.IsUndefined()) spec.port = number(port, "port");
+  spec.signaling = object.Get("signaling").ToBoolean();
   const auto homeAddresses = object.Get("homeAddresses").As<Napi::Array>();
   for (std::uint32_t index = 0; index < homeAddresses.Length(); ++index)
     spec.homeAddresses.push_back(address(homeAddresses.Get(index)));
+  spec.optimise = object.Get("optimise").ToBoolean();
+  if (const Napi::Value routes = object.Get("routes"); !routes.IsUndefined()) {
+    const auto list = routes.As<Napi::Array>();
+    for (std::uint32_t index = 0; index < list.Length(); ++index)
+      spec.routes.push_back(routeSpec(list.Get(index).As<Napi::Object>()));
+  }
+  return spec;
+}
+
+SignalerSpec signalerSpec(const Napi::Object& object) {
+  SignalerSpec spec{.index = number(object.Get("index"), "index"),
+                    .side = side(object.Get("side")),
+                    .local = address(object.Get("local")),
+                    .homeAddress = address(object.Get("homeAddress"))};
+  spec.esp = text(object.Get("protection"), "protection") == "esp";
+  if (spec.esp) spec.spi = number(object.Get("spi"), "spi");
   return spec;
 }
 
@@ -101,6 +129,8 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
     options.workers = number(object.Get("workers"), "workers");
     options.maxPorts = number(object.Get("maxPorts"), "maxPorts");
     options.maxTunnels = number(object.Get("maxTunnels"), "maxTunnels");
+    if (const Napi::Value most = object.Get("maxSignalers"); !most.IsUndefined())
+      options.maxSignalers = number(most, "maxSignalers");
     wake_ = std::make_unique<Wake>(info.Env(), info[1].As<Napi::Function>());
     try {
       engine_ = std::make_unique<Engine>(options, [wake = wake_.get()] { (*wake)(); });
@@ -143,7 +173,10 @@ Napi::Value EngineWrap::openTap(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::openPacketPort(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    const auto port = engine().openPacketPort(text(info[0], "interface"));
+    PacketSocketOptions options;
+    options.signaling = info[1].ToBoolean();
+    options.promiscuous = info[2].ToBoolean();
+    const auto port = engine().openPacketPort(text(info[0], "interface"), options);
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("port", port.id);
     result.Set("mac", macText(info.Env(), port.mac));
@@ -197,6 +230,11 @@ void EngineWrap::publish(const Napi::CallbackInfo& info) {
       const auto local = locals.Get(index).As<Napi::Object>();
       table.locals.push_back({address(local.Get("address")), side(local.Get("side"))});
     }
+    if (const Napi::Value signalers = object.Get("signalers"); !signalers.IsUndefined()) {
+      const auto list = signalers.As<Napi::Array>();
+      for (std::uint32_t index = 0; index < list.Length(); ++index)
+        table.signalers.push_back(signalerSpec(list.Get(index).As<Napi::Object>()));
+    }
     engine().publish(std::move(table));
   });
 }
@@ -226,11 +264,13 @@ Napi::Value EngineWrap::layout(const Napi::CallbackInfo& info) {
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("maxPorts", layout.maxPorts);
     result.Set("maxTunnels", layout.maxTunnels);
+    result.Set("maxSignalers", layout.maxSignalers);
     result.Set("engineCounters", layout.engineCounters);
     result.Set("portCounters", layout.portCounters);
     result.Set("portStride", layout.portStride);
     result.Set("tunnelCounters", layout.tunnelCounters);
     result.Set("tunnelStride", layout.tunnelStride);
+    result.Set("sequences", layout.sequences);
     result.Set("receiveRing", layout.receiveRing);
     result.Set("transmitRing", layout.transmitRing);
     return result;

@@ -13,7 +13,7 @@ namespace kagemusha {
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
  public:
   static Napi::Function define(Napi::Env env);
-  // new Engine({ workers, maxPorts, maxTunnels }, onReadable)
+  // new Engine({ workers, maxPorts, maxTunnels, maxSignalers }, onReadable)
   explicit EngineWrap(const Napi::CallbackInfo& info);
   ~EngineWrap() override;
 

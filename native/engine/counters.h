@@ -26,6 +26,7 @@ namespace kagemusha {
   X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */    \
   X(inner_destination)   /* the inner destination is none of the guest's home addresses */        \
   X(routing_header)      /* a type 2 routing header that no tunnel asked for */                   \
+  X(home_address_option) /* a Home Address option that no binding of its source covers */         \
   X(hop_limit)           /* the hop limit ran out at the home agent */                            \
   X(guest_mac_unknown)   /* no frame of the guest seen yet */                                     \
   X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */     \
@@ -35,7 +36,8 @@ namespace kagemusha {
   X(uplink_full)         /* the uplink takes no more at the moment */                             \
   X(uplink_error)        /* the uplink is down, or refused the packet */                          \
   X(slow_path_full)      /* the ring, or this source's share of it, still waits for JavaScript */ \
-  X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */
+  X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \
+  X(policed)             /* more for one of our own addresses than its lane lets through */
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
   X(wakeups)              /* returns of epoll_wait, all workers */                   \
@@ -54,11 +56,13 @@ namespace kagemusha {
   X(bytesWritten)
 
 // Inner IPv6 lengths, one packet per segment on the wire.
-#define KAGEMUSHA_TUNNEL_COUNTERS(X) \
-  X(toHomePackets)                   \
-  X(toHomeBytes)                     \
-  X(toGuestPackets)                  \
-  X(toGuestBytes)
+#define KAGEMUSHA_TUNNEL_COUNTERS(X)                                \
+  X(toHomePackets)                                                  \
+  X(toHomeBytes)                                                    \
+  X(toGuestPackets)                                                 \
+  X(toGuestBytes)                                                   \
+  X(straightTo)   /* packets without a tunnel, counted above too */ \
+  X(straightFrom) /* as read: a train counts once */
 
 #define KAGEMUSHA_ENUMERATOR(name) name,
 #define KAGEMUSHA_NAME(name) std::string_view(#name),

@@ -15,9 +15,6 @@ constexpr std::uint8_t kPad1 = 0;
 constexpr std::uint8_t kPadN = 1;
 constexpr std::uint8_t kTunnelEncapsulationLimit = 4;
 
-// RFC 6275 6.4.1: next header, length 2, type 2, segments left 1, 4 reserved octets, the home address.
-constexpr std::size_t kType2RoutingHeader = 24;
-
 // RFC 3168 5: the low two bits of the traffic class.
 constexpr std::uint8_t kNotEct = 0;
 constexpr std::uint8_t kEct1 = 1;
@@ -104,11 +101,14 @@ bool decapsulate(Packet& packet) {
   return true;
 }
 
+bool isType2Routing(ConstBytes header) {
+  return header.size() >= kType2RoutingHeader && header[1] == 2 && header[2] == 2 && header[3] == 1;
+}
+
 std::optional<Type2Routing> viewType2Routing(const Ipv6View& packet) {
   if (packet.nextHeader() != kRouting) return std::nullopt;
   const ConstBytes header = packet.bytes.subspan(kIpv6Header);
-  if (header.size() < kType2RoutingHeader || header[1] != 2 || header[2] != 2 || header[3] != 1)
-    return std::nullopt;
+  if (!isType2Routing(header)) return std::nullopt;
   Type2Routing routing{{}, header[0]};
   std::memcpy(routing.homeAddress.octets.data(), header.data() + 8, 16);
   return routing;

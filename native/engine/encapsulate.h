@@ -24,7 +24,14 @@ void encapsulate(Packet& packet, const Address& local, const Address& remote);
 // written when false.
 bool decapsulate(Packet& packet);
 
-// A packet with a type 2 routing header (length 2, segments left 1) directly after the IPv6 header.
+// RFC 6275 6.4.1: next header, length 2, type 2, segments left 1, 4 reserved octets, the home address.
+inline constexpr std::size_t kType2RoutingHeader = 24;
+
+// Whether `header`, that of a routing header and what follows it, is one of type 2 with its length of 2 and
+// one segment left.
+bool isType2Routing(ConstBytes header);
+
+// A packet with a type 2 routing header directly after the IPv6 header.
 struct Type2Routing {
   Address homeAddress;
   std::uint8_t nextHeader;

@@ -1,7 +1,6 @@
 #include "engine.h"
 
 #include "error.h"
-#include "packet_socket.h"
 #include "tun_device.h"
 
 namespace kagemusha {
@@ -10,20 +9,24 @@ namespace {
 void requireOptions(const EngineOptions& options) {
   constexpr std::uint32_t kMost = 65536;
   if (options.workers < 1 || options.workers > 64 || options.maxPorts < 1 || options.maxPorts > kMost ||
-      options.maxTunnels < 1 || options.maxTunnels > kMost)
-    throw EngineError("ENGINE_OPTIONS",
-                      "engine options: workers is 1 to 64, maxPorts and maxTunnels are 1 to 65536");
+      options.maxTunnels < 1 || options.maxTunnels > kMost || options.maxSignalers < 1 ||
+      options.maxSignalers > kMost)
+    throw EngineError(
+        "ENGINE_OPTIONS",
+        "engine options: workers is 1 to 64, maxPorts, maxTunnels and maxSignalers are 1 to 65536");
 }
 
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, std::function<void()> wake)
-    : region_((requireOptions(options), std::make_shared<Region>(options.maxPorts, options.maxTunnels))),
+    : region_((requireOptions(options),
+               std::make_shared<Region>(options.maxPorts, options.maxTunnels, options.maxSignalers))),
       slowPath_(*region_, std::move(wake)),
+      policing_(*region_),
       table_(options.workers, makeTable({})) {
   for (std::uint32_t index = 0; index < options.workers; ++index)
     workers_.push_back(
-        std::make_unique<Worker>(index, *region_, slowPath_, table_,
+        std::make_unique<Worker>(index, *region_, slowPath_, policing_, table_,
                                  index == 0 ? std::optional(region_->transmitRing()) : std::nullopt));
 }
 
@@ -64,9 +67,9 @@ PortId Engine::openTap(const std::string& device, const Mac& localMac) {
   return id;
 }
 
-Engine::PacketPort Engine::openPacketPort(const std::string& interface) {
+Engine::PacketPort Engine::openPacketPort(const std::string& interface, const PacketSocketOptions& options) {
   const PortId id = freePort();
-  PacketSocket socket = openPacketSocket(interface);
+  PacketSocket socket = openPacketSocket(interface, options);
   addPort(std::make_shared<Port>(id, Port::Role::kControl, std::move(socket.device), socket.mac,
                                  region_->portCounters(id)));
   return {id, socket.mac};

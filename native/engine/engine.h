@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "memory_device.h"
+#include "packet_socket.h"
 #include "tun_device.h"
 #include "worker.h"
 
@@ -16,6 +17,7 @@ struct EngineOptions {
   std::uint32_t workers = 1;
   std::uint32_t maxPorts = 1024;
   std::uint32_t maxTunnels = 1024;
+  std::uint32_t maxSignalers = 2048;
 };
 
 // One thread controls it; errors are thrown as EngineError. It neither brings devices up nor configures them.
@@ -37,7 +39,7 @@ class Engine {
   // A guest's tap (see openTunDevice). `localMac` is the source of the frames that the guest gets.
   PortId openTap(const std::string& device, const Mac& localMac);
   // A link where every frame goes to the slow path (see openPacketSocket).
-  PacketPort openPacketPort(const std::string& interface);
+  PacketPort openPacketPort(const std::string& interface, const PacketSocketOptions& options = {});
   MemoryPort openMemoryPort(const Mac& localMac);
   // The uplink; UPLINK_OPEN when there is one already.
   void openTun(const std::string& device, TunMode mode = TunMode::kTun);
@@ -65,6 +67,7 @@ class Engine {
 
   std::shared_ptr<Region> region_;  // others may look at it after our end
   SlowPath slowPath_;
+  Policing policing_;
   TunnelTable::Ports ports_;
   PortId nextPort_ = 0;  // where the search for a free number begins
   std::shared_ptr<Uplink> uplink_;

@@ -36,26 +36,34 @@ void growFront(Packet& packet, std::size_t count) {
 
 }  // namespace
 
-Forwarder::Forwarder(const Region& region, SlowPath& slowPath)
-    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath) {}
+Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
+    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
 
 bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
-                            const DropCounters& drops) {
+                            const DropCounters& drops, const RouteSpec* route) {
   if (!soundOffload(packet)) return drops.drop(Drop::bad_offload), false;
   WireTotals sent{0, 0};
   bool complete = true;
   if (!isTrain(packet.offload)) {
     const auto length = packet.bytes.size();
-    encapsulate(packet, tunnel.spec.local, tunnel.spec.remote);
+    if (route)
+      goStraight(packet, tunnel.spec.local, *route);
+    else
+      encapsulate(packet, tunnel.spec.local, tunnel.spec.remote);
     complete = writeUplink(packet, {}, drops);
     if (complete) sent = {1, length};
   } else {
-    const auto result = segment(packet, tunnel.spec.mtu, scratch_, kHeadroom, [&](const Segment& part) {
+    const std::size_t mtu = route ? straightMtu(tunnel, *route) : tunnel.spec.mtu;
+    const auto result = segment(packet, mtu, scratch_, kHeadroom, [&](const Segment& part) {
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
-      growFront(head, kIpv6Header);
-      writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers,
-                       length);
+      if (route) {
+        goStraight(head, tunnel.spec.local, *route);
+      } else {
+        growFront(head, kIpv6Header);
+        writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers,
+                         length);
+      }
       // writev() does not write through its iovecs.
       const iovec payload{const_cast<std::uint8_t*>(part.payload.data()), part.payload.size()};
       if (writeUplink(head, {&payload, 1}, drops))
@@ -70,6 +78,7 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
   }
   tunnel.counters.add(packets, sent.packets);
   tunnel.counters.add(bytes, sent.bytes);
+  if (route) tunnel.counters.add(TunnelCounter::straightTo, sent.packets);
   return complete;
 }
 

@@ -5,6 +5,7 @@
 
 #include "coalesce.h"
 #include "encapsulate.h"
+#include "policing.h"
 #include "slow_path.h"
 #include "tunnel_table.h"
 
@@ -25,10 +26,13 @@ class Forwarder {
  public:
   static constexpr std::size_t kBatch = 32;
 
-  Forwarder(const Region& region, SlowPath& slowPath);
+  Forwarder(const Region& region, SlowPath& slowPath, Policing& policing);
 
-  // The table that holds for the packets until endBatch().
-  void beginBatch(const TunnelTable& table) { table_ = &table; }
+  // The table, and the time, that hold for the packets until endBatch().
+  void beginBatch(const TunnelTable& table, Instant now) {
+    table_ = &table;
+    now_ = now;
+  }
   // Takes a frame as read from `port`. The slot may be used again at once.
   void fromPort(Port& port, const Packet& frame);
   // Takes a packet as read from the uplink. True: its bytes must stay where they are until endBatch().
@@ -50,10 +54,33 @@ class Forwarder {
   void toRegistered(Packet packet, const Ipv6View& view);
   void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
 
+  // Route optimisation, in route_path.cc.
+  // nullptr: through the tunnel.
+  const RouteSpec* straightRoute(const Tunnel& tunnel, const Port& port, const Ipv6View& packet);
+  static std::size_t straightMtu(const Tunnel& tunnel, const RouteSpec& route);
+  // nullptr: what the routing header asks for is the home agent's to ask.
+  const Tunnel* straightTunnel(const Ipv6View& outer, const Type2Routing& routing);
+  bool straightToMobileNode(Packet packet, const Ipv6View& outer, const Tunnel& tunnel);
+  bool fromHomeAddress(Packet packet, const Ipv6View& view, const Tunnel& tunnel, bool routed);
+  bool holdStraight(const Tunnel& tunnel, Packet packet);
+
+  // To JavaScript as far as policing lets it, in control_path.cc.
+  // False: dropped and counted, at the home address's tunnel or else at `drops`. `ours`: its destination is.
+  bool police(const ControlPacket& control, const Ipv6View& view, Side side, bool ours,
+              const DropCounters& drops);
+  // A packet to one of our addresses that is no tunnel payload; `tunnel`: it came from that one's other end.
+  void toControl(const Packet& packet, const Ipv6View& view, Side side, const Tunnel* tunnel);
+  void toInner(SlowPathKind kind, const Packet& packet, const Tunnel& tunnel, Policing::Inner what);
+  // A tunnel packet, whole, that no binding allows. It is dropped besides.
+  void toUnbound(const Packet& packet, const Ipv6View& outer);
+  // A frame of a link on which we only speak ICMPv6 and signaling.
+  void fromLink(Port& port, const Packet& frame);
+
   // Both directions.
-  // Cuts, encapsulates and writes to the uplink. True when all of it was passed on.
+  // Cuts, encapsulates (or, with a route, sends straight) and writes to the uplink. True when all of it was
+  // passed on.
   bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
-                   const DropCounters& drops);
+                   const DropCounters& drops, const RouteSpec* route = nullptr);
   bool hold(const Tunnel& tunnel, Packet packet);
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);
@@ -71,9 +98,12 @@ class Forwarder {
   const Region& region_;
   const EngineCounters counters_;
   SlowPath& slowPath_;
+  Policing& policing_;
   const TunnelTable* table_ = nullptr;
+  Instant now_ = 0;
   Coalescer coalescer_{kBatch};
   std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment being cut
+  RecentlyTold correspondents_, unbound_;
   bool wakeNeeded_ = false;
 };
 

@@ -31,8 +31,8 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   if (port.takeFirstFrame() &&
       !tellSlowPath({.kind = SlowPathKind::firstFrame, .port = port.id}, frame.bytes))
     port.watchFirstFrame();  // no room: the next one is told of instead
+  if (port.role == Port::Role::kControl) return fromLink(port, frame);
   const SlowPathRecord control{.kind = SlowPathKind::control, .port = port.id};
-  if (port.role == Port::Role::kControl) return toSlowPath(control, frame, counters);
 
   if (frame.bytes.size() < kEthernetHeader) return counters.drop(Drop::malformed);
   if (etherType(frame.bytes) != kEtherTypeIpv6) return counters.drop(Drop::not_ipv6);
@@ -52,15 +52,17 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
     return counters.drop(table_->hasTunnel(port) ? Drop::source_not_home : Drop::no_tunnel);
   if (const Mac mac = sourceMac(frame.bytes); !mac.isGroup()) port.setPeerMac(mac);
 
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu) {
+  const RouteSpec* route = straightRoute(*tunnel, port, *view);
+  const std::size_t mtu = route ? straightMtu(*tunnel, *route) : tunnel->spec.mtu;
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > mtu) {
     tellSlowPath({.kind = SlowPathKind::tooBig,
                   .port = port.id,
                   .tunnelSlot = tunnel->spec.slot,
-                  .mtu = tunnel->spec.mtu},
+                  .mtu = static_cast<std::uint32_t>(mtu)},
                  frame.bytes);
     return counters.drop(Drop::too_big);
   }
-  sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters);
+  sendThrough(*tunnel, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters, route);
 }
 
 }  // namespace kagemusha

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 
+#include "bytes.h"
 #include "packet.h"
 
 namespace kagemusha {
@@ -63,8 +64,41 @@ struct UpperLayer {
   bool fragment;       // a fragment header with offset or more-fragments set stood before
 };
 
-// Behind a fragment header with an offset nothing more is looked at. std::nullopt when a header runs past the
-// end, or the chain has more than 8 extension headers.
+inline constexpr int kMaxExtensionHeaders = 8;
+
+// RFC 8200 4.5: next header, reserved, 13 bits of offset, 2 reserved bits, M, identification.
+inline constexpr std::size_t kFragmentHeader = 8;
+inline constexpr std::uint16_t kFragmentOffset = 0xfff8;
+inline constexpr std::uint16_t kFragmentMore = 0x0001;
+
+// Shows `visit(protocol, header)` each extension header, whole; it stops where that gives false. Behind a
+// fragment header with an offset nothing more is looked at. std::nullopt when a header runs past the end, the
+// chain has more than 8 extension headers, or the visitor stopped.
+template <class Visit>
+std::optional<UpperLayer> walkHeaders(const Ipv6View& packet, Visit&& visit) {
+  const ConstBytes bytes = packet.bytes;
+  UpperLayer upper{packet.nextHeader(), kIpv6Header, false};
+  for (int seen = 0;; ++seen) {
+    const bool fragment = upper.protocol == kFragment;
+    const bool options =
+        upper.protocol == kHopByHop || upper.protocol == kDestination || upper.protocol == kRouting;
+    if (!fragment && !options) return upper;
+
+    const std::size_t left = bytes.size() - upper.offset;
+    if (seen == kMaxExtensionHeaders || left < 8) return std::nullopt;
+    // RFC 8200 4.3, 4.4, 4.6: the length is in 8 octets, the first 8 not counted.
+    const std::size_t length = fragment ? kFragmentHeader : (bytes[upper.offset + 1] + std::size_t{1}) * 8;
+    if (length > left || !visit(upper.protocol, bytes.subspan(upper.offset, length))) return std::nullopt;
+
+    const std::uint16_t position = fragment ? readBig16(bytes, upper.offset + 2) : std::uint16_t{0};
+    upper.protocol = bytes[upper.offset];
+    upper.offset += length;
+    if (position & (kFragmentOffset | kFragmentMore)) upper.fragment = true;
+    // Behind a later fragment's header lies the middle of the packet, not another header.
+    if (position & kFragmentOffset) return upper;
+  }
+}
+
 std::optional<UpperLayer> findUpperLayer(const Ipv6View& packet);
 
 }  // namespace kagemusha

@@ -1,4 +1,4 @@
-// A packet socket on an interface of the home link that sees ICMPv6 only.
+// A packet socket on an interface of the home link that sees ICMPv6, and signaling where asked.
 #pragma once
 
 #include <memory>
@@ -14,9 +14,17 @@ struct PacketSocket {
   Mac mac;  // the interface's
 };
 
+struct PacketSocketOptions {
+  // Mobility Headers too, ESP, and what may have one of them behind: destination options, routing headers.
+  bool signaling = false;
+  // Frames to others' MAC addresses: a bridge shows what it carries between its ports only so. Of those, not
+  // the ICMPv6: it is others' conversation.
+  bool promiscuous = false;
+};
+
 // Receives the Ethernet frames of `interface` that carry ICMPv6, directly or behind a hop-by-hop header
 // (MLD), whatever multicast group they go to, and not what this machine sends. Needs CAP_NET_RAW. Throws
 // EngineError DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND.
-PacketSocket openPacketSocket(const std::string& interface);
+PacketSocket openPacketSocket(const std::string& interface, const PacketSocketOptions& options);
 
 }  // namespace kagemusha

@@ -1,6 +1,7 @@
 // The one mapping that the engine shares with JavaScript: counters and both slow-path rings.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "counters.h"
@@ -13,27 +14,33 @@ namespace kagemusha {
 // start too, so that a reader in another process finds its way.
 struct RegionLayout {
   static constexpr std::uint32_t kMagic = 0x6b67656e;  // "kgen"
-  static constexpr std::uint32_t kVersion = 1;
+  static constexpr std::uint32_t kVersion = 2;
 
   std::uint32_t magic = kMagic;
   std::uint32_t version = kVersion;
   std::uint32_t maxPorts;
   std::uint32_t maxTunnels;
+  std::uint32_t maxSignalers;
   std::uint32_t engineCounters;
   std::uint32_t portCounters;    // maxPorts blocks
   std::uint32_t portStride;      // bytes from one port's block to the next
   std::uint32_t tunnelCounters;  // maxTunnels blocks
   std::uint32_t tunnelStride;
+  std::uint32_t sequences;     // maxSignalers words, JavaScript → engine
   std::uint32_t receiveRing;   // engine → JavaScript
   std::uint32_t transmitRing;  // JavaScript → engine
   std::uint32_t size;
 
-  RegionLayout(std::uint32_t maxPorts, std::uint32_t maxTunnels);
+  RegionLayout(std::uint32_t maxPorts, std::uint32_t maxTunnels, std::uint32_t maxSignalers);
 };
+
+// In a signaler's sequence word: nothing is known of the next number. ESP numbers end there, a Mobility
+// Header's have 16 bits.
+inline constexpr std::uint32_t kNoSequence = 0xffffffff;
 
 class Region {
  public:
-  Region(std::uint32_t maxPorts, std::uint32_t maxTunnels);
+  Region(std::uint32_t maxPorts, std::uint32_t maxTunnels, std::uint32_t maxSignalers);
 
   Bytes bytes() const { return mapping_.bytes(); }
   const RegionLayout& layout() const { return layout_; }
@@ -45,6 +52,13 @@ class Region {
   TunnelCounters tunnelCounters(std::uint32_t slot) const {
     return TunnelCounters(values(layout_.tunnelCounters + slot * layout_.tunnelStride));
   }
+  // The last sequence number that JavaScript knows of this signaler (`index` < maxSignalers), or kNoSequence.
+  std::uint32_t expectedSequence(std::uint32_t index) const {
+    return std::atomic_ref(*sequence(index)).load(std::memory_order_relaxed);
+  }
+  void expectSequence(std::uint32_t index, std::uint32_t base) {
+    std::atomic_ref(*sequence(index)).store(base, std::memory_order_relaxed);
+  }
   // For a port number that is used again.
   void clearPortCounters(std::uint32_t port);
   SlowPathRing receiveRing() const {
@@ -55,6 +69,9 @@ class Region {
   }
 
  private:
+  std::uint32_t* sequence(std::uint32_t index) const {
+    return reinterpret_cast<std::uint32_t*>(bytes().data() + layout_.sequences) + index;
+  }
   std::uint64_t* values(std::size_t offset) const {
     return reinterpret_cast<std::uint64_t*>(bytes().data() + offset);
   }

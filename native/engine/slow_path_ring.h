@@ -10,7 +10,15 @@
 
 namespace kagemusha {
 
-enum class SlowPathKind : std::uint32_t { control, tooBig, inner, firstFrame };
+enum class SlowPathKind : std::uint32_t {
+  control,
+  tooBig,
+  inner,
+  firstFrame,
+  unbound,
+  correspondent,  // an IPv6 header of the guest's
+  homeAddress,    // headers with a Home Address option that no binding covers
+};
 
 inline constexpr std::uint32_t kNone = 0xffffffff;      // no port, no tunnel
 inline constexpr std::uint32_t kToUplink = 0xfffffffe;  // transmit ring: the uplink instead of a port

@@ -24,6 +24,12 @@ std::size_t countHomeAddresses(const TableSpec& spec) {
   return count;
 }
 
+std::size_t countRoutes(const TableSpec& spec) {
+  std::size_t count = 0;
+  for (const TunnelSpec& tunnel : spec.tunnels) count += tunnel.routes.size();
+  return count;
+}
+
 }  // namespace
 
 TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink,
@@ -32,6 +38,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
       homeAgents_(countHomeAddresses(spec)),
       byPair_(spec.tunnels.size()),
       locals_(spec.locals.size()),
+      bySignaler_(spec.signalers.size()),
+      routes_(countRoutes(spec)),
       ports_(std::move(ports)),
       portHasTunnel_(ports_.size()),
       uplink_(std::move(uplink)) {
@@ -54,6 +62,7 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
       invalid("two tunnels run between " + text(tunnel.local) + " and " + text(tunnel.remote) +
               ": give each guest its own care-of address");
 
+    addRoutes(tunnel);
     std::shared_ptr<Port> port = tunnel.port < ports_.size() ? ports_[tunnel.port] : nullptr;
     if (port) portHasTunnel_[port->id] = true;
     tunnels_.push_back({index, tunnel, std::move(port), region.tunnelCounters(tunnel.slot)});
@@ -61,6 +70,38 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
   for (const LocalSpec& local : spec.locals)
     if (!locals_.insert(local.address, local.side))
       invalid("local address " + text(local.address) + " stands there twice");
+  addSignalers(spec.signalers, region.layout().maxSignalers);
+}
+
+void TunnelTable::addSignalers(const std::vector<SignalerSpec>& specs, std::uint32_t most) {
+  std::vector<bool> taken(most);
+  signalers_.reserve(specs.size());
+  for (const SignalerSpec& signaler : specs) {
+    const auto name = "signaler " + std::to_string(signaler.index);
+    if (signaler.index >= most) invalid(name + " is not below maxSignalers " + std::to_string(most));
+    if (taken[signaler.index]) invalid("two signalers have index " + std::to_string(signaler.index));
+    taken[signaler.index] = true;
+    const auto position = static_cast<std::uint32_t>(signalers_.size());
+    if (!bySignaler_.insert({signaler.homeAddress, signaler.local}, position))
+      invalid(name + ": another one signals for " + text(signaler.homeAddress) + " to " +
+              text(signaler.local));
+    const auto& homes = signaler.side == Side::kMobileNode ? mobileNodes_ : homeAgents_;
+    const auto* tunnel = homes.find(signaler.homeAddress);
+    signalers_.push_back({signaler, tunnel ? *tunnel : kNone});
+  }
+}
+
+void TunnelTable::addRoutes(const TunnelSpec& tunnel) {
+  if (tunnel.routes.size() > kMaxRoutes)
+    invalid("a tunnel has more than " + std::to_string(kMaxRoutes) + " routes");
+  for (const RouteSpec& route : tunnel.routes) {
+    bool owned = false;
+    for (const Address& home : tunnel.homeAddresses) owned = owned || home == route.homeAddress;
+    if (!owned || tunnel.side != Side::kMobileNode)
+      invalid("a route is for " + text(route.homeAddress) + ", which is not its tunnel's home address");
+    if (!routes_.insert({route.correspondent, route.homeAddress}, route))
+      invalid("two routes lead from " + text(route.homeAddress) + " to " + text(route.correspondent));
+  }
 }
 
 }  // namespace kagemusha

@@ -8,10 +8,11 @@
 #include "ipv6.h"
 #include "port.h"
 #include "region.h"
+#include "route.h"
+#include "side.h"
+#include "signaler.h"
 
 namespace kagemusha {
-
-enum class Side : std::uint8_t { kMobileNode, kHomeAgent };
 
 struct TunnelSpec {
   std::uint32_t slot;  // counter block, chosen by the caller
@@ -19,8 +20,11 @@ struct TunnelSpec {
   Address local;   // outer source: care-of address, or the home agent's address
   Address remote;  // home agent's address, or care-of address
   std::vector<Address> homeAddresses;
-  PortId port = kNone;  // mobile node's side
-  std::uint32_t mtu;    // of inner packets, octets
+  PortId port = kNone;     // mobile node's side
+  std::uint32_t mtu;       // of inner packets, octets
+  bool signaling = false;  // mobile node's side: Mobility Headers for a home address come to the slow path
+  bool optimise = false;   // mobile node's side: tell of correspondents, take their packets straight
+  std::vector<RouteSpec> routes{};
 };
 
 struct LocalSpec {
@@ -31,9 +35,11 @@ struct LocalSpec {
 struct TableSpec {
   std::vector<TunnelSpec> tunnels;
   std::vector<LocalSpec> locals;
+  std::vector<SignalerSpec> signalers{};
 };
 
-// The two outer addresses of a tunnel.
+// The two outer addresses of a tunnel; of a signaler, its home address and our own; of a route, the
+// correspondent and the home address.
 struct AddressPair {
   Address remote, local;
   bool operator==(const AddressPair&) const = default;
@@ -69,9 +75,12 @@ struct Tunnel {
 class TunnelTable {
  public:
   using Ports = std::vector<std::shared_ptr<Port>>;  // by number; null where there is none
+  static constexpr std::size_t kMaxRoutes = 1024;    // of one tunnel
 
   // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in
-  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5).
+  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5), a signaler's index out of
+  // range or taken twice, two signalers with one home address and local address, a route for a home address
+  // that is not the tunnel's, twice, or beyond kMaxRoutes.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
   // nullptr: none.
@@ -79,6 +88,13 @@ class TunnelTable {
   const Tunnel* homeAgentOf(const Address& homeAddress) const { return at(homeAgents_.find(homeAddress)); }
   const Tunnel* between(const Address& remote, const Address& local) const {
     return at(byPair_.find({remote, local}));
+  }
+  const RouteSpec* route(const Address& homeAddress, const Address& correspondent) const {
+    return routes_.find({correspondent, homeAddress});
+  }
+  const Signaler* signaler(const Address& homeAddress, const Address& local) const {
+    const auto* index = bySignaler_.find({homeAddress, local});
+    return index ? &signalers_[*index] : nullptr;
   }
   const Side* localSide(const Address& address) const { return locals_.find(address); }
 
@@ -90,12 +106,17 @@ class TunnelTable {
   Uplink* uplink() const { return uplink_.get(); }
 
  private:
+  void addSignalers(const std::vector<SignalerSpec>& specs, std::uint32_t most);
+  void addRoutes(const TunnelSpec& tunnel);
   const Tunnel* at(const std::uint32_t* index) const { return index ? &tunnels_[*index] : nullptr; }
 
   std::vector<Tunnel> tunnels_;
   FlatMap<Address, std::uint32_t> mobileNodes_, homeAgents_;  // home address → tunnel
   FlatMap<AddressPair, std::uint32_t> byPair_;  // mobile node's side only: a home agent asks the inner source
   FlatMap<Address, Side> locals_;
+  std::vector<Signaler> signalers_;
+  FlatMap<AddressPair, std::uint32_t> bySignaler_;
+  FlatMap<AddressPair, RouteSpec> routes_;
   Ports ports_;
   std::vector<bool> portHasTunnel_;
   std::shared_ptr<Uplink> uplink_;

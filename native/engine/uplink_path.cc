@@ -5,7 +5,8 @@
 namespace kagemusha {
 namespace {
 
-constexpr std::uint8_t kEchoReply = 129;  // RFC 4443 4.2
+constexpr std::uint8_t kEchoReply = 129;                  // RFC 4443 4.2
+constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
 // Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
 // tunnels may nest (RFC 2473 4.1.1).
@@ -15,10 +16,19 @@ bool isTunnelPacket(const Ipv6View& view) {
          view.bytes[kIpv6Header] == kIpv6;
 }
 
-bool isEchoReply(const Ipv6View& view) {
+// ICMPv6 of the home agent that answers us, not the guest.
+bool isAnswer(const Ipv6View& view) {
   const auto upper = findUpperLayer(view);
-  return upper && upper->protocol == kIcmpv6 && !upper->fragment && upper->offset < view.bytes.size() &&
-         view.bytes[upper->offset] == kEchoReply;
+  if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size())
+    return false;
+  const std::uint8_t type = view.bytes[upper->offset];
+  return type == kEchoReply || type == kMobilePrefixAdvertisement;
+}
+
+// A Mobility Header for a guest's home address, when it can be handed over.
+bool isMobility(const Ipv6View& view) {
+  const auto upper = findUpperLayer(view);
+  return upper && upper->protocol == kMobility && !upper->fragment;
 }
 
 // Mobility signalling is for us, not for the guest, even when it is addressed to its home address (RFC
@@ -47,7 +57,7 @@ bool Forwarder::fromUplink(const Packet& read) {
     if (const auto routing = viewType2Routing(*view)) return type2Routed(packet, *view, *routing);
   if (view->nextHeader() == kTcp || view->nextHeader() == kUdp)
     return counters_.drop(Drop::unexpected_protocol), false;
-  toSlowPath({.kind = SlowPathKind::control}, packet, counters_);
+  toControl(packet, *view, *side, nullptr);
   return false;
 }
 
@@ -62,22 +72,29 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
-  if (source == tunnel->spec.remote && fitsSlot(packet) && isEchoReply(*inner)) {
-    toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = tunnel->spec.slot}, packet, counters);
+  if (source == tunnel->spec.remote && fitsSlot(packet) && isAnswer(*inner)) {
+    toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
     return false;
   }
+  if (tunnel->spec.signaling && isMobility(*inner)) {
+    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kMobility);
+    return false;
+  }
+  if (tunnel->spec.optimise && inner->nextHeader() == kDestination)
+    return fromHomeAddress(packet, *inner, *tunnel, false);
   return hold(*tunnel, packet);
 }
 
 bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing) {
   const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
+  const Tunnel* straight = tunnel ? nullptr : straightTunnel(outer, routing);
+  if (straight && !isMobility(outer)) return straightToMobileNode(packet, outer, *straight);
   const bool matches = tunnel && tunnel->owns(routing.homeAddress);
-  const bool mobility = routing.nextHeader == kMobility || routing.nextHeader == kEsp;
+  const bool mobility = straight || routing.nextHeader == kMobility || routing.nextHeader == kEsp;
   const DropCounters& drops = tunnel ? static_cast<const DropCounters&>(tunnel->counters) : counters_;
   if (!matches && !mobility) return drops.drop(Drop::routing_header), false;
-  const std::uint32_t slot = tunnel ? tunnel->spec.slot : kNone;
-  if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isEchoReply(outer))) {
-    toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = slot}, packet, drops);
+  if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isAnswer(outer))) {
+    toControl(packet, outer, Side::kMobileNode, tunnel);
     return false;
   }
   if (!stripType2Routing(packet)) return tunnel->counters.drop(Drop::malformed), false;
@@ -85,11 +102,15 @@ bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Rou
 }
 
 bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
+  const Packet whole = packet;
   if (!decapsulate(packet)) return counters_.drop(Drop::malformed), false;
   const auto inner = viewIpv6(packet.bytes);
   if (!inner) return counters_.drop(Drop::malformed), false;
   const Tunnel* tunnel = table_->homeAgentOf(inner->source());
-  if (!tunnel) return counters_.drop(Drop::no_tunnel), false;
+  if (!tunnel) {
+    toUnbound(whole, outer);
+    return counters_.drop(Drop::no_tunnel), false;
+  }
   const TunnelCounters& counters = tunnel->counters;
   // RFC 6275 10.4.5: the outer source must be the care-of address bound to the inner source.
   if (tunnel->spec.remote != outer.source() || tunnel->spec.local != outer.destination())
@@ -99,7 +120,7 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   if (destination.isLinkLocal()) return counters.drop(Drop::link_local), false;
   if (destination.isMulticast()) return counters.drop(Drop::multicast), false;
   if (table_->localSide(destination)) {
-    toSlowPath({.kind = SlowPathKind::inner, .tunnelSlot = tunnel->spec.slot}, packet, counters);
+    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kSelf);
     return false;
   }
   if (const Tunnel* other = table_->homeAgentOf(destination))

@@ -15,6 +15,13 @@ namespace {
 // A batch of trains is a lot of work: one source may have this many octets per turn.
 constexpr std::size_t kBatchBytes = 512 * 1024;
 
+// To a tick of the kernel (1 to 10 ms), without entering it.
+Instant coarseNow() {
+  timespec time;
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return static_cast<Instant>(time.tv_sec) * kSecond + static_cast<Instant>(time.tv_nsec);
+}
+
 // While it lives the calling thread, and what it starts, takes no signals: they belong to the threads of the
 // program that we are a library of.
 class SignalsBlocked {
@@ -34,13 +41,13 @@ class SignalsBlocked {
 
 }  // namespace
 
-Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Published<TunnelTable>& table,
-               std::optional<SlowPathRing> transmitRing)
+Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Policing& policing,
+               Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing)
     : index_(index),
       counters_(region.engineCounters()),
       table_(table),
       transmitRing_(transmitRing),
-      forwarder_(region, slowPath),
+      forwarder_(region, slowPath, policing),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   epoll_event event{};
@@ -125,7 +132,7 @@ void Worker::runCommands() {
 void Worker::transmit() {
   if (!transmitRing_) return;
   transmitRing_->answered();  // before looking: what comes later asks again
-  forwarder_.beginBatch(table_.enter(index_));
+  forwarder_.beginBatch(table_.enter(index_), coarseNow());
   forwarder_.transmit(*transmitRing_);
   forwarder_.endBatch();
   table_.leave(index_);
@@ -134,7 +141,7 @@ void Worker::transmit() {
 void Worker::serve(Source& source) {
   Device& device = source.device();
   Io result = Io::kDone;
-  forwarder_.beginBatch(table_.enter(index_));
+  forwarder_.beginBatch(table_.enter(index_), coarseNow());
   // A slot whose packet is not held for merging serves the next read too: a small part of the ring stays in
   // the cache.
   std::size_t slot = 0, bytes = 0;

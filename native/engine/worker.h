@@ -20,8 +20,8 @@ class Worker {
  public:
   // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a
   // `transmitRing`.
-  Worker(std::size_t index, const Region& region, SlowPath& slowPath, Published<TunnelTable>& table,
-         std::optional<SlowPathRing> transmitRing);
+  Worker(std::size_t index, const Region& region, SlowPath& slowPath, Policing& policing,
+         Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing);
   // Stops the thread.
   ~Worker();
   Worker(const Worker&) = delete;

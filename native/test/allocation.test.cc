@@ -60,6 +60,10 @@ std::vector<Read> everyDirection() {
       {false, tunnelled(packetOf(home, far, 1000), careOf, agent), {}},
       {false, tunnelled(partial(buildTcp(between)), careOf, agent), trainOf(80, 100, 1200)},
       {false, packetOf(far, careOf, 100, kMobility), {}},
+      {false, update(careOf, home, 1), {}},
+      {false, espAcknowledgement(home, 1001, 7), {}},
+      {false, update(careOf, far, 1), {}},
+      {false, tunnelled(packetOf(far, far, 100), careOf, agent), {}},
   };
   for (; reads.size() < BufferRing::kSlots; down.sequence += 1000)
     reads.push_back({false, tunnelled(complete(buildTcp(down)), agent, careOf), {}});
@@ -83,7 +87,7 @@ TEST_CASE("packets in every direction: no allocation, no copy of payload") {
   allocations = 0;
   counting = true;
   for (int round = 0; round < 100; ++round) {
-    world.forwarder.beginBatch(world.table);
+    world.forwarder.beginBatch(world.table, world.now);
     for (std::size_t index = 0; index < reads.size(); ++index) {
       const Bytes slot = buffers.slot(index);
       std::copy(reads[index].octets.begin(), reads[index].octets.end(), slot.begin());
@@ -103,7 +107,7 @@ TEST_CASE("packets in every direction: no allocation, no copy of payload") {
 }
 
 TEST_CASE("what is mapped at the start") {
-  const Region region(1024, 1024);
+  const Region region(1024, 1024, 1024);
   MESSAGE("region ", region.bytes().size(), " octets, slots ", BufferRing::kSlots * BufferRing::kSlotSize,
           " octets a worker");
   CHECK(region.bytes().size() < 1700 * 1024);

@@ -133,14 +133,17 @@ TEST_CASE("a flood of one guest leaves room for the others, and for the network"
   Port third(2, Port::Role::kGuest, world.guest, Mac{{2, 0, 0, 0, 0, 1}}, world.region.portCounters(2));
   Port fourth(3, Port::Role::kGuest, world.guest, Mac{{2, 0, 0, 0, 0, 1}}, world.region.portCounters(3));
   const auto flood = [&](Port& port, std::uint32_t count) {
-    world.forwarder.beginBatch(world.table);
+    world.forwarder.beginBatch(world.table, world.now);
     for (std::uint32_t sent = 0; sent < count; ++sent) {
       Slot slot(frame(solicitation()));
       world.forwarder.fromPort(port, slot.packet);
     }
     world.forwarder.endBatch();
   };
-  const auto update = [&] { world.fromUplink(Slot(packetOf(far, careOf, 100, kMobility))); };
+  const auto update = [&] {
+    world.now += kSecond;  // this is not about policing
+    world.fromUplink(Slot(packetOf(far, careOf, 100, kMobility)));
+  };
 
   flood(*world.port, 1000);
   CHECK(waiting(world.region) == SlowPath::kPortShare);
@@ -172,7 +175,7 @@ TEST_CASE("a solicitation storm and payload in one batch: order and payload stay
   World world;
   auto data = tcpSegments(16, home, far, careOf, agent);
   for (Slot& slot : data) slot = Slot(frame(Octets(slot.packet.bytes.begin() + 40, slot.packet.bytes.end())));
-  world.forwarder.beginBatch(world.table);
+  world.forwarder.beginBatch(world.table, world.now);
   for (Slot& slot : data) {
     Slot storm(frame(solicitation()));
     world.forwarder.fromPort(*world.port, storm.packet);
@@ -201,7 +204,7 @@ TEST_CASE("what JavaScript sends does not keep the ports waiting, however fast i
   SlowPathRing ring = world.region.transmitRing();
   world.network->ring = &ring;
   ring.push({.port = kToUplink}, hex("60"));
-  world.forwarder.beginBatch(world.table);
+  world.forwarder.beginBatch(world.table, world.now);
   world.forwarder.transmit(ring);
   world.forwarder.endBatch();
   CHECK(world.network->writes <= SlowPathRing::kSlots);

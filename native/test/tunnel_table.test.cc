@@ -37,7 +37,7 @@ TunnelSpec homeAgent(std::uint32_t slot, const Address& homeAddress, const Addre
 }
 
 struct Fixture {
-  Region region{4, 4};
+  Region region{4, 4, 4};
   TunnelTable table(const TableSpec& spec, TunnelTable::Ports ports = {}) {
     return TunnelTable(spec, std::move(ports), nullptr, region);
   }
@@ -133,7 +133,7 @@ TEST_CASE("readers never see a value that is gone") {
 }
 
 TEST_CASE("a device lives as long as a table names it") {
-  Region region{4, 4};
+  Region region{4, 4, 4};
   std::weak_ptr<MemoryDevice> device;
   {
     auto opened = std::make_shared<MemoryDevice>();

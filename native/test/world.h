@@ -15,13 +15,22 @@ inline const Address far = addressOf(0x99), agent = addressOf(1), careOf = addre
 inline const Address otherCareOf = addressOf(0x45);
 inline constexpr std::uint32_t kMtu = 1460;
 
+// At the home agent: home in the clear, other protected; at the mobile node the other way round.
+inline const std::vector<SignalerSpec> signalers{
+    {.index = 0, .side = Side::kHomeAgent, .local = agent, .homeAddress = home},
+    {.index = 1, .side = Side::kHomeAgent, .local = agent, .homeAddress = other, .esp = true, .spi = 1000},
+    {.index = 2, .side = Side::kMobileNode, .local = careOf, .homeAddress = secondHome},
+    {.index = 3, .side = Side::kMobileNode, .local = careOf, .homeAddress = home, .esp = true, .spi = 1001}};
+
 // One engine that is mobile node (slot 0) and home agent (slots 1 and 2) at once.
 template <class GuestDevice = MemoryDevice, class NetworkDevice = MemoryDevice>
 struct World {
-  Region region{4, 4};
+  Region region{4, 4, 4};
+  Policing policing{region};
+  Instant now = 10 * kSecond;
   int wakes = 0;
   SlowPath slowPath{region, [this] { ++wakes; }};
-  Forwarder forwarder{region, slowPath};
+  Forwarder forwarder{region, slowPath, policing};
   std::shared_ptr<GuestDevice> guest = std::make_shared<GuestDevice>();
   std::shared_ptr<NetworkDevice> network = std::make_shared<NetworkDevice>();
   std::shared_ptr<Port> port =
@@ -45,7 +54,8 @@ struct World {
                        .remote = otherCareOf,
                        .homeAddresses = {other},
                        .mtu = kMtu}},
-                     {{careOf, Side::kMobileNode}, {agent, Side::kHomeAgent}}},
+                     {{careOf, Side::kMobileNode}, {agent, Side::kHomeAgent}},
+                     signalers},
                     {port},
                     std::make_shared<Uplink>(network),
                     region};
@@ -53,18 +63,18 @@ struct World {
   World() { port->setPeerMac(Mac{{2, 0, 0, 0, 0, 2}}); }
 
   void fromPort(Slot& slot) {
-    forwarder.beginBatch(table);
+    forwarder.beginBatch(table, now);
     forwarder.fromPort(*port, slot.packet);
     forwarder.endBatch();
   }
   void fromPort(Slot&& slot) { fromPort(slot); }
   void fromUplink(std::vector<Slot>& slots) {
-    forwarder.beginBatch(table);
+    forwarder.beginBatch(table, now);
     for (Slot& slot : slots) forwarder.fromUplink(slot.packet);
     forwarder.endBatch();
   }
   void fromUplink(Slot&& slot) {
-    forwarder.beginBatch(table);
+    forwarder.beginBatch(table, now);
     forwarder.fromUplink(slot.packet);
     forwarder.endBatch();
   }
@@ -125,6 +135,66 @@ inline Octets packetOf(const Address& source, const Address& destination, std::s
   fields.firstHeader = protocol;
   fields.payload = Octets(length - 60, 0x5a);
   return buildTcp(fields);
+}
+
+// --- signaling ---
+
+inline Octets homeAddressOption(const Address& address, std::uint8_t next) {
+  Octets header{next, 2, 1, 2, 0, 0, 0xc9, 16};
+  put(header, address.octets);
+  return header;
+}
+
+inline Octets type2Routing(const Address& address, std::uint8_t next, std::uint8_t segmentsLeft = 1) {
+  Octets header{next, 2, 2, segmentsLeft, 0, 0, 0, 0};
+  put(header, address.octets);
+  return header;
+}
+
+// 12 octets of a Mobility Header; its checksum is not looked at here.
+inline Octets mobility(std::uint8_t type, std::uint16_t sequence) {
+  Octets message{59, 1, type, 0, 0, 0};
+  if (type == kBindingAcknowledgement) put16(message, 0);
+  put16(message, sequence);
+  message.resize(16);
+  return message;
+}
+
+inline Octets esp(std::uint32_t spi, std::uint32_t sequence) {
+  Octets octets;
+  put32(octets, spi);
+  put32(octets, sequence);
+  octets.resize(44);
+  return octets;
+}
+
+// `first`: next header of the IPv6 header; `parts` follow it.
+inline Octets chain(const Address& source, const Address& destination, std::uint8_t first,
+                    std::initializer_list<Octets> parts) {
+  Octets payload;
+  for (const Octets& part : parts) put(payload, part);
+  Octets packet(kIpv6Header);
+  writeOuterHeader(packet, source, destination, packet, payload.size());
+  packet[6] = first;
+  put(packet, payload);
+  return packet;
+}
+
+// What a mobile node that is away sends (RFC 6275 11.7.1, RFC 3776 3.1), and what a home agent answers.
+inline Octets update(const Address& source, const Address& homeAddress, std::uint16_t sequence) {
+  return chain(source, agent, kDestination,
+               {homeAddressOption(homeAddress, kMobility), mobility(kBindingUpdate, sequence)});
+}
+inline Octets espUpdate(const Address& source, const Address& homeAddress, std::uint32_t spi,
+                        std::uint32_t sequence) {
+  return chain(source, agent, kDestination, {homeAddressOption(homeAddress, kEsp), esp(spi, sequence)});
+}
+inline Octets acknowledgement(const Address& homeAddress, std::uint16_t sequence) {
+  return chain(agent, careOf, kRouting,
+               {type2Routing(homeAddress, kMobility), mobility(kBindingAcknowledgement, sequence)});
+}
+inline Octets espAcknowledgement(const Address& homeAddress, std::uint32_t spi, std::uint32_t sequence) {
+  return chain(agent, careOf, kRouting, {type2Routing(homeAddress, kEsp), esp(spi, sequence)});
 }
 
 // A router solicitation: for the slow path.

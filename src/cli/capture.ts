@@ -95,9 +95,9 @@ export function namesOf(status: DaemonStatus): Map<Address, string> {
     for (const [i, address] of guest.homeAddresses.entries()) {
       names.set(address, `${guest.name}-home${many ? `-${i + 1}` : ''}`);
     }
-    names.set(guest.careOfAddress, `${guest.name}-care-of`);
+    if (guest.careOfAddress !== undefined) names.set(guest.careOfAddress, `${guest.name}-care-of`);
   }
-  const homeAgents = [...new Set(status.guests.map((guest) => guest.homeAgent))];
+  const homeAgents = [...new Set(status.guests.flatMap(({ homeAgent }) => homeAgent ?? []))];
   for (const [i, address] of homeAgents.entries()) {
     names.set(address, `home-agent${homeAgents.length > 1 ? `-${i + 1}` : ''}`);
   }

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { readCapabilities } from '../daemon/capabilities.js';
 import { ConfigError, loadConfig } from '../daemon/config/load.js';
+import { configNotes } from '../daemon/config/notes.js';
 import type { HomeAgentConfig, HostConfig } from '../daemon/config/schema.js';
 import { run } from '../daemon/ip-route.js';
 import { missingSteps, type SetupPlan } from '../daemon/setup/plan.js';
@@ -9,7 +10,7 @@ import { readSystem, type SystemState } from '../daemon/setup/system.js';
 import { planSetup } from '../daemon/setup.js';
 import { loadNative } from '../datapath/native.js';
 import { KagemushaError } from '../errors.js';
-import type { Address } from '../wire/address.js';
+import { type Address, homeAgentsAnycast } from '../wire/address.js';
 import { ownerOf } from './owner.js';
 import { shellLine } from './shell.js';
 
@@ -31,15 +32,15 @@ type Config = HostConfig | HomeAgentConfig;
 
 /** `kagemusha check`: everything a daemon with this configuration needs, and what mends what is missing. */
 export async function check(options: CheckArguments): Promise<number> {
+  const owner = await ownerOf(options.user);
   let config: Config;
   try {
-    config = loadConfig(options.config);
+    config = loadConfig(options.config, { user: owner });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) report({ what: problem.message, problem: 'wrong' });
     return 1;
   }
-  const owner = await ownerOf(options.user);
   const system = await readSystem();
   const plan = planSetup(config, system, { owner });
   const findings = [
@@ -52,7 +53,8 @@ export async function check(options: CheckArguments): Promise<number> {
     ...(await reachability(config)),
   ];
   for (const finding of findings) report(finding);
-  for (const note of plan.notes) process.stdout.write(`note     ${note}\n`);
+  for (const note of [...configNotes(config), ...plan.notes])
+    process.stdout.write(`note     ${note}\n`);
   const missing = findings.filter((finding) => finding.problem !== undefined).length;
   const verdict = missing === 0 ? 'all is well' : `${missing} of ${findings.length} to mend`;
   process.stdout.write(`${verdict}\n`);
@@ -102,6 +104,14 @@ function mayUseTun(owner: number | undefined): boolean {
 function rights(config: Config): Finding[] {
   const { netAdmin, netRaw } = readCapabilities();
   if (config.role === 'host') {
+    const auto = config.guests.filter(({ careOfAddress }) => careOfAddress === 'auto');
+    if (auto.length > 0 && !netAdmin) {
+      const what = 'right to make routes (CAP_NET_ADMIN), for care_of_address = "auto"';
+      const mend = [
+        'run it as root, or: sudo setpriv --reuid $USER --init-groups --inh-caps +net_admin --ambient-caps +net_admin kagemusha host …',
+      ];
+      return [{ what, problem: 'missing', mend }];
+    }
     const what = netAdmin
       ? 'rights: this user may also make what is missing'
       : 'rights: none needed once the devices below are there';
@@ -114,7 +124,9 @@ function rights(config: Config): Finding[] {
     there ? { what } : { what, problem: 'missing', mend };
   return [
     finding('right to change routes (CAP_NET_ADMIN)', netAdmin),
-    finding(`right to listen on ${config.homeLink} (CAP_NET_RAW)`, netRaw),
+    ...(config.homeLink === undefined
+      ? []
+      : [finding(`right to listen on ${config.homeLink} (CAP_NET_RAW)`, netRaw)]),
   ];
 }
 
@@ -133,8 +145,10 @@ function systemFindings(plan: SetupPlan, system: SystemState): Finding[] {
 /** Whether this host knows a way to the Home Agents of its guests. */
 async function reachability(config: Config): Promise<Finding[]> {
   if (config.role !== 'host') return [];
-  const homeAgents = [...new Set(config.guests.map((guest) => guest.homeAgent))];
-  return await Promise.all(homeAgents.map(routeTo));
+  const homeAgents = config.guests.flatMap(({ homeAgents, homePrefix }) =>
+    homeAgents.kind === 'list' ? homeAgents.addresses : [homeAgentsAnycast(homePrefix)],
+  );
+  return await Promise.all([...new Set(homeAgents)].map(routeTo));
 }
 
 async function routeTo(homeAgent: Address): Promise<Finding> {

@@ -32,10 +32,17 @@ export async function ping(name: string, options: PingArguments): Promise<number
   const say = (line: string): void => {
     if (options.json !== true) process.stdout.write(`${line}\n`);
   };
-  const outside = await pingOutside(guest.homeAgent, options, say);
-  const inside = await pingInside(socket, guest, options, say);
+  const { homeAgent } = guest;
+  if (homeAgent === undefined) {
+    throw new KagemushaError(
+      'HOME_AGENT_UNKNOWN',
+      `no home agent of ${name} is known yet; see \`kagemusha status\``,
+    );
+  }
+  const outside = await pingOutside(homeAgent, options, say);
+  const inside = await pingInside(socket, { ...guest, homeAgent }, options, say);
   if (options.json === true) {
-    const result = { guest: name, homeAgent: guest.homeAgent, outside, inside };
+    const result = { guest: name, homeAgent, outside, inside };
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   }
   const silent = (way: Way) => way.error === undefined && way.received === 0;
@@ -135,7 +142,7 @@ async function sourceFor(target: Address): Promise<Address> {
 
 async function pingInside(
   socket: string,
-  guest: GuestStatus,
+  guest: GuestStatus & { readonly homeAgent: Address },
   options: PingArguments,
   say: (line: string) => void,
 ): Promise<Way> {

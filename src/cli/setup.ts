@@ -23,7 +23,7 @@ export async function setup(options: SetupArguments): Promise<number> {
   if (options.apply === true && options.undo === true) {
     throw new KagemushaError('USAGE', 'use either --apply or --undo');
   }
-  const config = loadConfig(options.config);
+  const config = loadConfig(options.config, { keys: 'leave' });
   const owner = await ownerOf(options.user);
   const system = await readSystem();
   const plan = planSetup(config, system, { owner });

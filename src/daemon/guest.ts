@@ -1,21 +1,40 @@
-import type { Engine, PortId, SlowPathPacket, TunnelSpec } from '../datapath/index.js';
+import type {
+  Engine,
+  LocalSpec,
+  PortId,
+  SignalerSpec,
+  SlowPathPacket,
+  TunnelSpec,
+} from '../datapath/index.js';
+import { Drops } from '../drops.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
-import { emitSignal, MobileNode, type MobileNodeOutput, type Signal } from '../signaling/index.js';
+import {
+  type Envelope,
+  type LearntPrefix,
+  SecurityPolicies,
+  UpdateRate,
+} from '../signaling/index.js';
 import {
   type Address,
+  contains,
   ETHERTYPE_IPV6,
   emitEthernet,
   emitPacket,
   type Icmpv6Message,
   type Ipv6Packet,
   type Mac,
+  PROTOCOL,
   parseMac,
+  type2HomeAddress,
 } from '../wire/index.js';
 import type { GuestConfig } from './config/schema.js';
-import { Driver, monotonicNow } from './driver.js';
+import { Driver } from './driver.js';
 import { sumDrops } from './drop-counts.js';
+import { GuestAtHome } from './guest-at-home.js';
+import { GuestHome } from './guest-home.js';
 import type { Logger } from './log.js';
 import type { BindingStatus, GuestStatus } from './status.js';
+import type { Store } from './store/index.js';
 import type { TunnelEnds } from './tunnel-ping.js';
 
 /**
@@ -24,9 +43,6 @@ import type { TunnelEnds } from './tunnel-ping.js';
  */
 export const ROUTER_MAC: Mac = parseMac('02:6b:67:00:00:01');
 
-/** Binding Updates without an answer after which the log says so. */
-const UNANSWERED_TO_WARN = 3;
-
 /** Between two looks at what a port says that was no sign of the guest: a chatty port costs little. */
 const WATCH_AGAIN_MS = 5;
 
@@ -34,42 +50,61 @@ const WATCH_AGAIN_MS = 5;
 export interface GuestServices {
   readonly engine: Engine;
   readonly log: Logger;
+  readonly store: Store;
   /** MTU inside the tunnel. */
   readonly tunnelMtu: number;
-  /** The tunnel of this guest opened, closed or changed. */
+  /** A tunnel or an address of this guest opened, closed or changed. */
   changed(): void;
 }
 
-/** One home address of a guest and the binding that is kept for it. */
-interface Home {
-  readonly address: Address;
-  readonly node: MobileNode;
-  readonly driver: Driver<Parameters<MobileNode['handle']>[1], MobileNodeOutput>;
-  bound: boolean;
-  /** Binding Updates since the last answer. */
-  unanswered: number;
+/** What a guest has in the engine's table. */
+export interface GuestTable {
+  readonly tunnels: readonly TunnelSpec[];
+  readonly locals: readonly LocalSpec[];
+  readonly signalers: readonly SignalerSpec[];
 }
 
-/** One guest: its home link, its bindings, its port and its tunnel. */
+/** One guest: its home link, its home addresses, its port and its tunnels. */
 export class Guest {
-  readonly config: GuestConfig;
   readonly port: PortId;
-  readonly slot: number;
+  /** Blocks of tunnel counters, one for each home address. */
+  readonly slots: readonly number[];
+  #config: GuestConfig;
   readonly #services: GuestServices;
   readonly #log: Logger;
-  readonly #homes: readonly Home[];
+  readonly #drops = new Drops();
+  readonly #homes: readonly GuestHome[];
+  readonly #policies: SecurityPolicies;
   readonly #link: GuestLink;
   readonly #linkDriver: Driver<Parameters<GuestLink['handle']>[1], GuestLinkOutput>;
+  readonly #atHome: GuestAtHome | undefined;
+  #careOfAddress: Address;
   #mac: Mac | undefined;
   #watching: NodeJS.Timeout | undefined;
 
-  constructor(config: GuestConfig, port: PortId, slot: number, services: GuestServices) {
-    this.config = config;
+  /**
+   * @param careOfAddress the configured one, or the one that was chosen for it; at home: the first home address
+   * @throws KagemushaError of the engine when the home link cannot be opened
+   */
+  constructor(
+    config: GuestConfig,
+    port: PortId,
+    slots: readonly number[],
+    careOfAddress: Address,
+    services: GuestServices,
+  ) {
+    this.#config = config;
     this.port = port;
-    this.slot = slot;
+    this.slots = slots;
+    this.#careOfAddress = careOfAddress;
     this.#services = services;
     this.#log = services.log.child({ guest: config.name });
-    this.#homes = config.homeAddresses.map((address) => this.#home(address));
+    this.#homes = this.#makeHomes();
+    this.#policies = new SecurityPolicies(
+      'mobile-node',
+      this.#homes.map(({ address, protection }) => ({ homeAddress: address, protection })),
+      Date.now,
+    );
     const { routerLifetime, ...advertised } = config.routerAdvertisement;
     this.#link = new GuestLink({
       homeAddresses: [...config.homeAddresses],
@@ -80,58 +115,113 @@ export class Guest {
       random: Math.random,
     });
     this.#linkDriver = new Driver(this.#link, (output) => this.#onLink(output));
+    if (config.homeLink !== undefined) {
+      this.#atHome = new GuestAtHome(
+        services.engine,
+        config.homeLink,
+        config.homeAddresses,
+        (packet) => this.onPacket(packet),
+      );
+    }
+  }
+
+  get config(): GuestConfig {
+    return this.#config;
   }
 
   /** Does what the configuration's `register` asks for at start. */
   start(): void {
-    if (this.config.register === 'traffic') this.#watch();
-    else this.#linkDriver.send({ type: 'arrived' });
-    if (this.config.register === 'start') this.bind();
+    const { register } = this.#config;
+    if (this.#atHome !== undefined) {
+      if (register === 'start') this.bind();
+      return;
+    }
+    if (register === 'traffic') this.#watch();
+    // Whoever was registered here before a restart answers, and is the sign of the guest that `traffic` waits for.
+    if (register !== 'traffic' || this.#isOpen) this.#linkDriver.send({ type: 'arrived' });
+    // A process before this one was told to.
+    if (register === 'start' || (register === 'command' && this.#isOpen)) this.bind();
   }
 
-  /** Registers every home address now. */
+  /** Registers every home address now; at home: de-registers them. */
   bind(): void {
-    for (const { driver } of this.#homes) driver.send({ type: 'register' });
+    const type = this.#atHome === undefined ? 'register' : 'at-home';
+    for (const home of this.#homes) home.send({ type });
   }
 
   /** De-registers every home address. */
   unbind(): void {
-    for (const { driver } of this.#homes) driver.send({ type: 'deregister' });
+    for (const home of this.#homes) home.send({ type: 'deregister' });
+  }
+
+  /** Another care-of address from now on. */
+  move(careOfAddress: Address): void {
+    if (careOfAddress === this.#careOfAddress) return;
+    this.#log.info({ careOfAddress, before: this.#careOfAddress }, 'care-of address changed');
+    this.#careOfAddress = careOfAddress;
+    for (const home of this.#homes) home.send({ type: 'move', careOfAddress });
+    this.#services.changed();
+  }
+
+  /** Follows a configuration that differs in nothing but care-of address, home agents and lifetime. */
+  reconfigure(config: GuestConfig): void {
+    const { homeAgents, lifetime } = config;
+    this.#config = config;
+    if (config.careOfAddress !== 'auto' && config.careOfAddress !== undefined) {
+      this.move(config.careOfAddress);
+    }
+    for (const home of this.#homes) home.send({ type: 'reconfigure', homeAgents, lifetime });
   }
 
   /** Ends the timers; says nothing to the Home Agent (the guest lives on). */
   stop(): void {
     clearTimeout(this.#watching);
     this.#linkDriver.stop();
-    for (const { driver } of this.#homes) driver.stop();
+    this.#atHome?.stop();
+    for (const home of this.#homes) home.stop();
   }
 
-  /** The tunnel of the home addresses that are bound; undefined when none is. */
-  tunnel(): TunnelSpec | undefined {
-    const bound = this.#homes.filter((home) => home.bound).map((home) => home.address);
-    if (bound.length === 0) return undefined;
+  /** The part of the engine's table that is this guest's. */
+  table(): GuestTable {
+    const side = 'mobile-node' as const;
+    if (this.#atHome !== undefined) {
+      return {
+        tunnels: [],
+        locals: [],
+        signalers: this.#homes.map((home) => home.signalerSpec(home.address)),
+      };
+    }
+    const addresses = this.careOfAddresses;
     return {
-      slot: this.slot,
-      side: 'mobile-node',
-      local: this.config.careOfAddress,
-      remote: this.config.homeAgent,
-      homeAddresses: bound,
-      port: this.port,
-      mtu: this.#services.tunnelMtu,
+      tunnels: this.#tunnels(),
+      locals: addresses.map((address) => ({ address, side })),
+      // The newest address has the policing: what comes to an old one is the last of what was on its way.
+      signalers: this.#homes.map((home) => home.signalerSpec(this.#careOfAddress)),
     };
   }
 
-  /** The ends of the tunnel while the first home address is bound. */
+  /** Every address that packets of this guest's tunnels come to; none at home. */
+  get careOfAddresses(): Address[] {
+    if (this.#atHome !== undefined) return [];
+    return [...new Set(this.#homes.flatMap((home) => home.careOfAddresses))];
+  }
+
+  /** The packet port on the home link, of a guest at home. */
+  get homePort(): PortId | undefined {
+    return this.#atHome?.port;
+  }
+
+  /** The ends of the tunnel of the first home address that has one. */
   ends(): TunnelEnds | undefined {
-    const [home] = this.#homes.filter(({ bound }) => bound);
-    if (home === undefined) return undefined;
-    const { careOfAddress, homeAgent } = this.config;
-    return { homeAddress: home.address, careOfAddress, homeAgent };
+    for (const { ends } of this.#homes) if (ends !== undefined) return ends;
+    return undefined;
   }
 
   /** A frame of the guest that the engine did not carry itself. */
   onFrame(packet: SlowPathPacket): void {
-    if (packet.kind === 'first-frame') {
+    if (packet.port === this.homePort) {
+      this.#atHome?.onFrame(packet.bytes);
+    } else if (packet.kind === 'first-frame') {
       this.#onFirstFrame(packet.bytes);
     } else if (packet.kind === 'too-big') {
       const mtu = packet.mtu ?? this.#services.tunnelMtu;
@@ -141,22 +231,44 @@ export class Guest {
     }
   }
 
-  /** A mobility message for this guest; the state machine checks every address in it. */
-  onSignal(signal: Signal): void {
+  /** Signaling for this guest: a Mobility Header, ESP, or ICMPv6 that is no error and no echo. */
+  onPacket(packet: Ipv6Packet): void {
+    const received = this.#policies.read(packet);
+    if (received === undefined) return;
+    if (received.kind === 'mobility') {
+      const { signal } = received;
+      for (const home of this.#homes) {
+        if (signal.routingHeader === undefined || signal.routingHeader === home.address) {
+          home.onSignal(signal);
+        }
+      }
+    } else if (received.kind === 'icmpv6') {
+      const { kind: _, ...message } = received;
+      for (const home of this.#homes) {
+        if (received.homeAddress === home.address) home.onIcmpv6({ type: 'icmpv6', ...message });
+      }
+    }
+  }
+
+  /** Home agent discovery and prefix discovery in the clear. */
+  onDiscovery(packet: Ipv6Packet, message: Icmpv6Message): void {
+    const { source, destination } = packet;
+    const homeAddress = type2HomeAddress(packet);
     for (const home of this.#homes) {
-      if (signal.routingHeader !== undefined && signal.routingHeader !== home.address) continue;
-      const { state } = home.node;
-      home.driver.send({ type: 'signal', signal });
-      // What the machine ignored, a forgery say, changes nothing and is not worth a line.
-      if (home.node.state === state) continue;
-      home.unanswered = 0;
-      if (home.node.state.kind === 'rejected') this.#warn(home, 'refused');
+      if (homeAddress !== undefined && homeAddress !== home.address) continue;
+      const at = homeAddress === undefined ? {} : { homeAddress };
+      home.onIcmpv6({ type: 'icmpv6', source, destination, ...at, message, protection: 'none' });
     }
   }
 
   /** An ICMPv6 error about a packet from this guest's care-of address. */
   onPathError(error: Icmpv6Message): void {
-    for (const { driver } of this.#homes) driver.send({ type: 'path-error', error });
+    for (const home of this.#homes) home.onPathError(error);
+  }
+
+  /** An echo reply out of the tunnel; true when it answers a question of ours. */
+  takeEcho(identifier: number, sequence: number): boolean {
+    return this.#homes.some((home) => home.takeEcho(identifier, sequence));
   }
 
   /** Hands the guest a packet that came outside the fast path, its routing header done with. */
@@ -173,33 +285,115 @@ export class Guest {
 
   status(now: number): GuestStatus {
     const { engine } = this.#services;
-    const { drops, ...traffic } = engine.tunnelCounters(this.slot);
+    const counters = this.slots.map((slot) => engine.tunnelCounters(slot));
+    const bindings = this.#homes.map((home) => home.status(now));
+    const homeAgent = bindings.find((home) => home.homeAgent !== undefined)?.homeAgent;
+    const sum = (pick: (counter: (typeof counters)[number]) => number): number =>
+      counters.reduce((total, counter) => total + pick(counter), 0);
     return {
-      name: this.config.name,
-      homeAddresses: [...this.config.homeAddresses],
-      careOfAddress: this.config.careOfAddress,
-      homeAgent: this.config.homeAgent,
-      binding: this.#binding(now),
-      traffic,
+      name: this.#config.name,
+      homeAddresses: [...this.#config.homeAddresses],
+      careOfAddress: this.#careOfAddress,
+      ...(homeAgent === undefined ? {} : { homeAgent }),
+      protection: this.#protection,
+      binding: mostUrgent(bindings),
+      bindings,
+      traffic: {
+        toHome: {
+          packets: sum(({ toHome }) => toHome.packets),
+          bytes: sum(({ toHome }) => toHome.bytes),
+        },
+        toGuest: {
+          packets: sum(({ toGuest }) => toGuest.packets),
+          bytes: sum(({ toGuest }) => toGuest.bytes),
+        },
+      },
       drops: sumDrops(
-        drops,
+        ...counters.map(({ drops }) => drops),
         engine.portDrops(this.port),
+        this.#drops,
+        this.#policies.drops,
         this.#link.drops,
-        ...this.#homes.map(({ node }) => node.drops),
+        ...(this.#atHome === undefined ? [] : [this.#atHome.drops]),
+        ...this.#homes.map((home) => home.drops),
       ),
     };
   }
 
-  /** The binding of the home address that needs attention most: the first that is not registered, else the first. */
-  #binding(now: number): BindingStatus {
-    const summaries = this.#homes.map(({ node }) => node.summary(now));
-    const shown = summaries.find(({ state }) => state !== 'registered') ?? summaries[0];
-    return shown ?? { state: 'idle' };
+  get #protection(): string {
+    return [...new Set(this.#homes.map((home) => home.protection.kind))].join(', ');
+  }
+
+  get #isOpen(): boolean {
+    return this.#homes.some((home) => home.ends !== undefined);
+  }
+
+  #makeHomes(): GuestHome[] {
+    const { store, engine } = this.#services;
+    const stored = new Map(store.registrations().map((known) => [known.homeAddress, known]));
+    const rate = new UpdateRate();
+    return this.#config.homeAddresses.map((address, index) => {
+      const known = stored.get(address);
+      const slot = this.slots[index] ?? 0;
+      const resumed = known?.careOfAddress === this.#careOfAddress ? known : undefined;
+      return new GuestHome(address, slot, this.#careOfAddress, this.#config, resumed, {
+        engine,
+        store,
+        rate,
+        log: this.#log,
+        transmit: (signal) => this.#transmit(this.#policies.emit(signal), signal),
+        transmitIcmpv6: (output) => this.#transmit(this.#policies.emitIcmpv6(output), output),
+        changed: () => this.#services.changed(),
+        prefixes: (prefixes) => this.#renumber(prefixes),
+        returned: (home) => this.#atHome?.announce(home),
+      });
+    });
+  }
+
+  #transmit(packet: Uint8Array | string, { source, destination }: Envelope): void {
+    if (typeof packet === 'string') {
+      this.#drops.count(packet);
+      this.#log.error({ source, destination, reason: packet }, 'signaling could not be sent');
+    } else if (this.#atHome !== undefined) {
+      this.#atHome.transmit(destination, packet);
+    } else {
+      this.#services.engine.transmit('uplink', packet);
+    }
+  }
+
+  /** Home addresses with the same ends share a tunnel: it is found by its ends. */
+  #tunnels(): TunnelSpec[] {
+    const byEnds = new Map<string, TunnelSpec>();
+    for (const home of this.#homes) {
+      const spec = home.tunnelSpec(this.port, this.#services.tunnelMtu);
+      if (spec === undefined) continue;
+      const ends = `${spec.local} ${spec.remote}`;
+      const shared = byEnds.get(ends);
+      const homeAddresses = [...(shared?.homeAddresses ?? []), ...spec.homeAddresses];
+      byEnds.set(ends, { ...(shared ?? spec), homeAddresses });
+    }
+    return [...byEnds.values()];
+  }
+
+  /** The guest hears of its home network's prefixes as at home: in Router Advertisements (RFC 6275 11.4.3). */
+  #renumber(prefixes: readonly LearntPrefix[]): void {
+    this.#log.info({ prefixes: prefixes.length }, 'the home network told its prefixes');
+    const others = prefixes.filter(({ prefix }) => prefix.length > 0);
+    this.#linkDriver.send({ type: 'prefixes', prefixes: others });
+    const valid = (address: Address): boolean =>
+      others.some(({ prefix, validLifetime }) => validLifetime > 0 && contains(prefix, address));
+    const stale = this.#config.homeAddresses.filter((address) => !valid(address));
+    if (others.length > 0 && stale.length > 0) {
+      this.#log.warn(
+        { homeAddresses: stale },
+        'the home network no longer has the prefix of these',
+      );
+    }
   }
 
   /** With `register = "traffic"`: the guest is here, or something else spoke and we go on listening. */
   #onFirstFrame(bytes: Uint8Array): void {
-    if (isSignOfGuest(bytes, this.config.homeAddresses)) {
+    if (isSignOfGuest(bytes, this.#config.homeAddresses)) {
       this.#log.info('the guest is here');
       this.#linkDriver.send({ type: 'arrived' });
       this.bind();
@@ -212,50 +406,6 @@ export class Guest {
     this.#services.engine.watchFirstFrame(this.port);
   }
 
-  #home(address: Address): Home {
-    const { homeAgent, careOfAddress, lifetime } = this.config;
-    const node = new MobileNode({
-      homeAddress: address,
-      homeAgent,
-      careOfAddress,
-      lifetime,
-      // A Home Agent that still knows an older number answers with it (status 135) and is followed.
-      initialSequence: Math.floor(Math.random() * 0x10000),
-      random: Math.random,
-    });
-    const driver = new Driver(node, (output: MobileNodeOutput) => this.#onNode(home, output));
-    const home: Home = { address, node, driver, bound: false, unanswered: 0 };
-    return home;
-  }
-
-  /** Tells the log what `status` tells, once for each thing that goes wrong. */
-  #warn(home: Home, what: string): void {
-    const { status, reason } = home.node.summary(monotonicNow());
-    const { homeAgent } = this.config;
-    this.#log.warn({ homeAddress: home.address, homeAgent, status, reason }, what);
-  }
-
-  #onNode(home: Home, output: MobileNodeOutput): void {
-    switch (output.type) {
-      case 'transmit':
-        this.#services.engine.transmit('uplink', emitSignal(output.signal));
-        home.unanswered += 1;
-        if (home.unanswered === UNANSWERED_TO_WARN) this.#warn(home, 'no answer');
-        break;
-      case 'bound':
-        if (!home.bound)
-          this.#log.info({ homeAddress: home.address, lifetime: output.lifetime }, 'registered');
-        home.bound = true;
-        this.#services.changed();
-        break;
-      case 'unbound':
-        this.#log.warn({ homeAddress: home.address, reason: output.reason }, 'not registered');
-        home.bound = false;
-        this.#services.changed();
-        break;
-    }
-  }
-
   #onLink(output: GuestLinkOutput): void {
     if (output.type === 'frame') {
       this.#services.engine.transmit(this.port, output.bytes);
@@ -264,4 +414,14 @@ export class Guest {
       this.#services.engine.setPeerMac(this.port, output.mac);
     }
   }
+}
+
+/** The binding that needs attention most: the first that is not registered, else the first. */
+function mostUrgent(bindings: readonly BindingStatus[]): BindingStatus {
+  return bindings.find(({ state }) => state !== 'registered') ?? bindings[0] ?? { state: 'idle' };
+}
+
+/** Whether a packet may be signaling for a guest, or is ICMPv6 that needs no protection to be looked at. */
+export function isSignaling(packet: Ipv6Packet): boolean {
+  return packet.protocol === PROTOCOL.mobility || packet.protocol === PROTOCOL.esp;
 }

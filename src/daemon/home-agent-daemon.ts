@@ -1,36 +1,46 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Engine, type PortId, type SlowPathPacket } from '../datapath/index.js';
+import { Engine, type SlowPathPacket } from '../datapath/index.js';
 import { Drops } from '../drops.js';
-import { answerEcho, HomeLinkDefender, type HomeLinkDefenderOutput } from '../homelink/index.js';
+import { answerEcho } from '../homelink/index.js';
 import {
-  emitSignal,
   HomeAgent,
+  type HomeAgentEvent,
   type HomeAgentOutput,
-  readSignal,
+  type ReceivedSignaling,
+  SecurityPolicies,
   type Signal,
+  type StoredBinding,
 } from '../signaling/index.js';
 import {
   type Address,
   attempt,
   emitPacket,
   homeAddressOption,
+  homeAgentsAnycast,
   type Ipv6Packet,
   PROTOCOL,
+  parseIcmpv6,
   parsePacket,
+  pseudoHeader,
   WireError,
 } from '../wire/index.js';
 import type { HomeAgentConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
+import { HomeLink, type HomeLinkNews } from './home-link.js';
 import type { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
+import { ServedNodes } from './served-nodes.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, HomeAgentBindingStatus, HomeAgentStatus } from './status.js';
+import type { HomeAgentBinding, Store } from './store/index.js';
 import { TunnelSlots } from './tunnel-slots.js';
 import { openUplink } from './uplink.js';
 
 /** Tunnels of one process. */
 const MAX_TUNNELS = 1024;
+/** Mobile nodes that policing tells apart, at least. */
+const MIN_SIGNALERS = 1024;
 
 /** The tunnel of a binding and its counter block. */
 interface Tunnel {
@@ -43,14 +53,13 @@ export class HomeAgentDaemon {
   #config: HomeAgentConfig;
   readonly #log: Logger;
   readonly #engine: Engine;
-  readonly #homePort: PortId;
+  readonly #store: Store;
+  readonly #nodes: ServedNodes;
+  readonly #policies: SecurityPolicies;
   readonly #agent: HomeAgent;
-  readonly #agentDriver: Driver<Parameters<HomeAgent['handle']>[1], HomeAgentOutput>;
-  readonly #defender: HomeLinkDefender;
-  readonly #defenderDriver: Driver<
-    Parameters<HomeLinkDefender['handle']>[1],
-    HomeLinkDefenderOutput
-  >;
+  readonly #agentDriver: Driver<HomeAgentEvent, HomeAgentOutput>;
+  /** none where the home link is virtual */
+  readonly #homeLink: HomeLink | undefined;
   readonly #routes: RouteWriter;
   readonly #routing = new Map<Address, Promise<void>>();
   readonly #tunnels = new Map<Address, Tunnel>();
@@ -63,25 +72,35 @@ export class HomeAgentDaemon {
    * @param threadedNapi see openUplink
    * @throws KagemushaError of the engine when a device cannot be opened
    */
-  constructor(config: HomeAgentConfig, routes: RouteWriter, log: Logger, threadedNapi?: string) {
+  constructor(
+    config: HomeAgentConfig,
+    store: Store,
+    routes: RouteWriter,
+    log: Logger,
+    threadedNapi?: string,
+  ) {
     this.#config = config;
     this.#log = log;
+    this.#store = store;
     this.#routes = routes;
     this.#slots = new TunnelSlots(MAX_TUNNELS);
-    this.#engine = new Engine({ workers: config.workers, maxPorts: 1, maxTunnels: MAX_TUNNELS });
+    const room = Math.max(MIN_SIGNALERS, config.mobileNodes.length);
+    this.#engine = new Engine({
+      workers: config.workers,
+      maxPorts: 1,
+      maxTunnels: MAX_TUNNELS,
+      maxSignalers: room,
+    });
     try {
       openUplink(this.#engine, config.tunnelDevice, threadedNapi);
-      const { port, mac } = this.#engine.openPacketPort(config.homeLink);
-      this.#homePort = port;
+      this.#nodes = new ServedNodes(config.address, this.#engine, store, room);
+      this.#policies = new SecurityPolicies('home-agent', this.#nodes.follow(config), Date.now);
       this.#agent = new HomeAgent(policy(config));
       this.#agentDriver = new Driver(this.#agent, (output) => this.#onAgent(output));
-      this.#defender = new HomeLinkDefender({
-        mac,
-        address: config.address,
-        homePrefix: config.homePrefix,
-        random: Math.random,
-      });
-      this.#defenderDriver = new Driver(this.#defender, (output) => this.#onDefender(output));
+      this.#homeLink =
+        config.homeLink === undefined
+          ? undefined
+          : new HomeLink(this.#engine, config.homeLink, config, (news) => this.#onHomeLink(news));
     } catch (error) {
       this.#engine.close();
       throw error;
@@ -90,20 +109,38 @@ export class HomeAgentDaemon {
     this.#publish();
   }
 
-  /** Announces the Home Agent's address on the home link. */
+  /** Announces the Home Agent's address on the home link, and holds the bindings again that a process before this one held. */
   start(): void {
-    this.#defenderDriver.send({ type: 'start' });
+    this.#homeLink?.start();
+    const now = monotonicNow();
+    const held = this.#store.bindings().map((stored): StoredBinding => {
+      // A wall clock that was set back must not make a binding last longer than it was granted.
+      const left = Math.min(stored.expiresAt - Date.now(), 1000 * stored.lifetime);
+      return { ...stored, expiresAt: now + left };
+    });
+    for (const { homeAddress, expiresAt } of held) {
+      if (expiresAt <= now) this.#store.deleteBinding(homeAddress);
+    }
+    this.#agent.restore(
+      now,
+      held.filter(({ expiresAt }) => expiresAt > now),
+    );
+    this.#agentDriver.send({ type: 'tick' });
   }
 
   /** Follows a changed configuration; bindings that are still allowed are not touched. */
   reload(config: HomeAgentConfig): void {
-    const fixed = ({ mobileNodes, allow, maxLifetime, maxBindings, ...rest }: HomeAgentConfig) =>
-      rest;
+    const fixed = (given: HomeAgentConfig) => {
+      const { mobileNodes, allow, maxLifetime, maxBindings, prefixes, ...rest } = given;
+      return rest;
+    };
     if (!isDeepStrictEqual(fixed(config), fixed(this.#config))) {
       this.#log.warn('changes of devices and addresses take effect with the next start');
     }
-    const { mobileNodes, allow, maxLifetime, maxBindings } = config;
-    this.#config = { ...this.#config, mobileNodes, allow, maxLifetime, maxBindings };
+    const { mobileNodes, allow, maxLifetime, maxBindings, prefixes } = config;
+    this.#config = { ...this.#config, mobileNodes, allow, maxLifetime, maxBindings, prefixes };
+    this.#policies.update(this.#nodes.follow(this.#config));
+    this.#publish();
     this.#agent.reconfigure(policy(this.#config));
     this.#agentDriver.send({ type: 'tick' });
   }
@@ -120,6 +157,7 @@ export class HomeAgentDaemon {
         return {
           homeAddress: binding.homeAddress,
           careOfAddress: binding.careOfAddress,
+          protection: this.#policies.kindOf(binding.homeAddress),
           state: binding.state,
           sequence: binding.sequence,
           lifetime: binding.lifetime,
@@ -133,26 +171,27 @@ export class HomeAgentDaemon {
       }),
       drops: sumDrops(
         this.#engine.drops(),
-        this.#engine.portDrops(this.#homePort),
         this.#agent.drops,
-        this.#defender.drops,
+        this.#policies.drops,
         this.#drops,
+        ...(this.#homeLink === undefined
+          ? []
+          : [this.#engine.portDrops(this.#homeLink.port), this.#homeLink.drops]),
       ),
     };
   }
 
   /** The devices that packets can be seen on, and what they are. */
   devices(): CaptureDevice[] {
-    return [
-      { device: this.#config.tunnelDevice, name: 'tunnel' },
-      { device: this.#config.homeLink, name: 'home link' },
-    ];
+    const { tunnelDevice, homeLink } = this.#config;
+    const tunnel = { device: tunnelDevice, name: 'tunnel' };
+    return homeLink === undefined ? [tunnel] : [tunnel, { device: homeLink, name: 'home link' }];
   }
 
   /** Ends the machines and the engine, and takes the home addresses' routes away. */
   async close(): Promise<void> {
     this.#agentDriver.stop();
-    this.#defenderDriver.stop();
+    this.#homeLink?.stop();
     this.#engine.close();
     const removed = [...this.#tunnels.keys()].map((home) =>
       this.#routes.removeHomeRoute(home, this.#config.tunnelDevice),
@@ -164,21 +203,21 @@ export class HomeAgentDaemon {
     switch (output.type) {
       case 'transmit':
         this.#onceRouted(receiver(output.signal), () =>
-          this.#engine.transmit('uplink', emitSignal(output.signal)),
+          this.#transmit(this.#policies.emit(output.signal)),
         );
+        break;
+      case 'transmit-icmpv6':
+        this.#transmit(this.#policies.emitIcmpv6(output));
         break;
       case 'probe':
-        this.#defenderDriver.send({ type: 'probe', address: output.homeAddress });
+        if (this.#homeLink !== undefined) this.#homeLink.probe(output.homeAddress);
+        else this.#agentDriver.send({ type: 'unique', homeAddress: output.homeAddress });
         break;
       case 'defend':
-        this.#onceRouted(output.homeAddress, () =>
-          this.#defenderDriver.send({ type: 'defend', address: output.homeAddress }),
-        );
+        this.#onceRouted(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
         break;
       case 'release':
-        this.#onceRouted(output.homeAddress, () =>
-          this.#defenderDriver.send({ type: 'release', address: output.homeAddress }),
-        );
+        this.#onceRouted(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
         break;
       case 'bind':
         this.#bind(output.homeAddress, output.careOfAddress);
@@ -186,7 +225,19 @@ export class HomeAgentDaemon {
       case 'unbind':
         this.#unbind(output.homeAddress, output.reason);
         break;
+      case 'store':
+        this.#nodes.accepted(output.binding.homeAddress, output.binding.sequence);
+        this.#store.putBinding(storable(output.binding));
+        break;
+      case 'forget':
+        this.#store.deleteBinding(output.homeAddress);
+        break;
     }
+  }
+
+  #transmit(packet: Uint8Array | string): void {
+    if (typeof packet !== 'string') this.#engine.transmit('uplink', packet);
+    else this.#drops.count(packet);
   }
 
   /**
@@ -235,62 +286,108 @@ export class HomeAgentDaemon {
     this.#routing.set(homeAddress, done);
   }
 
-  #onDefender(output: HomeLinkDefenderOutput): void {
-    switch (output.type) {
-      case 'frame':
-        this.#engine.transmit(this.#homePort, output.bytes);
-        break;
-      case 'unique':
-      case 'duplicate':
-        this.#agentDriver.send({ type: output.type, homeAddress: output.address });
-        break;
-    }
+  #onHomeLink(news: HomeLinkNews): void {
+    if (news.type === 'router-advertisement') this.#agentDriver.send(news);
+    else this.#agentDriver.send({ type: news.type, homeAddress: news.address });
   }
 
   #publish(): void {
-    const { address, tunnelMtu } = this.#config;
+    const { address, homePrefix, tunnelMtu } = this.#config;
+    const side = 'home-agent' as const;
     this.#engine.publish({
       tunnels: [...this.#tunnels].map(([homeAddress, { slot, careOfAddress }]) => ({
         slot,
-        side: 'home-agent',
+        side,
         local: address,
         remote: careOfAddress,
         homeAddresses: [homeAddress],
         mtu: tunnelMtu,
       })),
-      locals: [{ address, side: 'home-agent' }],
+      locals: [
+        { address, side },
+        { address: homeAgentsAnycast(homePrefix), side },
+      ],
+      signalers: this.#nodes.signalers(),
     });
   }
 
   #dispatch(packet: SlowPathPacket): void {
     if (packet.port !== undefined) {
-      this.#defenderDriver.send({ type: 'frame', bytes: packet.bytes });
+      this.#homeLink?.onFrame(packet.bytes);
+      return;
+    }
+    if (packet.kind === 'unbound') {
+      this.#agentDriver.send({ type: 'unbound', bytes: packet.bytes });
       return;
     }
     const parsed = attempt(() => parsePacket(packet.bytes));
     if (parsed instanceof WireError) this.#drops.count('malformed');
-    else this.#onPacket(parsed, packet.kind === 'inner');
+    else this.#onPacket(parsed, packet);
   }
 
-  /** A packet to the Home Agent's own address, from outside or out of a tunnel (`inner`). */
-  #onPacket(packet: Ipv6Packet, inner: boolean): void {
+  /** A packet to an address of the Home Agent, from outside or out of a tunnel (`inner`). */
+  #onPacket(packet: Ipv6Packet, { kind, bytes }: SlowPathPacket): void {
     const homeAddress = homeAddressOption(packet);
-    if (packet.protocol === PROTOCOL.mobility) {
-      this.#onMobility(packet);
-    } else if (homeAddress !== undefined && !this.#isBound(homeAddress, packet.source)) {
-      // RFC 6275 9.3.1: the option is only good with a binding.
-      this.#agentDriver.send({ type: 'home-address-option', source: packet.source, homeAddress });
+    if (packet.protocol === PROTOCOL.mobility || packet.protocol === PROTOCOL.esp) {
+      const start = bytes.length - packet.payload.length;
+      this.#onSignaling(this.#policies.read(packet), bytes, start);
     } else if (packet.protocol === PROTOCOL.icmpv6) {
-      this.#answer(packet, inner);
+      this.#onIcmpv6(packet, kind === 'inner');
+    } else if (homeAddress !== undefined && !this.#isBound(homeAddress, packet.source)) {
+      this.#strangeHomeAddress(packet.source, homeAddress);
     } else {
       this.#drops.count('unexpected_protocol');
     }
   }
 
-  #onMobility(packet: Ipv6Packet): void {
-    const signal = readSignal(packet);
-    if (signal instanceof WireError) this.#drops.count('malformed');
-    else this.#agentDriver.send({ type: 'signal', signal });
+  /** @param start of the Mobility Header in the packet */
+  #onSignaling(received: ReceivedSignaling | undefined, bytes: Uint8Array, start: number): void {
+    if (received === undefined) return;
+    switch (received.kind) {
+      case 'mobility':
+        this.#agentDriver.send({ type: 'signal', signal: received.signal });
+        break;
+      case 'icmpv6': {
+        const { kind: _, ...message } = received;
+        this.#agentDriver.send({ type: 'icmpv6', ...message });
+        break;
+      }
+      case 'not-mobility':
+        this.#agentDriver.send({ type: 'not-mobility', bytes, pointer: start + received.offset });
+        break;
+    }
+  }
+
+  #onIcmpv6(packet: Ipv6Packet, inner: boolean): void {
+    const message = attempt(() => parseIcmpv6(packet.payload, pseudoHeader(packet)));
+    if (message instanceof WireError) {
+      this.#drops.count('malformed');
+      return;
+    }
+    const { source, destination } = packet;
+    const homeAddress = homeAddressOption(packet);
+    if (
+      message.kind === 'home-agent-discovery-request' ||
+      message.kind === 'mobile-prefix-solicitation'
+    ) {
+      this.#agentDriver.send({
+        type: 'icmpv6',
+        source,
+        destination,
+        ...(homeAddress === undefined ? {} : { homeAddress }),
+        message,
+        protection: 'none',
+      });
+    } else if (homeAddress !== undefined && !this.#isBound(homeAddress, source)) {
+      this.#strangeHomeAddress(source, homeAddress);
+    } else {
+      this.#answerEcho(packet, inner);
+    }
+  }
+
+  /** RFC 6275 9.3.1: the option is only good with a binding. */
+  #strangeHomeAddress(source: Address, homeAddress: Address): void {
+    this.#agentDriver.send({ type: 'home-address-option', source, homeAddress });
   }
 
   #isBound(homeAddress: Address, careOfAddress: Address): boolean {
@@ -298,9 +395,10 @@ export class HomeAgentDaemon {
   }
 
   /** Answers an echo request; to a bound home address with a type 2 routing header (RFC 6275 10.4.2: not in the tunnel). */
-  #answer(packet: Ipv6Packet, inner: boolean): void {
+  #answerEcho(packet: Ipv6Packet, inner: boolean): void {
     const careOf = inner ? this.#tunnels.get(packet.source)?.careOfAddress : undefined;
-    const reply = answerEcho(packet, careOf);
+    const ours = packet.destination === this.#config.address;
+    const reply = ours ? answerEcho(packet, careOf) : undefined;
     if (reply === undefined) this.#drops.count('unexpected_icmp');
     else this.#engine.transmit('uplink', emitPacket(reply));
   }
@@ -311,16 +409,25 @@ function receiver(signal: Signal): Address {
   return signal.routingHeader ?? signal.destination;
 }
 
+function storable(binding: StoredBinding): HomeAgentBinding {
+  return { ...binding, expiresAt: Date.now() + (binding.expiresAt - monotonicNow()) };
+}
+
 function policy(config: HomeAgentConfig): ConstructorParameters<typeof HomeAgent>[0] {
   return {
     address: config.address,
     homePrefix: config.homePrefix,
     maxLifetime: config.maxLifetime,
     allow: config.allow,
-    mobileNodes: config.mobileNodes.map(({ homeAddress }) => ({
+    mobileNodes: config.mobileNodes.map(({ homeAddress, maxLifetime, security }) => ({
       homeAddress,
-      protection: 'none',
+      protection: security.kind,
+      ...(maxLifetime === undefined ? {} : { maxLifetime }),
+      ...(security.kind === 'esp' && security.replayWindow === 0 ? { replayable: true } : {}),
     })),
     maxBindings: Math.min(config.maxBindings, MAX_TUNNELS),
+    prefixes: config.prefixes,
+    homeLink: config.homeLink === undefined ? 'virtual' : 'real',
+    random: Math.random,
   };
 }

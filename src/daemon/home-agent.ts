@@ -1,4 +1,4 @@
-import { contains } from '../wire/index.js';
+import { type Address, contains, homeAgentsAnycast } from '../wire/index.js';
 import { loadHomeAgentConfig } from './config/load.js';
 import type { HomeAgentConfig } from './config/schema.js';
 import { refuseSecond } from './control-server.js';
@@ -8,6 +8,7 @@ import { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
 import { readSystem } from './setup/system.js';
 import { ensureSetup } from './setup.js';
+import { SqliteStore, type Store } from './store/index.js';
 import { threadedNapiFile } from './uplink.js';
 
 /**
@@ -19,10 +20,11 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
   const config = loadHomeAgentConfig(configPath);
   await refuseSecond(config.controlSocket);
   await ensureSetup(config, log);
+  const store = new SqliteStore(config.stateDirectory);
   const routes = new RouteWriter();
-  await removeStaleRoutes(config, routes);
+  await removeStaleRoutes(config, store, routes);
   const threadedNapi = await threadedNapiFile(config.tunnelDevice);
-  const daemon = new HomeAgentDaemon(config, routes, log, threadedNapi);
+  const daemon = new HomeAgentDaemon(config, store, routes, log, threadedNapi);
   try {
     await serve(
       {
@@ -36,17 +38,33 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
     );
   } finally {
     await daemon.close();
+    store.close();
   }
 }
 
-/** Routes of bindings that a Home Agent before this one had when it was killed: those home addresses may be at home again. */
-async function removeStaleRoutes(config: HomeAgentConfig, routes: RouteWriter): Promise<void> {
+/**
+ * Routes of bindings that a Home Agent before this one had when it was killed, and that have run out since: those home addresses may
+ * be at home again.
+ */
+async function removeStaleRoutes(
+  config: HomeAgentConfig,
+  store: Store,
+  routes: RouteWriter,
+): Promise<void> {
   const { routes: present } = await readSystem();
+  const kept = new Set<Address>([
+    config.address,
+    homeAgentsAnycast(config.homePrefix),
+    ...store
+      .bindings()
+      .filter(({ expiresAt }) => expiresAt > Date.now())
+      .map(({ homeAddress }) => homeAddress),
+  ]);
   const stale = present.filter(
     ({ device, prefix: { address, length } }) =>
       device === config.tunnelDevice &&
       length === 128 &&
-      address !== config.address &&
+      !kept.has(address) &&
       contains(config.homePrefix, address),
   );
   await Promise.all(

@@ -3,11 +3,11 @@ import { Engine, type SlowPathPacket } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
-import { readSignal } from '../signaling/index.js';
 import {
   type Address,
   attempt,
   emitPacket,
+  type Icmpv6Message,
   type Ipv6Packet,
   PROTOCOL,
   parseIcmpv6,
@@ -15,13 +15,15 @@ import {
   pseudoHeader,
   WireError,
 } from '../wire/index.js';
+import type { CareOfChoice, CareOfChoices } from './care-of-addresses.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
-import { Guest, ROUTER_MAC } from './guest.js';
+import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { Logger } from './log.js';
 import { drainSlowPath } from './slow-path.js';
-import type { CaptureDevice, HostStatus, PingAnswer } from './status.js';
+import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
+import type { Store } from './store/index.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
 import { openUplink } from './uplink.js';
@@ -29,26 +31,42 @@ import { openUplink } from './uplink.js';
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
 
+/** What a guest may change without being made anew. */
+type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
+
 /** A VM host: its guests, their engine, and what the network says to them. */
 export class HostDaemon {
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #guests = new Map<string, Guest>();
   readonly #byPort = new Map<number, Guest>();
-  readonly #byCareOf = new Map<Address, Guest>();
+  #byCareOf: ReadonlyMap<Address, Guest> = new Map();
+  /** Guests whose care-of address is yet to be found, and what it waits for. */
+  readonly #waiting = new Map<string, { readonly config: GuestConfig; readonly reason: string }>();
+  #chosen: CareOfChoices;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #drops = new Drops();
   readonly #ping: TunnelPing;
+  readonly #store: Store;
   #config: HostConfig;
 
   /**
    * Opens the uplink and every guest's port; the devices are there already (see host-setup.ts).
    *
+   * @param chosen the care-of addresses of guests that have `auto`
    * @param threadedNapi see openUplink
    * @throws KagemushaError of the engine when a device cannot be opened
    */
-  constructor(config: HostConfig, log: Logger, threadedNapi?: string) {
+  constructor(
+    config: HostConfig,
+    store: Store,
+    chosen: CareOfChoices,
+    log: Logger,
+    threadedNapi?: string,
+  ) {
     this.#config = config;
+    this.#store = store;
+    this.#chosen = chosen;
     this.#log = log;
     this.#engine = new Engine({
       workers: config.workers,
@@ -77,28 +95,35 @@ export class HostDaemon {
   }
 
   /** Follows a changed configuration; guests that did not change are not touched. */
-  reload(config: HostConfig): void {
+  reload(config: HostConfig, chosen: CareOfChoices): void {
+    this.#chosen = chosen;
     const fixed = (c: HostConfig) => [c.uplink, c.workers, c.uplinkMtu, c.controlSocket];
     if (!isDeepStrictEqual(fixed(config), fixed(this.#config))) {
       this.#log.warn('changes of [host] take effect with the next start');
     }
     const wanted = new Map(config.guests.map((guest) => [guest.name, guest]));
+    this.#waiting.clear();
     for (const guest of [...this.#guests.values()]) {
-      if (!isDeepStrictEqual(wanted.get(guest.config.name), guest.config)) this.#remove(guest);
-    }
-    const added: Guest[] = [];
-    for (const guest of config.guests) {
-      if (this.#guests.has(guest.name)) continue;
-      try {
-        added.push(this.#add(guest));
-      } catch (error) {
-        if (!(error instanceof KagemushaError)) throw error;
-        this.#log.error({ guest: guest.name, code: error.code }, error.message);
-      }
+      const changed = wanted.get(guest.config.name);
+      if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
+      else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest);
     }
     this.#config = { ...this.#config, guests: config.guests };
-    this.#publish();
-    for (const guest of added) guest.start();
+    this.#addMissing();
+  }
+
+  /** Follows the network: the care-of addresses of guests that have `auto`. */
+  moveTo(chosen: CareOfChoices): void {
+    this.#chosen = chosen;
+    for (const guest of this.#guests.values()) {
+      const choice = chosen.get(guest.config.name);
+      // Where there is none now the old one stays: the network may only be away for a moment.
+      if (guest.config.careOfAddress === 'auto' && choice?.kind === 'address') {
+        guest.move(choice.address);
+      }
+    }
+    this.#waiting.clear();
+    this.#addMissing();
   }
 
   /** @throws KagemushaError GUEST_UNKNOWN */
@@ -134,7 +159,10 @@ export class HostDaemon {
     return {
       schemaVersion: 1,
       role: 'host',
-      guests: [...this.#guests.values()].map((guest) => guest.status(now)),
+      guests: [
+        ...[...this.#guests.values()].map((guest) => guest.status(now)),
+        ...[...this.#waiting.values()].map(({ config, reason }) => waitingStatus(config, reason)),
+      ],
       drops: sumDrops(this.#engine.drops(), this.#drops),
     };
   }
@@ -155,30 +183,67 @@ export class HostDaemon {
     this.#engine.close();
   }
 
-  #add(config: GuestConfig): Guest {
+  /** Adds and starts what the configuration has and the daemon has not. */
+  #addMissing(): void {
+    const added: Guest[] = [];
+    for (const config of this.#config.guests) {
+      if (this.#guests.has(config.name)) continue;
+      try {
+        const guest = this.#add(config);
+        if (guest !== undefined) added.push(guest);
+      } catch (error) {
+        if (!(error instanceof KagemushaError)) throw error;
+        this.#log.error({ guest: config.name, code: error.code }, error.message);
+      }
+    }
+    this.#publish();
+    for (const guest of added) guest.start();
+  }
+
+  /** Undefined: it waits for a care-of address. */
+  #add(config: GuestConfig): Guest | undefined {
+    const careOf = this.#careOf(config);
+    if (careOf.kind === 'none') {
+      this.#waiting.set(config.name, { config, reason: careOf.reason });
+      this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
+      return undefined;
+    }
     const port = this.#engine.openTap(config.port.device, { localMac: ROUTER_MAC });
-    const slot = this.#slots.take();
-    this.#engine.resetTunnelCounters(slot);
-    const guest = new Guest(config, port, slot, {
-      engine: this.#engine,
-      log: this.#log,
-      tunnelMtu: this.#config.tunnelMtu,
-      changed: () => this.#publish(),
-    });
-    this.#guests.set(config.name, guest);
-    this.#byPort.set(port, guest);
-    this.#byCareOf.set(config.careOfAddress, guest);
-    return guest;
+    const slots = config.homeAddresses.map(() => this.#slots.take());
+    for (const slot of slots) this.#engine.resetTunnelCounters(slot);
+    try {
+      const guest = new Guest(config, port, slots, careOf.address, {
+        engine: this.#engine,
+        store: this.#store,
+        log: this.#log,
+        tunnelMtu: this.#config.tunnelMtu,
+        changed: () => this.#publish(),
+      });
+      this.#guests.set(config.name, guest);
+      this.#byPort.set(port, guest);
+      if (guest.homePort !== undefined) this.#byPort.set(guest.homePort, guest);
+      return guest;
+    } catch (error) {
+      this.#engine.closePort(port);
+      for (const slot of slots) this.#slots.release(slot);
+      throw error;
+    }
+  }
+
+  #careOf({ name, careOfAddress, homeAddresses }: GuestConfig): CareOfChoice {
+    if (careOfAddress === undefined) return { kind: 'address', address: homeAddresses[0] };
+    if (careOfAddress !== 'auto') return { kind: 'address', address: careOfAddress };
+    return this.#chosen.get(name) ?? { kind: 'none', reason: 'no care-of address was chosen yet' };
   }
 
   #remove(guest: Guest): void {
-    guest.stop();
     this.#guests.delete(guest.config.name);
     this.#byPort.delete(guest.port);
-    this.#byCareOf.delete(guest.config.careOfAddress);
+    if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
+    guest.stop();
     this.#publish();
     this.#engine.closePort(guest.port);
-    this.#slots.release(guest.slot);
+    for (const slot of guest.slots) this.#slots.release(slot);
   }
 
   #guest(name: string): Guest {
@@ -190,9 +255,14 @@ export class HostDaemon {
 
   #publish(): void {
     const guests = [...this.#guests.values()];
+    this.#byCareOf = new Map(
+      guests.flatMap((guest) => guest.careOfAddresses.map((address) => [address, guest] as const)),
+    );
+    const tables = guests.map((guest) => guest.table());
     this.#engine.publish({
-      tunnels: guests.flatMap((guest) => guest.tunnel() ?? []),
-      locals: guests.map((guest) => ({ address: guest.config.careOfAddress, side: 'mobile-node' })),
+      tunnels: tables.flatMap(({ tunnels }) => tunnels),
+      locals: tables.flatMap(({ locals }) => locals),
+      signalers: tables.flatMap(({ signalers }) => signalers),
     });
   }
 
@@ -220,8 +290,11 @@ export class HostDaemon {
       return;
     }
     if (this.#ping.take(message)) return;
-    const guest = [...this.#guests.values()].find((candidate) => candidate.slot === slot);
+    const guest = [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
     const { destination } = pseudoHeader(packet);
+    if (message.kind === 'echo-reply' && guest?.takeEcho(message.identifier, message.sequence)) {
+      return;
+    }
     if (guest?.deliver(packet, destination) !== true) this.#drops.count('undelivered');
   }
 
@@ -232,10 +305,8 @@ export class HostDaemon {
       this.#drops.count('not_ours');
       return;
     }
-    if (packet.protocol === PROTOCOL.mobility) {
-      const signal = readSignal(packet);
-      if (signal instanceof WireError) this.#drops.count('malformed');
-      else guest.onSignal(signal);
+    if (isSignaling(packet)) {
+      guest.onPacket(packet);
     } else if (packet.protocol === PROTOCOL.icmpv6) {
       this.#onIcmp(packet, guest);
     } else {
@@ -255,8 +326,40 @@ export class HostDaemon {
       else this.#engine.transmit('uplink', emitPacket(answer));
     } else if ('quoted' in message) {
       guest.onPathError(message);
+    } else if (isHomeDiscovery(message)) {
+      guest.onDiscovery(packet, message);
     } else {
       this.#drops.count('unexpected_icmp');
     }
   }
+}
+
+function isHomeDiscovery(message: Icmpv6Message): boolean {
+  return (
+    message.kind === 'home-agent-discovery-reply' || message.kind === 'mobile-prefix-advertisement'
+  );
+}
+
+/** Whether two configurations of a guest differ only in what it can follow while it runs. */
+function isMinor(before: GuestConfig, after: GuestConfig): boolean {
+  const rest = (config: GuestConfig): Omit<GuestConfig, Changeable> => {
+    const { careOfAddress: _a, homeAgents: _b, lifetime: _c, ...others } = config;
+    return others;
+  };
+  const away = before.careOfAddress !== undefined && after.careOfAddress !== undefined;
+  return away && isDeepStrictEqual(rest(before), rest(after));
+}
+
+/** A guest that cannot be registered before the network has told a prefix. */
+function waitingStatus(config: GuestConfig, reason: string): GuestStatus {
+  const nothing = { packets: 0, bytes: 0 };
+  return {
+    name: config.name,
+    homeAddresses: [...config.homeAddresses],
+    protection: [...new Set(config.security.map(({ security }) => security.kind))].join(', '),
+    binding: { state: 'idle', reason },
+    bindings: [],
+    traffic: { toHome: nothing, toGuest: nothing },
+    drops: {},
+  };
 }

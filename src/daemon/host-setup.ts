@@ -1,12 +1,15 @@
 import { dirname } from 'node:path';
+import { choosePrefix } from './care-of-auto.js';
+import { careOfSteps } from './care-of-steps.js';
 import type { HostConfig } from './config/schema.js';
-import { PlanBuilder, type PlanOptions, type SetupPlan } from './setup/plan.js';
+import { linkOf, PlanBuilder, type PlanOptions, type SetupPlan, type Step } from './setup/plan.js';
 import type { SystemState } from './setup/system.js';
 
 /**
  * What a VM host needs of its system: a TUN into which the care-of addresses are routed, a tap for each guest, and on
  * the link that a care-of address lies on, a kernel that answers its neighbours for it (proxy NDP, RFC 4389 in spirit:
- * the address itself must never be the kernel's).
+ * the address itself must never be the kernel's). What an automatic care-of address needs, the daemon makes when it
+ * has chosen one (see careOfSteps).
  */
 export function planHost(
   config: HostConfig,
@@ -29,40 +32,35 @@ export function planHost(
     });
     plan.add(`${device} up`, { kind: 'link', device });
   }
-  const links = new Map<string, string[]>();
-  for (const guest of config.guests) {
-    const address = guest.careOfAddress;
-    plan.notOfKernel(address, `care_of_address of ${guest.name}`);
-    plan.add(`care-of address of ${guest.name} goes into ${uplink}`, {
-      kind: 'route',
-      address,
-      device: uplink,
-    });
-    const link = plan.linkOf(address, uplink);
-    if (link === undefined) {
-      plan.notes.push(
-        `${address} (${guest.name}) lies on no link of this host: its router must send it here (ip -6 route add ${address}/128 via THIS HOST)`,
-      );
+  const links = new Set<string>();
+  const steps: Step[] = [];
+  for (const { name, careOfAddress: address, homeLink } of config.guests) {
+    if (homeLink !== undefined && !system.links.has(homeLink.device)) {
+      const known = [...system.links.keys()].join(', ');
+      const what = `home_link ${homeLink.device} of ${name} is no interface of this host`;
+      plan.obstacles.push(`${what}; there are ${known}`);
+    }
+    if (address === undefined) continue;
+    if (address === 'auto') {
+      const place = choosePrefix(system, uplink);
+      if (place.kind === 'prefix') links.add(place.device);
+      else plan.notes.push(`care_of_address = "auto" of ${name}: ${place.reason}`);
+      continue;
+    }
+    plan.notOfKernel(address, `care_of_address of ${name}`);
+    steps.push(...careOfSteps(address, { name, uplink, system }));
+    const link = linkOf(system, address, uplink);
+    if (link !== undefined) {
+      links.add(link);
     } else {
-      links.set(link, [...(links.get(link) ?? []), address]);
+      plan.notes.push(
+        `${address} (${name}) lies on no link of this host: its router must send it here (ip -6 route add ${address}/128 via THIS HOST)`,
+      );
     }
   }
-  plan.forwarding([...links.keys()]);
-  for (const link of links.keys()) {
-    plan.add(`${link} answers neighbours for care-of addresses`, {
-      kind: 'sysctl',
-      name: `net/ipv6/conf/${link}/proxy_ndp`,
-      value: '1',
-    });
-    const describe = `${link} answers them at once, not after up to 0.8 s`;
-    const name = `net/ipv6/neigh/${link}/proxy_delay`;
-    plan.add(describe, { kind: 'sysctl', name, value: '0' }, true);
-  }
-  for (const guest of config.guests) {
-    const link = plan.linkOf(guest.careOfAddress, uplink);
-    if (link === undefined) continue;
-    const describe = `care-of address of ${guest.name} is answered for on ${link}`;
-    plan.add(describe, { kind: 'proxy', address: guest.careOfAddress, device: link });
-  }
+  const isRoute = ({ resource }: Step) => resource.kind === 'route';
+  for (const step of steps.filter(isRoute)) plan.addStep(step);
+  plan.forwarding([...links]);
+  for (const step of steps) plan.addStep(step);
   return plan.finish(config.path, config.stateDirectory);
 }

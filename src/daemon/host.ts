@@ -1,9 +1,11 @@
+import { CareOfAddresses } from './care-of-addresses.js';
 import { loadHostConfig } from './config/load.js';
 import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
 import { HostDaemon } from './host-daemon.js';
 import type { Logger } from './log.js';
 import { ensureSetup } from './setup.js';
+import { SqliteStore } from './store/index.js';
 import { threadedNapiFile } from './uplink.js';
 
 /**
@@ -15,8 +17,12 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   const config = loadHostConfig(configPath);
   await refuseSecond(config.controlSocket);
   await ensureSetup(config, log);
-  const daemon = new HostDaemon(config, log, await threadedNapiFile(config.uplink.device));
+  const napi = await threadedNapiFile(config.uplink.device);
+  const store = new SqliteStore(config.stateDirectory);
+  const careOf = new CareOfAddresses(store, log);
+  const daemon = new HostDaemon(config, store, await careOf.choose(config), log, napi);
   try {
+    careOf.watch((chosen) => daemon.moveTo(chosen));
     await serve(
       {
         controlSocket: config.controlSocket,
@@ -27,12 +33,14 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
         reload: async () => {
           const changed = loadHostConfig(configPath);
           await ensureSetup(changed, log);
-          daemon.reload(changed);
+          daemon.reload(changed, await careOf.choose(changed));
         },
       },
       log,
     );
   } finally {
+    careOf.close();
     daemon.close();
+    store.close();
   }
 }

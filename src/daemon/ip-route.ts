@@ -3,7 +3,7 @@ import { KagemushaError } from '../errors.js';
 import type { Address } from '../wire/address.js';
 
 /** The directories of system programs, which an ordinary user's PATH may lack. */
-const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
+export const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
 const TIMEOUT_MS = 20_000;
 const MAX_OUTPUT = 256 * 1024 * 1024;
 

@@ -19,7 +19,15 @@ export interface TrafficStatus {
 export type Drops = Readonly<Record<string, number>>;
 
 export interface BindingStatus {
-  readonly state: 'idle' | 'registering' | 'registered' | 'rejected' | 'deregistering';
+  readonly state:
+    | 'idle'
+    | 'discovering'
+    | 'registering'
+    | 'registered'
+    | 'lost'
+    | 'rejected'
+    | 'deregistering'
+    | 'at-home';
   /** Of the last Binding Acknowledgement (RFC 6275 6.1.8). */
   readonly status?: number;
   /** Seconds granted. */
@@ -30,12 +38,37 @@ export interface BindingStatus {
   readonly reason?: string;
 }
 
+/** A prefix of the home network, as its Home Agent told (RFC 6275 11.4.3); times in seconds, 4294967295 is for ever. */
+export interface HomePrefixStatus {
+  readonly prefix: string;
+  readonly validLifetime: number;
+  readonly preferredLifetime: number;
+}
+
+/** One home address of a guest. */
+export interface HomeStatus extends BindingStatus {
+  readonly homeAddress: Address;
+  readonly careOfAddress: Address;
+  /** The one that holds the binding, or is asked for one. */
+  readonly homeAgent?: Address;
+  /** How its signaling is protected: `none`, `esp` or `auth-option`. */
+  readonly protection: string;
+  readonly homePrefixes?: readonly HomePrefixStatus[];
+}
+
 export interface GuestStatus {
   readonly name: string;
   readonly homeAddresses: readonly Address[];
-  readonly careOfAddress: Address;
-  readonly homeAgent: Address;
+  /** Left out while `auto` has found none. */
+  readonly careOfAddress?: Address;
+  /** Left out while none is known. */
+  readonly homeAgent?: Address;
+  /** How its signaling is protected, each kind once. */
+  readonly protection: string;
+  /** Of the home address that needs attention most. */
   readonly binding: BindingStatus;
+  /** Of each home address. */
+  readonly bindings: readonly HomeStatus[];
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
 }
@@ -51,6 +84,8 @@ export interface HostStatus {
 export interface HomeAgentBindingStatus {
   readonly homeAddress: Address;
   readonly careOfAddress: Address;
+  /** How its Binding Updates must be protected. */
+  readonly protection: string;
   readonly sequence: number;
   /** Seconds granted. */
   readonly lifetime: number;

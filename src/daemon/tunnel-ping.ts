@@ -39,7 +39,7 @@ export class TunnelPing {
     const sequence = this.#sequence;
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const sent = monotonicNow();
-    if (!this.#transmit(echoThroughTunnel(ends, this.#identifier, sequence, size)))
+    if (!this.#transmit(echoThroughTunnel(ends, { identifier: this.#identifier, sequence, size })))
       return undefined;
     return await new Promise((resolve) => {
       const timer = setTimeout(() => finish(undefined), TIMEOUT);
@@ -62,19 +62,15 @@ export class TunnelPing {
   }
 }
 
-function echoThroughTunnel(
+/** An echo request from the home address to the home agent, in the tunnel's outer header. `size`: octets of data. */
+export function echoThroughTunnel(
   { homeAddress, careOfAddress, homeAgent }: TunnelEnds,
-  identifier: number,
-  sequence: number,
-  size: number,
+  request: { readonly identifier: number; readonly sequence: number; readonly size: number },
 ): Uint8Array {
   const pseudo = { source: homeAddress, destination: homeAgent };
-  const echo: Icmpv6Message = {
-    kind: 'echo-request',
-    identifier,
-    sequence,
-    data: new Uint8Array(size),
-  };
+  const { identifier, sequence, size } = request;
+  const data = new Uint8Array(size);
+  const echo: Icmpv6Message = { kind: 'echo-request', identifier, sequence, data };
   const inner = emitPacket({
     ...plain(homeAddress, homeAgent),
     protocol: PROTOCOL.icmpv6,

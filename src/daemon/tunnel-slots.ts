@@ -9,6 +9,11 @@ export class TunnelSlots {
     this.#capacity = capacity;
   }
 
+  /** How many are taken. */
+  get taken(): number {
+    return this.#taken.size;
+  }
+
   /** @throws KagemushaError TUNNELS_EXHAUSTED */
   take(): number {
     for (let slot = 0; slot < this.#capacity; slot++) {

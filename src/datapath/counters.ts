@@ -10,6 +10,8 @@ export interface Traffic {
 export interface TunnelCounters {
   toHome: Traffic;
   toGuest: Traffic;
+  /** Packets without a tunnel, counted above too. */
+  straight: { to: number; from: number };
   drops: Record<string, number>;
 }
 
@@ -46,6 +48,7 @@ export class Counters {
     return {
       toHome: { packets: value.toHomePackets ?? 0, bytes: value.toHomeBytes ?? 0 },
       toGuest: { packets: value.toGuestPackets ?? 0, bytes: value.toGuestBytes ?? 0 },
+      straight: { to: value.straightTo ?? 0, from: value.straightFrom ?? 0 },
       drops: this.drops(block, this.names.tunnel.length),
     };
   }

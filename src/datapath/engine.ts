@@ -9,6 +9,7 @@ import {
   type Table,
   translated,
 } from './native.js';
+import { SequenceWords } from './sequence-words.js';
 import { ReceiveRing, type SlowPathPacket, TransmitRing } from './slow-path.js';
 
 export interface EngineOptions {
@@ -18,6 +19,18 @@ export interface EngineOptions {
   readonly maxPorts?: number;
   /** Blocks of tunnel counters, 1024 unless told. */
   readonly maxTunnels?: number;
+  /** Signalers whose sequence numbers are followed, 2048 unless told. */
+  readonly maxSignalers?: number;
+}
+
+export interface PacketPortOptions {
+  /**
+   * Frames with a Mobility Header, ESP, destination options or a routing header come too. What is for no local and no signaler of
+   * the table is others' and policed to a few.
+   */
+  readonly signaling?: boolean;
+  /** Frames for other MAC addresses come too, but for their ICMPv6: what a bridge carries between its ports. */
+  readonly promiscuous?: boolean;
 }
 
 /** Slow-path packets in a row; then the event loop gets a turn, so that a flood stops no timer and no socket. */
@@ -69,6 +82,7 @@ export class Engine {
   private readonly native: NativeEngine;
   private readonly region: ArrayBuffer;
   private readonly counting: Counters;
+  private readonly sequences: SequenceWords;
   private readonly receiving: ReceiveRing;
   private readonly transmitting: TransmitRing;
   private readable: () => void = () => {};
@@ -78,13 +92,13 @@ export class Engine {
 
   constructor(options: EngineOptions = {}) {
     const addon = loadNative();
-    const { workers = 1, maxPorts = 1024, maxTunnels = 1024 } = options;
-    this.native = translated(
-      () => new addon.NativeEngine({ workers, maxPorts, maxTunnels }, () => this.look()),
-    );
+    const { workers = 1, maxPorts = 1024, maxTunnels = 1024, maxSignalers = 2048 } = options;
+    const sizes = { workers, maxPorts, maxTunnels, maxSignalers };
+    this.native = translated(() => new addon.NativeEngine(sizes, () => this.look()));
     const layout = this.native.layout();
     this.region = this.native.region();
     this.counting = new Counters(this.region, layout, addon.names);
+    this.sequences = new SequenceWords(this.region, layout, addon.noSequence);
     this.receiving = new ReceiveRing(this.region, layout.receiveRing, addon.ring);
     this.transmitting = new TransmitRing(this.region, layout.transmitRing, addon.ring);
   }
@@ -99,11 +113,12 @@ export class Engine {
   }
 
   /**
-   * A link on which every ICMPv6 frame goes to the slow path and nothing else is seen (AF_PACKET, needs CAP_NET_RAW).
-   * Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
+   * A link on which every ICMPv6 frame goes to the slow path, and signaling where asked, and nothing else is seen (AF_PACKET,
+   * needs CAP_NET_RAW). Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
    */
-  openPacketPort(device: string): { port: PortId; mac: Mac } {
-    return translated(() => this.native.openPacketPort(device));
+  openPacketPort(device: string, options: PacketPortOptions = {}): { port: PortId; mac: Mac } {
+    const { signaling = false, promiscuous = false } = options;
+    return translated(() => this.native.openPacketPort(device, signaling, promiscuous));
   }
 
   /** A guest's port in memory. */
@@ -136,9 +151,18 @@ export class Engine {
     translated(() => this.native.setPeerMac(port, mac));
   }
 
-  /** Replaces tunnels and locals; packets see the old table or the new one. Throws TABLE_INVALID, NO_PORT. */
+  /** Replaces tunnels, locals and signalers; packets see the old table or the new one. Throws TABLE_INVALID, NO_PORT. */
   publish(table: Table): void {
     translated(() => this.native.publish(table));
+  }
+
+  /**
+   * Tells which sequence number the signaler with this index is at, so that policing knows the next ones: with esp the replay
+   * window's top, or the last number seen where there is no window; plain, at the home agent the last one accepted, at the
+   * mobile node the last one sent; undefined where none is known. No call: it may be told with every message.
+   */
+  expectSequence(index: number, base: number | undefined): void {
+    this.sequences.expect(index, base);
   }
 
   /** The next frame of this port comes to the slow path as `first-frame`, and goes its way besides. Throws NO_PORT. */

@@ -1,12 +1,21 @@
 export type { Traffic, TunnelCounters } from './counters.js';
-export { Engine, type EngineOptions, MemoryPort, MemoryUplink, type UplinkId } from './engine.js';
+export {
+  Engine,
+  type EngineOptions,
+  MemoryPort,
+  MemoryUplink,
+  type PacketPortOptions,
+  type UplinkId,
+} from './engine.js';
 export {
   type LocalSpec,
   loadNative,
   notifySocket,
   type Offload,
   type PortId,
+  type RouteSpec,
   type Side,
+  type SignalerSpec,
   type Table,
   type TunnelSpec,
 } from './native.js';

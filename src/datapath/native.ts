@@ -21,6 +21,19 @@ export type Side = 'mobile-node' | 'home-agent';
 /** A port of the engine: a guest's, or a link's on which we speak ICMPv6 only. */
 export type PortId = number;
 
+/** What the engine knows of one correspondent of one home address: packets that need no tunnel (RFC 6275 6.3, 6.4). */
+export interface RouteSpec {
+  readonly homeAddress: Address;
+  /** Its home address, where it is mobile itself. */
+  readonly correspondent: Address;
+  /** Where it is, while it has a binding with us. */
+  readonly careOfAddress?: Address;
+  /** It has a binding of ours: what is for it goes straight. */
+  readonly straight: boolean;
+  /** What comes straight from it, with a type 2 routing header, is delivered. */
+  readonly accepted: boolean;
+}
+
 export interface TunnelSpec {
   /** The tunnel's block of counters, below `maxTunnels`; it keeps counting over publications. */
   readonly slot: number;
@@ -34,6 +47,12 @@ export interface TunnelSpec {
   readonly port?: PortId;
   /** Of inner packets, octets; at least 1280. */
   readonly mtu: number;
+  /** At the mobile node's side: Mobility Headers that come for a home address go to the slow path, not to the guest. */
+  readonly signaling?: boolean;
+  /** At the mobile node's side: `correspondent` packets tell whom the guest speaks to, and `routes` are followed. */
+  readonly optimise?: boolean;
+  /** At most 1024. */
+  readonly routes?: readonly RouteSpec[];
 }
 
 /** An address that is ours: what is no tunnel payload goes to the slow path. */
@@ -42,9 +61,28 @@ export interface LocalSpec {
   readonly side: Side;
 }
 
+/**
+ * Whom we expect signaling from: one entry for each home address and each address of ours that its signaling comes to. What
+ * names an entry, rightly or not, shares a few hundred packets a second, of which those with the SPI and about the sequence
+ * number that are expected have almost all (native/engine/policing.h).
+ */
+export interface SignalerSpec {
+  /** Below `maxSignalers`; it keeps its lanes and the word of expectSequence() over publications. */
+  readonly index: number;
+  readonly side: Side;
+  /** Where the packets go: the care-of address, the home agent's address; on the home link the home address. */
+  readonly local: Address;
+  readonly homeAddress: Address;
+  /** What the policy demands: ESP, or a Mobility Header in the clear. */
+  readonly protection: 'plain' | 'esp';
+  /** With esp: of the inbound association, 32 bits. */
+  readonly spi?: number;
+}
+
 export interface Table {
   readonly tunnels: readonly TunnelSpec[];
   readonly locals: readonly LocalSpec[];
+  readonly signalers?: readonly SignalerSpec[];
 }
 
 export interface NativeMemoryDevice {
@@ -56,18 +94,24 @@ export interface NativeMemoryDevice {
 export interface RegionLayout {
   readonly maxPorts: number;
   readonly maxTunnels: number;
+  readonly maxSignalers: number;
   readonly engineCounters: number;
   readonly portCounters: number;
   readonly portStride: number;
   readonly tunnelCounters: number;
   readonly tunnelStride: number;
+  readonly sequences: number;
   readonly receiveRing: number;
   readonly transmitRing: number;
 }
 
 export interface NativeEngine {
   openTap(device: string, localMac: Mac): PortId;
-  openPacketPort(device: string): { port: PortId; mac: Mac };
+  openPacketPort(
+    device: string,
+    signaling: boolean,
+    promiscuous: boolean,
+  ): { port: PortId; mac: Mac };
   openMemoryPort(localMac: Mac): { port: PortId; device: NativeMemoryDevice };
   openTun(device: string, napi: boolean): void;
   openMemoryUplink(): NativeMemoryDevice;
@@ -83,10 +127,12 @@ export interface NativeEngine {
 
 export interface NativeModule {
   readonly NativeEngine: new (
-    options: { workers: number; maxPorts: number; maxTunnels: number },
+    options: { workers: number; maxPorts: number; maxTunnels: number; maxSignalers?: number },
     onReadable: () => void,
   ) => NativeEngine;
   notifySocket(path: string, message: string): void;
+  /** In a sequence word: nothing is known of the next number. */
+  readonly noSequence: number;
   /** The counters in the order of their blocks; drop reasons close every block. */
   readonly names: {
     readonly drops: readonly string[];

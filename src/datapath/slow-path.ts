@@ -1,7 +1,15 @@
 import type { NativeModule, PortId } from './native.js';
 
 /** What a slow-path packet is; the order is the native enumeration's (SlowPathKind). */
-const KINDS = ['control', 'too-big', 'inner', 'first-frame'] as const;
+const KINDS = [
+  'control',
+  'too-big',
+  'inner',
+  'first-frame',
+  'unbound',
+  'correspondent',
+  'home-address',
+] as const;
 
 export type SlowPathKind = (typeof KINDS)[number];
 
@@ -11,8 +19,11 @@ export type SlowPathKind = (typeof KINDS)[number];
  */
 export interface SlowPathPacket {
   /**
-   * control: NDP, mobility, ESP, ICMPv6; too-big: longer than the tunnel's MTU; inner: came out of a tunnel at the home
-   * agent and is addressed to a local; first-frame: what watchFirstFrame() waited for.
+   * control: NDP, mobility, ESP, ICMPv6; too-big: longer than the tunnel's MTU; inner: came out of a tunnel, at the home
+   * agent addressed to a local, at the mobile node a Mobility Header for a home address where the tunnel says `signaling`;
+   * first-frame: what watchFirstFrame() waited for; unbound: a tunnel packet at the home agent whose inner source has no
+   * binding, with its outer header; correspondent: an IPv6 header of the guest's, now and again while
+   * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers.
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
@@ -21,7 +32,7 @@ export interface SlowPathPacket {
   /** too-big: the tunnel's MTU for inner packets. */
   readonly mtu?: number;
   readonly bytes: Uint8Array;
-  /** Of the packet; more than `bytes.length` when a too-big packet or a first frame was cut off. */
+  /** Of the packet; more than `bytes.length` when a too-big packet or a first frame was cut off; an unbound one is cut to 1280 octets. */
   readonly originalLength: number;
   release(): void;
 }

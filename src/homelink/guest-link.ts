@@ -7,7 +7,6 @@ import {
   ALL_NODES,
   ALL_ROUTERS,
   attempt,
-  contains,
   isLinkLocal,
   isMld,
   isMulticast,
@@ -18,6 +17,8 @@ import {
 } from '../wire/index.js';
 import type { ReceivedFrame } from './frame.js';
 import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
+import type { HomePrefix } from './home-prefixes.js';
+import { HomePrefixes } from './home-prefixes.js';
 import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
 import { RouterSchedule } from './router-schedule.js';
 import { packetTooBig } from './too-big.js';
@@ -49,6 +50,8 @@ export type GuestLinkEvent =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** A frame of the guest, its end perhaps cut off, whose packet is larger than the tunnel's MTU (octets). */
   | { readonly type: 'too-big'; readonly bytes: Uint8Array; readonly mtu: number }
+  /** The home network has these prefixes now (RFC 6275 11.4.3); none: those of the configuration. */
+  | { readonly type: 'prefixes'; readonly prefixes: readonly HomePrefix[] }
   | { readonly type: 'tick' };
 
 export type GuestLinkOutput =
@@ -104,6 +107,7 @@ export class GuestLink {
   readonly #config: GuestLinkConfig;
   readonly #homeAddresses: ReadonlySet<Address>;
   readonly #schedule: RouterSchedule;
+  readonly #prefixes: HomePrefixes;
   readonly #tooBig = new TokenBucket(TOO_BIG_BURST, TOO_BIG_RATE);
   readonly #solicited = new TokenBucket(SOLICITED_BURST, SOLICITED_RATE);
   readonly #guestLinkLocals = new Set<Address>();
@@ -115,6 +119,10 @@ export class GuestLink {
     this.#config = config;
     this.#homeAddresses = new Set(config.homeAddresses);
     this.#schedule = new RouterSchedule(config.routerAdvertisement, config.random);
+    const { validLifetime, preferredLifetime, autonomous } = config.routerAdvertisement;
+    const prefix = config.homePrefix;
+    const as = { onLink: true, autonomous, validLifetime, preferredLifetime };
+    this.#prefixes = new HomePrefixes({ prefix, ...as });
   }
 
   /** The next thing to do, until undefined. */
@@ -145,6 +153,10 @@ export class GuestLink {
       case 'too-big':
         this.#count(this.#answerTooBig(now, event.bytes, event.mtu));
         break;
+      case 'prefixes':
+        this.#prefixes.tell(now, event.prefixes);
+        if (this.#schedule.dueAt !== undefined) this.#schedule.solicited(now);
+        break;
       case 'tick':
         break;
     }
@@ -160,7 +172,7 @@ export class GuestLink {
         left > 0 ? { kind: 'pending', sendAt: now + RETRANS_TIMER, left } : { kind: 'done' };
     }
     if (this.#schedule.dueAt !== undefined && now >= this.#schedule.dueAt) {
-      this.#advertiseRouter(ALL_NODES, ANY_MAC);
+      this.#advertiseRouter(now, ALL_NODES, ANY_MAC);
       this.#schedule.sent(now);
     }
     const guest = this.#guest;
@@ -201,10 +213,9 @@ export class GuestLink {
   }
 
   /** RFC 4861 6.2.3. Without an MTU option: the guest would keep it after going home. */
-  #advertiseRouter(destination: Address, mac: Mac): void {
-    const { homeRouter, homePrefix, routerMac, routerAdvertisement } = this.#config;
-    const { lifetime, validLifetime, preferredLifetime, autonomous, managed, other } =
-      routerAdvertisement;
+  #advertiseRouter(now: Millis, destination: Address, mac: Mac): void {
+    const { homeRouter, routerMac, routerAdvertisement } = this.#config;
+    const { lifetime, managed, other } = routerAdvertisement;
     this.#send(homeRouter, destination, mac, {
       kind: 'router-advertisement',
       hopLimit: CUR_HOP_LIMIT,
@@ -217,15 +228,11 @@ export class GuestLink {
       retransTimer: 0,
       options: [
         { kind: 'source-link-layer-address', mac: routerMac },
-        {
-          kind: 'prefix-information',
-          prefix: homePrefix,
-          onLink: true,
-          autonomous,
+        ...this.#prefixes.at(now).map((known) => ({
+          kind: 'prefix-information' as const,
+          ...known,
           routerAddress: false,
-          validLifetime,
-          preferredLifetime,
-        },
+        })),
       ],
     });
   }
@@ -308,7 +315,8 @@ export class GuestLink {
    * three seconds, when it has no address yet or asks too much.
    */
   #solicitedRouter(now: Millis, source: Address, mac: Mac): void {
-    if (!isUnspecified(source) && this.#solicited.take(now)) this.#advertiseRouter(source, mac);
+    if (!isUnspecified(source) && this.#solicited.take(now))
+      this.#advertiseRouter(now, source, mac);
     else this.#schedule.solicited(now);
   }
 
@@ -330,7 +338,7 @@ export class GuestLink {
    */
   #standsFor(target: Address, probing: boolean): boolean {
     if (target === this.#config.homeRouter) return true;
-    if (contains(this.#config.homePrefix, target)) return true;
+    if (this.#prefixes.contain(target)) return true;
     return isLinkLocal(target) && !probing && !this.#guestLinkLocals.has(target);
   }
 

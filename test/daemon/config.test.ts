@@ -73,9 +73,12 @@ t.test('a host: what is not said has its default', async (t) => {
       homeAddresses: ['2001:db8:2000::10'],
       homePrefix: { address: '2001:db8:2000::', length: 64 },
       homeRouter: 'fe80::1',
-      homeAgent: '2001:db8:2000::1',
+      homeAgents: { kind: 'list', addresses: ['2001:db8:2000::1'] },
       careOfAddress: '2001:db8:3000::44',
+      homeLink: undefined,
       lifetime: 60,
+      livenessInterval: 30,
+      routeOptimisation: false,
       register: 'start',
       port: { kind: 'tap', device: 'kgtap0' },
       routerAdvertisement: {
@@ -86,7 +89,7 @@ t.test('a host: what is not said has its default', async (t) => {
         managed: false,
         other: false,
       },
-      security: { kind: 'none' },
+      security: [{ homeAddress: '2001:db8:2000::10', security: { kind: 'none' } }],
     },
   ]);
 });
@@ -102,6 +105,15 @@ t.test('a home agent: what is not said has its default', async (t) => {
     maxLifetime: 3600,
     allow: 'listed',
     tunnelMtu: 1460,
+    prefixes: [
+      {
+        prefix: { address: '2001:db8:2000::', length: 64 },
+        validLifetime: 2_592_000,
+        preferredLifetime: 604_800,
+        onLink: true,
+        autonomous: true,
+      },
+    ],
     mobileNodes: [{ homeAddress: '2001:db8:2000::10', security: { kind: 'none' } }],
   });
 });
@@ -142,7 +154,7 @@ t.test('a wrong value names its line, its key and what to write', async (t) => {
       'home_prefix = "::/0"',
       '5: guest.home_prefix: "::/0" is not the prefix of a network; write "2001:db8:2000::/64"',
     ],
-    ['home_agent = 5', '6: guest.home_agent: is not an IPv6 address; write "2001:db8:2000::1"'],
+    ['home_agent = 5', '6: guest.home_agent: 5 is not an IPv6 address; write "2001:db8:2000::1"'],
     [
       'port = { kind = "tap", device = "a-name-that-is-too-long" }',
       '8: guest.port.device: "a-name-that-is-too-long" is too long for a device name (15 letters); write "kgtap0"',
@@ -180,11 +192,6 @@ t.test('an unknown key names the nearest known one, and hides what follows from 
 
 t.test('what the contract names and this version does not build says so', async (t) => {
   const cases: [line: string, problem: RegExp][] = [
-    ['home_agent = "auto"', /^6: guest.home_agent: "auto" is not built yet in this version/],
-    [
-      'home_agent = ["2001:db8:2000::1", "2001:db8:2000::2"]',
-      /^6: guest.home_agent: a list of several home agents is not built yet/,
-    ],
     [
       'port = { kind = "qemu-stream", path = "/run/vm1.sock" }',
       /^8: guest.port.kind: "qemu-stream" is not built yet in this version; write "tap"$/,
@@ -203,14 +210,115 @@ t.test('what the contract names and this version does not build says so', async 
     problems(HOST.replace('name =', 'register = "qmp"\nname ='))[0],
     /^3: guest.register: "qmp" is not built/,
   );
-  const esp = `${HOST}[guest.security]\nkind = "esp"\nspi_out = 1000\nspi_in = 1001\n`;
-  t.strictSame(problems(esp).length, 1);
-  t.match(problems(esp)[0], /^10: guest.security.kind: "esp" is not built yet/);
+});
+
+t.test('home agents: one, a list in order of preference, or found', async (t) => {
+  const homeAgents = (line: string) => loadHostConfig(write(changed(line))).guests[0]?.homeAgents;
+  const [first, second] = ['2001:db8:2000::1', '2001:db8:2000::2'];
+  t.strictSame(homeAgents(`home_agent = ["${second}", "${first}"]`), {
+    kind: 'list',
+    addresses: [second, first],
+  });
+  t.strictSame(homeAgents('home_agent = "auto"'), { kind: 'auto' });
+  const cases: [value: string, problem: RegExp][] = [
+    ['[]', /^6: guest.home_agent: is empty; write \["2001:db8:2000::1"\]$/],
+    ['["2001:db8:2000::1", 7]', /^6: guest.home_agent\[1\]: 7 is not an IPv6 address; write/],
+    [
+      '["2001:db8:2000::1", "2001:db8:2000:0::1"]',
+      /^6: guest.home_agent\[1\]: "2001:db8:2000::1" is in the list already$/,
+    ],
+    ['["ff02::1"]', /^6: guest.home_agent\[0\]: "ff02::1" is a multicast address; write/],
+    ['"Auto"', /^6: guest.home_agent: "Auto" is not an IPv6 address/],
+    [
+      JSON.stringify(Array.from({ length: 9 }, (_, i) => `2001:db8:2000::${i + 1}`)),
+      /^6: guest.home_agent: has 9 entries; write at most 8$/,
+    ],
+  ];
+  for (const [value, problem] of cases) {
+    const found = problems(changed(`home_agent = ${value}`));
+    t.equal(found.length, 1, value);
+    t.match(found[0], problem);
+  }
   t.match(
-    problems(`${HOST}[[guest.security]]\nkind = "none"`)[0],
-    /^9: guest.security: .*not built yet/,
+    problems(HOST.replace(/^home_agent.*$/m, ''))[0],
+    /guest.home_agent: is missing; write home_agent = "2001/,
   );
-  t.same(loadHostConfig(write(changed('home_agent = ["2001:db8:2000::1"]'))).guests.length, 1);
+});
+
+t.test('a care-of address: written, automatic, or none at home', async (t) => {
+  const [guest] = loadHostConfig(write(changed('care_of_address = "auto"'))).guests;
+  t.equal(guest?.careOfAddress, 'auto');
+  const without = HOST.replace(/^care_of_address.*\n/m, '');
+  t.strictSame(problems(without), [
+    '2: guest.care_of_address: is missing; write care_of_address = "2001:db8:3000::44" or "auto", on the home network home_link and mac instead',
+  ]);
+  const home = without.replace('name =', 'home_link = "br0"\nmac = "52:54:00:AA:bb:01"\nname =');
+  const [athome] = loadHostConfig(write(home)).guests;
+  t.match(athome, { homeLink: { device: 'br0', mac: '52:54:00:aa:bb:01' } });
+  t.equal(athome?.careOfAddress, undefined);
+  const cases: [text: string, problem: RegExp][] = [
+    [home.replace(/^mac.*\n/m, ''), /guest.mac: is missing; write mac = "52:54:00:12:34:56"/],
+    [home.replace(/^home_link.*\n/m, ''), /^3: guest.mac: is only used on the home network; write/],
+    [home.replace('52:54', '53:54'), /^4: guest.mac: "53:54.*" is not the address of one station/],
+    [home.replace('52:54', '5254'), /^4: guest.mac: "5254.*" is not a MAC address, write aa:bb/],
+    [home.replace('"br0"', '"kgtap0"'), /^3: guest.home_link: "kgtap0" is the uplink or a guest's/],
+    [home.replace('"br0"', '"a/b"'), /^3: guest.home_link: "a\/b" is not a device name/],
+    [
+      home +
+        GUEST.replace('::10', '::11').replaceAll('vm1', 'vm2').replace('kgtap0', 'kgtap1') +
+        'home_link = "br0"\nmac = "52:54:00:aa:bb:01"\n',
+      /guest.mac: "52:54:00:aa:bb:01" is already that of guest "vm1"; give each its own/,
+    ],
+  ];
+  for (const [text, problem] of cases) t.match(problems(text)[0], problem);
+});
+
+t.test('liveness and route optimisation', async (t) => {
+  const said = (line: string) => problems(HOST.replace('name =', `${line}\nname =`));
+  t.strictSame(said('liveness_interval = 0\nroute_optimisation = true'), []);
+  t.strictSame(said('liveness_interval = 5'), []);
+  t.strictSame(said('liveness_interval = 4'), [
+    '3: guest.liveness_interval: 4 is not 0 or a whole number from 5 to 3600 (seconds, 0: off); write 30',
+  ]);
+  t.match(said('liveness_interval = 3601')[0], /^3: .*3601 is not 0 or/);
+  t.match(said('route_optimisation = "no"')[0], /^3: .* "no" is not true or false; write false/);
+});
+
+t.test('a home link: real, or virtual; prefixes that are advertised', async (t) => {
+  const virtual = HOME_AGENT.replace(/^home_link.*$/m, 'virtual_home_link = true');
+  t.equal(loadHomeAgentConfig(write(virtual)).homeLink, undefined);
+  t.strictSame(problems(HOME_AGENT.replace(/^home_link.*\n/m, '')), [
+    '1: home_agent.home_link: is missing; write home_link = "eth0", or virtual_home_link = true when there is no home network',
+  ]);
+  t.match(
+    problems(virtual.replace('virtual_', 'home_link = "eth0"\nvirtual_'))[0],
+    /^4: home_agent.home_link: "eth0" is a real link, and virtual_home_link = true; take one/,
+  );
+  const prefix = '[[home_agent.prefix]]\nprefix = "2001:db8:2001::/64"\nvalid_lifetime = 700\n';
+  const two = `${HOME_AGENT}${prefix}preferred_lifetime = 600\non_link = false\n`;
+  t.strictSame(loadHomeAgentConfig(write(two)).prefixes, [
+    {
+      prefix: { address: '2001:db8:2001::', length: 64 },
+      validLifetime: 700,
+      preferredLifetime: 600,
+      onLink: false,
+      autonomous: true,
+    },
+  ]);
+  t.match(
+    problems(HOME_AGENT + prefix)[0],
+    /^8: home_agent.prefix.preferred_lifetime: 604800 is more than valid_lifetime 700$/,
+  );
+  t.match(
+    problems(two + prefix.replace('700', '700\npreferred_lifetime = 1'))[0],
+    /^14: home_agent.prefix.prefix: "2001:db8:2001::\/64" is in another \[\[home_agent.prefix/,
+  );
+  t.match(
+    problems(`${HOME_AGENT}max_lifetime = 6`)[0],
+    /mobile_node.max_lifetime: 6 is not a multiple/,
+  );
+  const [node] = loadHomeAgentConfig(write(`${HOME_AGENT}max_lifetime = 8`)).mobileNodes;
+  t.equal(node?.maxLifetime, 8);
 });
 
 t.test('values that do not go together', async (t) => {

@@ -157,6 +157,30 @@ port = { kind = "tap", device = "kgtap0" }
     t.notMatch(said, /kg0 +DOWN/);
   });
 
+  t.test('a home agent without a home network', async (t) => {
+    const file = join(directory, 'virtual.toml');
+    writeFileSync(
+      file,
+      `[home_agent]
+control_socket = "${directory}/run/ha.sock"
+state_directory = "${state}"
+address = "2001:db8:2000::1"
+home_prefix = "2001:db8:2000::/64"
+virtual_home_link = true
+`,
+    );
+    const before = ip(`-n ${netns} -6 route`);
+    t.match(await kagemusha('setup', '--config', file, '--apply'), { code: 0, err: '' });
+    const routes = ip(`-n ${netns} -6 route`);
+    t.match(routes, /^2001:db8:2000::1 dev kgha0/m);
+    t.match(routes, /^2001:db8:2000:0:fdff:ffff:ffff:fffe dev kgha0/m);
+    t.match(routes, /^unreachable 2001:db8:2000::\/64/m);
+    const again = await kagemusha('setup', '--config', file, '--apply');
+    t.match(again.out, /^nothing to do: everything is there\n$/);
+    t.match(await kagemusha('setup', '--config', file, '--undo'), { code: 0, err: '' });
+    t.equal(ip(`-n ${netns} -6 route`), before);
+  });
+
   t.test('an ordinary user is told what to run', async (t) => {
     const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
     execFileSync('chmod', ['-R', 'a+rX', directory]);

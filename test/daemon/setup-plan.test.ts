@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { careOfSteps } from '../../src/daemon/care-of-steps.js';
 import { loadConfig } from '../../src/daemon/config/load.js';
 import { missingSteps, type SetupPlan } from '../../src/daemon/setup/plan.js';
 import { makeCommands } from '../../src/daemon/setup/resource.js';
@@ -66,6 +67,7 @@ function fresh(rest: Partial<SystemState> = {}, sysctls: Record<string, string> 
       route('2001:db8:3000::/64', 'eth0'),
       route('::/0', 'eth0', { onLink: false, protocol: 'ra' }),
     ],
+    unreachable: new Set(),
     proxies: new Set(),
     sysctl: (name) =>
       ({ 'net/ipv6/conf/eth0/accept_ra': '1', 'net/ipv6/conf/all/forwarding': '0', ...sysctls })[
@@ -184,6 +186,7 @@ t.test('a home agent: its TUN has the MTU inside, its own address the one outsid
     'ip tuntap add dev kgha0 mode tun',
     'ip link set dev kgha0 mtu 1460 addrgenmode none up',
     'ip -6 route replace 2001:db8:2000::1/128 dev kgha0 mtu lock 1500',
+    'ip -6 route replace 2001:db8:2000:0:fdff:ffff:ffff:fffe/128 dev kgha0',
     'sysctl -qw net.ipv6.conf.eth0.accept_ra=2',
     'sysctl -qw net.ipv6.conf.all.forwarding=1',
   ]);
@@ -212,4 +215,69 @@ t.test('where IPv6 is off for new devices, the TUN has it', async (t) => {
   const system = fresh({}, { 'net/ipv6/conf/default/disable_ipv6': '1' });
   const steps = commands(planSetup(loadConfig(HOST), system), system);
   t.ok(steps.includes('sysctl -qw net.ipv6.conf.kg0.disable_ipv6=0'));
+});
+
+t.test('an automatic care-of address: forwarding is there, the daemon does the rest', async (t) => {
+  const auto = join(directory, 'auto.toml');
+  writeFileSync(auto, readFileSync(HOST, 'utf8').replace('"2001:db8:3000::44"', '"auto"'));
+  const system = fresh();
+  const plan = planSetup(loadConfig(auto), system);
+  t.strictSame(commands(plan, system), [
+    'ip tuntap add dev kg0 mode tun',
+    'ip link set dev kg0 mtu 1500 addrgenmode none up',
+    'ip tuntap add dev kgtap0 mode tap',
+    'sysctl -qw net.ipv6.conf.kgtap0.disable_ipv6=1',
+    'ip link set dev kgtap0 up',
+    'sysctl -qw net.ipv6.conf.eth0.accept_ra=2',
+    'sysctl -qw net.ipv6.conf.all.forwarding=1',
+  ]);
+  t.same(plan.notes, []);
+  const steps = careOfSteps(parseAddress('2001:db8:3000::44'), {
+    name: 'vm1',
+    uplink: 'kg0',
+    system,
+  });
+  t.strictSame(commands({ ...plan, steps }, system), [
+    'ip -6 route replace 2001:db8:3000::44/128 dev kg0',
+    'sysctl -qw net.ipv6.conf.eth0.proxy_ndp=1',
+    'sysctl -qw net.ipv6.neigh.eth0.proxy_delay=0',
+    'ip -6 neighbour add proxy 2001:db8:3000::44 dev eth0',
+  ]);
+  t.match(planSetup(loadConfig(auto), fresh({ routes: [] })).notes, [
+    /^care_of_address = "auto" of vm1: no interface has a global/,
+  ]);
+});
+
+t.test('a guest on its home network needs no care-of address', async (t) => {
+  const home = join(directory, 'home.toml');
+  const lines = 'home_link = "br0"\nmac = "52:54:00:00:00:01"';
+  writeFileSync(home, readFileSync(HOST, 'utf8').replace(/^care_of_address.*$/m, lines));
+  const system = fresh({ links: new Map([link('eth0'), link('br0', { kind: 'bridge' })]) });
+  const plan = planSetup(loadConfig(home), system);
+  t.same([plan.obstacles, plan.notes], [[], []]);
+  t.notOk(commands(plan, system).some((step) => /proxy|route/.test(step)));
+  t.match(planSetup(loadConfig(home), fresh()).obstacles, [
+    /^home_link br0 of vm1 is no interface of this host; there are lo, eth0$/,
+  ]);
+});
+
+t.test('a virtual home link: who is not registered is unreachable', async (t) => {
+  const virtual = join(directory, 'virtual.toml');
+  const text = readFileSync(HOME_AGENT, 'utf8').replace(
+    /^home_link.*$/m,
+    'virtual_home_link = true',
+  );
+  writeFileSync(virtual, text);
+  const plan = (system: SystemState) => commands(planSetup(loadConfig(virtual), system), system);
+  const unreachable = 'ip -6 route replace unreachable 2001:db8:2000::/64';
+  t.strictSame(plan(fresh()).slice(2), [
+    'ip -6 route replace 2001:db8:2000::1/128 dev kgha0 mtu lock 1500',
+    'ip -6 route replace 2001:db8:2000:0:fdff:ffff:ffff:fffe/128 dev kgha0',
+    'sysctl -qw net.ipv6.conf.eth0.accept_ra=2',
+    'sysctl -qw net.ipv6.conf.all.forwarding=1',
+    unreachable,
+  ]);
+  t.notOk(plan(fresh({ unreachable: new Set(['2001:db8:2000::/64']) })).includes(unreachable));
+  const routed = fresh({ routes: [route('2001:db8:2000::/64', 'eth1')] });
+  t.notOk(plan(routed).includes(unreachable), 'a real link has the prefix');
 });

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Engine } from '../../src/datapath/index.js';
 import { type Address, PROTOCOL, parseAddress } from '../../src/wire/index.js';
+import { type2Routing } from './signaling.js';
 import {
   AGENT,
   Agent,
@@ -89,9 +90,8 @@ t.test('an uplink that takes no more', async (t) => {
 
 /** A packet with a type 2 routing header for `home` and `protocol` behind it. */
 function routed(source: Address, home: Address, protocol: number): Uint8Array {
-  return ipv6(source, CARE_OF, protocol, new Uint8Array(40), {
-    extensions: [{ kind: 'routing-type-2', segmentsLeft: 1, homeAddress: home }],
-  });
+  const extensions = [type2Routing(home)];
+  return ipv6(source, CARE_OF, protocol, new Uint8Array(40), { extensions });
 }
 
 t.test('a packet from the network is dropped at the mobile node with its reason', async (t) => {
@@ -112,6 +112,10 @@ t.test('a packet from the network is dropped at the mobile node with its reason'
     ['inner_source', 'tunnel', tunnelled(AGENT, CARE_OF, udp(LINK_LOCAL, HOME))],
     ['inner_source', 'tunnel', tunnelled(AGENT, CARE_OF, udp(GROUP, HOME))],
     ['routing_header', 'engine', routed(FAR, HOME, PROTOCOL.udp)],
+    // RFC 6275 6.4: one segment must be left.
+    ['routing_header', 'engine', patched(routed(AGENT, HOME, PROTOCOL.esp), 43, 0)],
+    ['routing_header', 'engine', patched(routed(AGENT, HOME, PROTOCOL.mobility), 43, 2)],
+    ['malformed', 'engine', ipv6(FAR, CARE_OF, PROTOCOL.routing, Uint8Array.of(50, 9, 2, 1))],
     ['routing_header', 'tunnel', routed(AGENT, OTHER_HOME, PROTOCOL.udp)],
     ['slow_path_too_big', 'engine', ipv6(FAR, CARE_OF, PROTOCOL.esp, new Uint8Array(2048))],
   ];
@@ -177,6 +181,11 @@ t.test('a packet is dropped at the home agent with its reason', async (t) => {
     ['too_big', 1, udp(FAR, HOME, MTU)],
     ['not_ours', 'engine', udp(FAR, FAR)],
     ['unexpected_protocol', 'engine', udp(FAR, AGENT)],
+    [
+      'routing_header',
+      'engine',
+      ipv6(FAR, AGENT, PROTOCOL.mobility, new Uint8Array(8), { extensions: [type2Routing(HOME)] }),
+    ],
   ];
   for (const [reason, where, packet] of cases) {
     await t.test(`${reason} (${where})`, async (t) => {

@@ -16,6 +16,7 @@ import {
   parseMac,
   parsePacket,
 } from '../../src/wire/index.js';
+import { esp, homeAddressOptions, mobility, type2Routing } from './signaling.js';
 import { eventually, ipv6, udp } from './world.js';
 
 const CHILD = fileURLToPath(new URL('packet-port-child.ts', import.meta.url));
@@ -27,8 +28,8 @@ class End {
   private readonly child: ChildProcess;
   private readonly closed: Promise<unknown>;
 
-  constructor(netns: Netns, device: string) {
-    const argv = [process.execPath, ...process.execArgv, CHILD, device];
+  constructor(netns: Netns, device: string, ...how: string[]) {
+    const argv = [process.execPath, ...process.execArgv, CHILD, device, ...how];
     this.child = netns.spawn(argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.closed = new Promise((resolve) => this.child.once('close', resolve));
     if (!this.child.stdout) throw new Error('no pipes');
@@ -105,4 +106,87 @@ t.test('a packet port sees the ICMPv6 of its link and nothing else', { skip }, a
   t.equal(a.frames.find(same), undefined, 'not what we sent ourselves');
   await a.end();
   await b.end();
+});
+
+//   far                       near: the bridge is the home link
+//   l1 ═══ l0 ─┬─ br0        what l1 sends m1 goes through br0, to nobody there
+//   m1 ═══ m0 ─┘
+t.test("on a bridge: signaling between its ports, nobody's ICMPv6", { skip }, async (t) => {
+  const near = await Netns.create(`kgpb${process.pid}`);
+  const far = await Netns.create(`kgpc${process.pid}`);
+  t.teardown(async () => {
+    await near.remove();
+    await far.remove();
+  });
+  await near.sysctl({
+    'net.ipv6.conf.all.disable_ipv6': 1,
+    'net.ipv6.conf.default.disable_ipv6': 1,
+  });
+  await far.sysctl({
+    'net.ipv6.conf.all.disable_ipv6': 1,
+    'net.ipv6.conf.default.disable_ipv6': 1,
+  });
+  await near.ip('link add br0 type bridge mcast_snooping 0');
+  await near.ip('link set br0 up');
+  for (const port of ['l', 'm']) {
+    await near.ip(`link add ${port}0 type veth peer name ${port}1 netns ${far.name}`);
+    await near.ip(`link set ${port}0 master br0 up`);
+    await far.ip(`link set ${port}1 up`);
+  }
+  const ends = [new End(near, 'br0', 'home-link'), new End(far, 'l1'), new End(far, 'm1')] as const;
+  const [bridge, sender, receiver] = ends;
+  await eventually('all ends', () => ends.every(({ mac }) => mac !== undefined) || undefined);
+  const mac = (end: End): Mac => end.mac ?? parseMac('02:00:00:00:00:00');
+
+  const source = parseAddress('2001:db8::1');
+  const destination = parseAddress('2001:db8::10');
+  const ethernet = { destination: mac(receiver), source: mac(sender), etherType: 0x86dd };
+  const pseudo = { source, destination };
+  const echo = (sequence: number) =>
+    ipv6(
+      source,
+      destination,
+      PROTOCOL.icmpv6,
+      emitIcmpv6(
+        { kind: 'echo-request', identifier: 1, sequence, data: new Uint8Array(0) },
+        pseudo,
+      ),
+    );
+  const others = [udp(source, destination), echo(1)];
+  const signaling = [
+    ipv6(source, destination, PROTOCOL.mobility, mobility(6, 1)),
+    ipv6(source, destination, PROTOCOL.esp, esp(1000, 1)),
+    ipv6(source, destination, PROTOCOL.esp, esp(1000, 2), {
+      extensions: [type2Routing(destination)],
+    }),
+    ipv6(source, destination, PROTOCOL.mobility, mobility(5, 1), {
+      extensions: [homeAddressOptions(source)],
+    }),
+  ];
+  const send = (payload: Uint8Array, to = ethernet.destination) =>
+    sender.send(emitEthernet({ ...ethernet, destination: to, payload }));
+  // The bridge knows the receiver's port before anything counts.
+  receiver.send(
+    emitEthernet({
+      ...ethernet,
+      destination: mac(sender),
+      source: mac(receiver),
+      payload: echo(0),
+    }),
+  );
+  const payloads = (end: End) =>
+    end.frames.map((frame) => Buffer.from(parseEthernet(frame).payload).toString('hex'));
+  const hex = (packet: Uint8Array) => Buffer.from(packet).toString('hex');
+  await eventually('learnt', () => payloads(sender).includes(hex(echo(0))) || undefined);
+  for (const packet of [...others, ...signaling]) send(packet);
+  send(echo(2), mac(bridge));
+  await eventually('the last', () => payloads(bridge).includes(hex(echo(2))) || undefined);
+  t.same(
+    payloads(bridge),
+    [...signaling, echo(2)].map(hex),
+    'signaling, and the ICMPv6 that is for it',
+  );
+  await eventually('the echo', () => payloads(receiver).includes(hex(echo(1))) || undefined);
+  t.same(payloads(receiver), [hex(echo(1))], 'no signaling where none was asked for');
+  for (const end of ends) await end.end();
 });

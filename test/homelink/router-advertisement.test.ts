@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ALL_NODES, ALL_ROUTERS, UNSPECIFIED } from '../../src/wire/index.js';
+import { ALL_NODES, ALL_ROUTERS, parsePrefix, UNSPECIFIED } from '../../src/wire/index.js';
 import { ADVERTISED, frames, GuestLinkHarness } from '../support/guest-link-harness.js';
 import { icmpv6Frame, read } from '../support/link-frames.js';
 import { seededRandom } from '../support/random.js';
@@ -161,5 +161,35 @@ t.test('nothing is sent before the guest is there', (t) => {
   const harness = new GuestLinkHarness();
   t.equal(harness.link.wakeAt(), undefined);
   t.same(harness.pass(10_000_000), []);
+  t.end();
+});
+
+t.test('RFC 6275 11.4.3: the guest hears of the prefixes that the home network told', (t) => {
+  const harness = new GuestLinkHarness();
+  const told = {
+    prefix: parsePrefix('2001:db8:5000::/64'),
+    onLink: true,
+    autonomous: true,
+    validLifetime: 1000,
+    preferredLifetime: 0xffffffff,
+  };
+  harness.handle({ type: 'prefixes', prefixes: [told] });
+  t.equal(harness.link.wakeAt(), undefined, 'nothing is sent before the guest is there');
+  harness.handle({ type: 'arrived' });
+  harness.pass(100_000);
+  harness.handle({ type: 'prefixes', prefixes: [told] });
+  const before = harness.now;
+  const [sent] = harness.pass(5000).flatMap(({ at, output }) => {
+    if (output.type !== 'frame') return [];
+    const { message } = read(output.bytes);
+    return message.kind === 'router-advertisement' ? [{ at, message }] : [];
+  });
+  const age = Math.floor(((sent?.at ?? 0) - before) / 1000);
+  t.ok((sent?.at ?? Infinity) - before <= 3500, 'soon');
+  t.match(sent?.message.options, [
+    {},
+    { kind: 'prefix-information', ...told, validLifetime: 1000 - age },
+  ]);
+  harness.handle({ type: 'prefixes', prefixes: [] });
   t.end();
 });

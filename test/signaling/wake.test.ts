@@ -5,6 +5,7 @@ import { HomeAgent, MobileNode } from '../../src/signaling/index.js';
 import { alignMobilityOptions } from '../../src/wire/index.js';
 import { bindingUpdate } from '../support/home-agent-harness.js';
 import { bindingAcknowledgement, unreachable } from '../support/mobile-node-harness.js';
+import { sequenceFrom } from '../support/sequence.js';
 import {
   CARE_OF,
   HOME_ADDRESS,
@@ -50,7 +51,7 @@ t.test('property: a mobile node that was ticked never wants to be woken at once 
           homeAgent: HOME_AGENT,
           careOfAddress: CARE_OF,
           lifetime: asked,
-          initialSequence,
+          sequence: sequenceFrom(initialSequence),
           random: () => random,
         });
         let now = 0;

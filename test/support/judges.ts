@@ -7,9 +7,10 @@ import { writePcap } from './pcap.js';
 /** One packet as tshark sees it: field name → the values shown, in order. */
 export type Dissection = ReadonlyMap<string, readonly string[]>;
 
-function run(command: string, args: readonly string[]): string {
+function run(command: string, args: readonly string[], input?: string): string {
   const { error, status, stdout, stderr } = spawnSync(command, args, {
     encoding: 'utf8',
+    ...(input === undefined ? {} : { input }),
     maxBuffer: 64 << 20,
   });
   if (error) {
@@ -40,13 +41,20 @@ function dissection(packet: string): Dissection {
   return fields;
 }
 
-/** Has tshark read the packets, all in one run, with checksum validation on. */
-export function tshark(linktype: number, packets: readonly Uint8Array[]): Dissection[] {
+/**
+ * Has tshark read the packets, all in one run, with checksum validation on.
+ * @param preferences more of them: `name:value`
+ */
+export function tshark(
+  linktype: number,
+  packets: readonly Uint8Array[],
+  preferences: readonly string[] = [],
+): Dissection[] {
   const directory = mkdtempSync(join(tmpdir(), 'kagemusha-judge-'));
   try {
     const file = join(directory, 'packets.pcap');
     writePcap(file, linktype, packets);
-    const options = ['udp.check_checksum:TRUE', 'tcp.check_checksum:TRUE'];
+    const options = ['udp.check_checksum:TRUE', 'tcp.check_checksum:TRUE', ...preferences];
     const args = ['-r', file, '-n', '-T', 'pdml', ...options.flatMap((option) => ['-o', option])];
     return run('tshark', args).split('<packet>').slice(1).map(dissection);
   } finally {
@@ -69,7 +77,8 @@ export function complaints(seen: Dissection): string[] {
   ];
 }
 
-/** Runs a script with Debian's Python (the one that has python3-scapy); it prints one JSON value. */
-export function scapy(script: string): unknown {
-  return JSON.parse(run('/usr/bin/python3', ['-W', 'ignore', script]));
+/** Runs a script with Debian's Python (the one that has python3-scapy); it prints one JSON value, and may read one. */
+export function scapy(script: string, input?: unknown): unknown {
+  const text = input === undefined ? undefined : JSON.stringify(input);
+  return JSON.parse(run('/usr/bin/python3', ['-W', 'ignore', script], text));
 }

@@ -3,6 +3,7 @@ import { MobileNode } from '../../src/signaling/index.js';
 import type { Icmpv6Message, MobilityMessage } from '../../src/wire/index.js';
 import { alignMobilityOptions, emitPacket } from '../../src/wire/index.js';
 import { drain, ofType } from './drain.js';
+import { sequenceFrom } from './sequence.js';
 import { CARE_OF, HOME_ADDRESS, HOME_AGENT } from './testbed-addresses.js';
 
 export type BindingUpdate = Extract<MobilityMessage, { kind: 'binding-update' }>;
@@ -58,7 +59,7 @@ export class NodeHarness {
       homeAgent: HOME_AGENT,
       careOfAddress: CARE_OF,
       lifetime: 60,
-      initialSequence: 100,
+      sequence: sequenceFrom(100),
       random: () => 0,
       ...config,
     });

@@ -4,6 +4,7 @@ import type { Address } from '../../src/wire/index.js';
 import { parsePacket, WireError } from '../../src/wire/index.js';
 import { drain } from './drain.js';
 import { seededRandom } from './random.js';
+import { sequenceFrom } from './sequence.js';
 import { CARE_OF, HOME_ADDRESS, HOME_AGENT, HOME_PREFIX } from './testbed-addresses.js';
 
 /** What the network does to a packet. Shares are 0..1, times in ms. */
@@ -73,7 +74,7 @@ export class MobilitySimulation {
       homeAgent: HOME_AGENT,
       careOfAddress,
       lifetime: this.#lifetime,
-      initialSequence: Math.floor(this.random() * 0x10000),
+      sequence: sequenceFrom(Math.floor(this.random() * 0x10000)),
       random: this.random,
     });
   }
@@ -188,7 +189,8 @@ export class MobilitySimulation {
   #settle(): void {
     for (const output of drain(this.node)) {
       if (output.type === 'transmit') this.#send(output.signal, 'agent');
-      else this.bound = output.type === 'bound' ? output.careOfAddress : undefined;
+      else if (output.type === 'bound') this.bound = output.careOfAddress;
+      else if (output.type === 'unbound') this.bound = undefined;
     }
     for (const output of drain(this.agent)) {
       switch (output.type) {

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
 import { KagemushaError } from '../../errors.js';
+import { associationFaults } from './associations.js';
 import { locate, type Path } from './locate.js';
 import { isNotBuilt } from './not-built.js';
-import { type Fault, homeAgentFaults, hostFaults } from './rules.js';
+import { type Fault, type LoadOptions, Reading } from './reading.js';
+import { homeAgentFaults, hostFaults } from './rules.js';
 import {
   type HomeAgentConfig,
   type HostConfig,
@@ -35,19 +37,21 @@ export class ConfigError extends KagemushaError {
 }
 
 /** Reads the file of a VM host. @throws ConfigError */
-export function loadHostConfig(path: string): HostConfig {
-  return hostConfig(readDocument(path));
+export function loadHostConfig(path: string, options: LoadOptions = {}): HostConfig {
+  return hostConfig(readDocument(path), options);
 }
 
 /** Reads the file of a Home Agent. @throws ConfigError */
-export function loadHomeAgentConfig(path: string): HomeAgentConfig {
-  return homeAgentConfig(readDocument(path));
+export function loadHomeAgentConfig(path: string, options: LoadOptions = {}): HomeAgentConfig {
+  return homeAgentConfig(readDocument(path), options);
 }
 
 /** Reads a file of either role, told apart by its tables. @throws ConfigError */
-export function loadConfig(path: string): HostConfig | HomeAgentConfig {
+export function loadConfig(path: string, options: LoadOptions = {}): HostConfig | HomeAgentConfig {
   const document = readDocument(path);
-  return roleOf(document) === 'home-agent' ? homeAgentConfig(document) : hostConfig(document);
+  return roleOf(document) === 'home-agent'
+    ? homeAgentConfig(document, options)
+    : hostConfig(document, options);
 }
 
 interface Document {
@@ -89,25 +93,30 @@ function roleOf({ path, data }: Document): 'host' | 'home-agent' {
   throw new ConfigError([{ line: 1, message }]);
 }
 
-function hostConfig(document: Document): HostConfig {
+function hostConfig(document: Document, options: LoadOptions): HostConfig {
   if (roleOf(document) !== 'host') {
     const what = 'is the configuration of a home agent';
     const message = `${document.path}: ${what}; use it with kagemusha home-agent --config`;
     throw new ConfigError([{ line: 1, message }]);
   }
-  const config = toHostConfig(document.path, met(document, hostSchema));
-  refuse(document, hostFaults(config));
+  const reading = new Reading(options);
+  const config = toHostConfig(document.path, met(document, hostSchema), reading);
+  const { faults, associations } = reading;
+  refuse(document, [...faults, ...hostFaults(config), ...associationFaults(config, associations)]);
   return config;
 }
 
-function homeAgentConfig(document: Document): HomeAgentConfig {
+function homeAgentConfig(document: Document, options: LoadOptions): HomeAgentConfig {
   if (roleOf(document) !== 'home-agent') {
     const what = 'is the configuration of a host';
     const message = `${document.path}: ${what}; use it with kagemusha host --config`;
     throw new ConfigError([{ line: 1, message }]);
   }
-  const config = toHomeAgentConfig(document.path, met(document, homeAgentSchema));
-  refuse(document, homeAgentFaults(config));
+  const reading = new Reading(options);
+  const config = toHomeAgentConfig(document.path, met(document, homeAgentSchema), reading);
+  const { faults, associations } = reading;
+  const between = [...homeAgentFaults(config), ...associationFaults(config, associations)];
+  refuse(document, [...faults, ...between]);
   return config;
 }
 

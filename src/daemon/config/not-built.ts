@@ -6,13 +6,11 @@ export const NOT_BUILT = {
   uplinkKind: ['packet'],
   portKind: ['qemu-stream'],
   register: ['qmp'],
-  securityKind: ['esp', 'auth-option'],
-  homeAgent: 'auto',
 } as const;
 
 const MARK = 'is not built yet in this version';
 
-/** `"esp" is not built yet in this version; write "none"`. */
+/** `"qmp" is not built yet in this version; write "start"`. */
 export function notBuilt(what: string, instead: string): string {
   return `${what} ${MARK}; ${instead}`;
 }

@@ -1,12 +1,8 @@
+import type { Address } from '../../wire/address.js';
 import { contains, formatPrefix } from '../../wire/address.js';
 import type { Path } from './locate.js';
-import type { HomeAgentConfig, HostConfig } from './schema.js';
-
-/** Something wrong at a place in the document. */
-export interface Fault {
-  readonly path: Path;
-  readonly message: string;
-}
+import type { Fault } from './reading.js';
+import type { GuestConfig, HomeAgentConfig, HostConfig } from './types.js';
 
 /** Remembers who used a value first. */
 class Taken {
@@ -20,14 +16,19 @@ class Taken {
   }
 }
 
+const homeAgentsOf = ({ homeAgents }: GuestConfig): readonly Address[] =>
+  homeAgents.kind === 'list' ? homeAgents.addresses : [];
+
 /** What must hold between the values of a host's file: each value alone already met the schema. */
 export function hostFaults(config: HostConfig): Fault[] {
   const faults: Fault[] = [];
   const names = new Taken();
   const devices = new Taken();
   const addresses = new Taken();
+  const stations = new Taken();
   devices.take(config.uplink.device, 'the uplink');
-  const homeAgents = new Set(config.guests.map((guest) => guest.homeAgent));
+  const ports = new Set([config.uplink.device, ...config.guests.map(({ port }) => port.device)]);
+  const homeAgents = new Set(config.guests.flatMap(homeAgentsOf));
   for (const [i, guest] of config.guests.entries()) {
     const at = (...rest: Path): Path => ['guest', i, ...rest];
     const fault = (path: Path, message: string) => faults.push({ path, message });
@@ -56,19 +57,37 @@ export function hostFaults(config: HostConfig): Fault[] {
       }
       if (homeAgents.has(home)) fault(path, `"${home}" is a home agent's own address`);
     }
-    const careOf = guest.careOfAddress;
-    if (homeAgents.has(careOf)) {
-      fault(at('care_of_address'), `"${careOf}" is a home agent's own address`);
+    const seen = new Set<Address>();
+    for (const [j, homeAgent] of homeAgentsOf(guest).entries()) {
+      if (seen.has(homeAgent)) fault(at('home_agent', j), `"${homeAgent}" is in the list already`);
+      seen.add(homeAgent);
     }
-    const earlier = addresses.take(careOf, `care-of address of "${guest.name}"`);
-    if (earlier !== undefined) {
-      fault(
-        at('care_of_address'),
-        `"${careOf}" is already the ${earlier}; each guest needs its own`,
-      );
-    } else if (contains(guest.homePrefix, careOf)) {
-      const why = 'a care-of address belongs to the network visited';
-      fault(at('care_of_address'), `"${careOf}" is in home_prefix ${prefix}; ${why}`);
+    const careOf = guest.careOfAddress;
+    if (careOf !== undefined && careOf !== 'auto') {
+      if (homeAgents.has(careOf)) {
+        fault(at('care_of_address'), `"${careOf}" is a home agent's own address`);
+      }
+      const earlier = addresses.take(careOf, `care-of address of "${guest.name}"`);
+      if (earlier !== undefined) {
+        fault(
+          at('care_of_address'),
+          `"${careOf}" is already the ${earlier}; each guest needs its own`,
+        );
+      } else if (contains(guest.homePrefix, careOf)) {
+        const why = 'a care-of address belongs to the network visited';
+        fault(at('care_of_address'), `"${careOf}" is in home_prefix ${prefix}; ${why}`);
+      }
+    }
+    if (guest.homeLink !== undefined) {
+      const { device: link, mac } = guest.homeLink;
+      if (ports.has(link)) {
+        const what = 'the bridge or the card on the home network';
+        fault(at('home_link'), `"${link}" is the uplink or a guest's port; write ${what}`);
+      }
+      const other = stations.take(mac, `guest "${guest.name}"`);
+      if (other !== undefined) {
+        fault(at('mac'), `"${mac}" is already that of ${other}; give each its own`);
+      }
     }
     const { preferredLifetime, validLifetime } = guest.routerAdvertisement;
     if (preferredLifetime > validLifetime) {
@@ -89,8 +108,21 @@ export function homeAgentFaults(config: HomeAgentConfig): Fault[] {
     const message = `"${config.tunnelDevice}" is the home_link; the tunnel needs a device of its own`;
     faults.push({ path: ['home_agent', 'tunnel_device'], message });
   }
+  const prefixes = new Taken();
+  for (const [i, { prefix, validLifetime, preferredLifetime }] of config.prefixes.entries()) {
+    const at = (key: string): Path => ['home_agent', 'prefix', i, key];
+    if (prefixes.take(formatPrefix(prefix), 'another') !== undefined) {
+      const message = `"${formatPrefix(prefix)}" is in another [[home_agent.prefix]] already`;
+      faults.push({ path: at('prefix'), message });
+    }
+    if (preferredLifetime > validLifetime) {
+      // RFC 4862 5.5.3 c: hosts ignore such a prefix.
+      const message = `${preferredLifetime} is more than valid_lifetime ${validLifetime}`;
+      faults.push({ path: at('preferred_lifetime'), message });
+    }
+  }
   for (const [i, node] of config.mobileNodes.entries()) {
-    const path = ['mobile_node', i, 'home_address'];
+    const path: Path = ['mobile_node', i, 'home_address'];
     const home = node.homeAddress;
     const earlier = addresses.take(home, 'home address of another mobile_node');
     if (earlier !== undefined)

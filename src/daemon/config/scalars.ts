@@ -10,6 +10,7 @@ import {
   parseAddress,
   parsePrefix,
 } from '../../wire/address.js';
+import { isUnicastMac, type Mac, parseMac } from '../../wire/mac.js';
 import { nearest } from './nearest.js';
 import { notBuilt } from './not-built.js';
 
@@ -26,13 +27,19 @@ function shown(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-const wrong = (value: unknown, what: string, example: string) =>
+export const wrong = (value: unknown, what: string, example: string) =>
   value === undefined
     ? `is missing; write ${example}`
     : `${shown(value)} is not ${what}; write ${example}`;
 
-/** A table whose unknown keys are errors that name the nearest known one. */
-export function table<Shape extends z.ZodRawShape>(shape: Shape) {
+/**
+ * A table whose unknown keys are errors that name the nearest known one.
+ * @param elsewhere keys that are known but not here, and what to do about each
+ */
+export function table<Shape extends z.ZodRawShape>(
+  shape: Shape,
+  elsewhere: Readonly<Record<string, string>> = {},
+) {
   const known = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) => {
@@ -42,6 +49,8 @@ export function table<Shape extends z.ZodRawShape>(shape: Shape) {
       // One line for each key; load.ts takes them apart.
       return issue.keys
         .map((key) => {
+          const place = elsewhere[key];
+          if (place !== undefined) return place;
           const near = nearest(key, known);
           const hint =
             near === undefined ? `the keys here are ${known.join(', ')}` : `did you mean ${near}?`;
@@ -117,6 +126,20 @@ export function linkLocalAddress(example: string) {
   });
 }
 
+/** The link-layer address of one station. */
+export function stationMac(example: string) {
+  return parsed('a MAC address', example, (value): Mac => {
+    const mac = parseMac(value);
+    if (!isUnicastMac(mac)) {
+      throw new KagemushaError(
+        'CONFIG_INVALID',
+        `${shown(value)} is not the address of one station`,
+      );
+    }
+    return mac;
+  });
+}
+
 /** A network prefix, longer than /0 and short enough to hold several addresses. */
 export function networkPrefix(example: string) {
   return parsed('an IPv6 prefix', example, (value): Prefix => {
@@ -146,6 +169,30 @@ export function plainName(example: string) {
   );
 }
 
+/** A path of a file with a key. What stands there is not shown: it may be the key itself, by mistake. */
+export function keyFilePath(example: string) {
+  const write = `write ${JSON.stringify(example)}`;
+  return z
+    .string({
+      error: ({ input }) =>
+        input === undefined ? `is missing; ${write}` : `is not a path; ${write}`,
+    })
+    .refine((value) => value.startsWith('/') && !value.includes('\0'), {
+      error: `is not an absolute path (keys stand in a file of their own); ${write}`,
+    });
+}
+
+/** A network access identifier (RFC 7542 2.2, 2.3): up to 253 octets, printable, at most one realm. */
+export function accessIdentifier(example: string) {
+  return text('a network access identifier', example, (value) => {
+    const octets = Buffer.byteLength(value);
+    if (octets === 0 || octets > 253) return 'is not 1 to 253 octets long';
+    return /^[^\s@\p{Cc}]*(@[^\s@\p{Cc}]+)?$/u.test(value)
+      ? undefined
+      : 'is not user or user@realm';
+  });
+}
+
 export function absolutePath(example: string) {
   return text('a path', example, (value) =>
     value.startsWith('/') && !value.includes('\0') ? undefined : 'is not an absolute path',
@@ -160,20 +207,22 @@ export function socketPath(example: string) {
   });
 }
 
-/** A whole number in `min`..`max`; `unit` and `multiple` are told to the person. */
+/** A whole number in `min`..`max`, or 0 with `orZero`; `unit` and `multiple` are told to the person. */
 export function integer(options: {
   min: number;
   max: number;
   example: number;
   unit?: string;
   multiple?: number;
+  orZero?: boolean;
 }) {
-  const { min, max, example, unit = '', multiple = 1 } = options;
-  const kind = multiple === 1 ? 'a whole number' : `a multiple of ${multiple}`;
+  const { min, max, example, unit = '', multiple = 1, orZero = false } = options;
+  const kind = `${orZero ? '0 or ' : ''}${multiple === 1 ? 'a whole number' : `a multiple of ${multiple}`}`;
   const range = `${kind} from ${min} to ${max}${unit && ` (${unit})`}`;
+  const within = (value: number) => value >= min && value <= max && value % multiple === 0;
   return z
     .int({ error: (issue) => wrong(issue.input, range, String(example)) })
-    .refine((value) => value >= min && value <= max && value % multiple === 0, {
+    .refine((value) => within(value) || (orZero && value === 0), {
       error: (issue) => wrong(issue.input, range, String(example)),
     });
 }
@@ -199,8 +248,34 @@ export function choice<const Words extends readonly [string, ...string[]]>(
 }
 
 /** An array, of values or of tables. */
-export function list<Item extends z.ZodType>(item: Item, example: string, least = 0) {
+export function list<Item extends z.ZodType>(
+  item: Item,
+  example: string,
+  least = 0,
+  most = Number.POSITIVE_INFINITY,
+) {
   return z
     .array(item, { error: (issue) => wrong(issue.input, 'a list', example) })
-    .refine((items) => items.length >= least, { error: `is empty; write ${example}` });
+    .refine((items) => items.length >= least, { error: `is empty; write ${example}` })
+    .refine((items) => items.length <= most, {
+      error: ({ input }) => `has ${(input as unknown[]).length} entries; write at most ${most}`,
+    });
+}
+
+/** A value whose kind decides what it must be: one or a list, a word or an address. */
+export function either<Schema extends z.ZodType>(pick: (value: unknown) => Schema) {
+  return z.unknown().transform((value, context): z.output<Schema> => {
+    const result = pick(value).safeParse(value);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) {
+      const { message } = issue;
+      const path = [...issue.path];
+      if (issue.code === 'unrecognized_keys') {
+        context.addIssue({ code: issue.code, keys: issue.keys, message, path });
+      } else {
+        context.addIssue({ code: 'custom', message, path });
+      }
+    }
+    return z.NEVER;
+  });
 }

@@ -1,24 +1,36 @@
 import { z } from 'zod';
 import { KagemushaError } from '../../errors.js';
-import type { Address, Prefix } from '../../wire/address.js';
+import { type Address, formatPrefix } from '../../wire/address.js';
 import { DEFAULT_HOME_AGENT_SOCKET, DEFAULT_HOST_SOCKET } from '../default-sockets.js';
-import { NOT_BUILT, notBuilt } from './not-built.js';
+import { NOT_BUILT } from './not-built.js';
+import type { Fault, Reading } from './reading.js';
 import {
   absolutePath,
   choice,
   deviceName,
+  either,
   flag,
   integer,
   linkLocalAddress,
   list,
   networkPrefix,
-  parseUnicast,
   plainName,
-  reason,
   socketPath,
+  stationMac,
   table,
   unicastAddress,
 } from './scalars.js';
+import { guestSecurity, mobileNodeSecurity, toGuestSecurity, toSecurity } from './security.js';
+import type {
+  AdvertisedPrefixConfig,
+  GuestConfig,
+  HomeAgentConfig,
+  HomeAgents,
+  HostConfig,
+  MobileNodeConfig,
+} from './types.js';
+
+export type * from './types.js';
 
 /** What the outer IPv6 header adds (RFC 2473 section 3): a tunnel's MTU is the uplink's less this. */
 const OUTER_HEADER = 40;
@@ -26,108 +38,22 @@ const OUTER_HEADER = 40;
 /** Lifetimes of bindings travel in units of 4 s in 16 bits (RFC 6275 6.1.7). */
 const LIFETIME = { min: 4, max: 262_140, multiple: 4, unit: 'seconds' } as const;
 
-/** How a binding is protected; `none` is what this version builds. */
-export interface SecurityConfig {
-  readonly kind: 'none';
-}
+/** The most home agents of one guest: each is tried for some seconds when those before it do not answer. */
+const MAX_HOME_AGENTS = 8;
 
-/** What the guest hears from its home router (RFC 4861 4.2, 4.6.2); times in seconds. */
-export interface RouterAdvertisementConfig {
-  readonly autonomous: boolean;
-  readonly routerLifetime: number;
-  readonly validLifetime: number;
-  readonly preferredLifetime: number;
-  readonly managed: boolean;
-  readonly other: boolean;
-}
+/** So many Prefix Information options fit into a Mobile Prefix Advertisement of 1280 octets. */
+const MAX_PREFIXES = 32;
 
-export interface GuestConfig {
-  readonly name: string;
-  readonly homeAddresses: readonly [Address, ...Address[]];
-  readonly homePrefix: Prefix;
-  /** The home router's link-local address, as the guest knows it. */
-  readonly homeRouter: Address;
-  readonly homeAgent: Address;
-  readonly careOfAddress: Address;
-  /** Seconds asked for, a multiple of 4. */
-  readonly lifetime: number;
-  readonly register: 'start' | 'traffic' | 'command';
-  readonly port: { readonly kind: 'tap'; readonly device: string };
-  readonly routerAdvertisement: RouterAdvertisementConfig;
-  readonly security: SecurityConfig;
-}
+const homeAgentAddress = unicastAddress('2001:db8:2000::1');
+const homeAgentAddresses = list(homeAgentAddress, '["2001:db8:2000::1"]', 1, MAX_HOME_AGENTS);
 
-interface DaemonConfig {
-  /** The file this came from. */
-  readonly path: string;
-  readonly controlSocket: string;
-  readonly stateDirectory: string;
-  /** Threads of the packet engine. */
-  readonly workers: number;
-  /** MTU of the network the outer packets cross. */
-  readonly uplinkMtu: number;
-  /** MTU inside the tunnel: `uplinkMtu` less the outer header. */
-  readonly tunnelMtu: number;
-}
-
-/** A VM host. */
-export interface HostConfig extends DaemonConfig {
-  readonly role: 'host';
-  readonly uplink: { readonly kind: 'tun'; readonly device: string };
-  readonly guests: readonly GuestConfig[];
-}
-
-export interface MobileNodeConfig {
-  readonly homeAddress: Address;
-  readonly security: SecurityConfig;
-}
-
-/** A Home Agent. */
-export interface HomeAgentConfig extends DaemonConfig {
-  readonly role: 'home-agent';
-  /** The Home Agent's address, owned by userspace. */
-  readonly address: Address;
-  readonly homePrefix: Prefix;
-  /** The interface on the home link, where home addresses are defended. */
-  readonly homeLink: string;
-  readonly tunnelDevice: string;
-  /** Longest lifetime granted, in seconds. */
-  readonly maxLifetime: number;
-  readonly allow: 'listed' | 'any';
-  readonly maxBindings: number;
-  readonly mobileNodes: readonly MobileNodeConfig[];
-}
-
-const security = z
-  .unknown()
-  .superRefine((value, context) => {
-    if (!Array.isArray(value)) return;
-    const message = notBuilt('a list of [[guest.security]]', 'write one [guest.security]');
-    context.addIssue({ code: 'custom', message });
-  })
-  .pipe(table({ kind: choice(['none'], NOT_BUILT.securityKind) }))
-  .optional();
-
-/** One address; the contract's `"auto"` and lists of several are not built yet. */
-const homeAgent = z.unknown().transform((value, context): Address => {
-  const example = 'write "2001:db8:2000::1"';
-  const refuse = (message: string): never => {
-    context.addIssue({ code: 'custom', message });
-    return z.NEVER;
-  };
-  if (value === undefined) return refuse(`is missing; ${example}`);
-  if (value === NOT_BUILT.homeAgent) return refuse(notBuilt('"auto"', example));
-  const several = Array.isArray(value) ? (value as unknown[]) : [value];
-  if (several.length > 1) return refuse(notBuilt('a list of several home agents', example));
-  const [only] = several;
-  if (typeof only !== 'string') return refuse(`is not an IPv6 address; ${example}`);
-  try {
-    return parseUnicast(only);
-  } catch (cause) {
-    if (!(cause instanceof KagemushaError)) throw cause;
-    return refuse(`${reason(cause)}; ${example}`);
-  }
+/** One, a list in order of preference, or `"auto"`. */
+const homeAgents = either((value) => {
+  if (value === 'auto') return z.literal('auto');
+  return Array.isArray(value) ? homeAgentAddresses : homeAgentAddress;
 });
+
+const careOfAddress = unicastAddress('2001:db8:3000::44');
 
 const seconds = (example: number) =>
   integer({ min: 0, max: 0xffff_ffff, example, unit: 'seconds' }).default(example);
@@ -147,16 +73,28 @@ const guest = table({
   home_addresses: list(unicastAddress('2001:db8:2000::10'), '["2001:db8:2000::10"]', 1),
   home_prefix: networkPrefix('2001:db8:2000::/64'),
   home_router: linkLocalAddress('fe80::1').prefault('fe80::1'),
-  home_agent: homeAgent,
-  care_of_address: unicastAddress('2001:db8:3000::44'),
+  home_agent: homeAgents,
+  care_of_address: either((value) =>
+    value === 'auto' ? z.literal('auto') : careOfAddress,
+  ).optional(),
+  home_link: deviceName('br0').optional(),
+  mac: stationMac('52:54:00:12:34:56').optional(),
   lifetime: integer({ ...LIFETIME, example: 60 }).default(60),
+  liveness_interval: integer({
+    min: 5,
+    max: 3600,
+    example: 30,
+    unit: 'seconds, 0: off',
+    orZero: true,
+  }).default(30),
+  route_optimisation: flag(false).default(false),
   register: choice(['start', 'traffic', 'command'], NOT_BUILT.register).default('start'),
   port: table({
     kind: choice(['tap'], NOT_BUILT.portKind),
     device: deviceName('kgtap0'),
   }),
   router_advertisement: routerAdvertisement.prefault({}),
-  security,
+  security: guestSecurity,
 });
 
 const common = {
@@ -179,6 +117,15 @@ export const hostSchema = table({
   guest: list(guest, '[[guest]]').default([]),
 });
 
+const advertisedPrefix = table({
+  prefix: networkPrefix('2001:db8:2000::/64'),
+  // RFC 4861 6.2.1: 30 days and 7 days.
+  valid_lifetime: seconds(2_592_000),
+  preferred_lifetime: seconds(604_800),
+  on_link: flag(true).default(true),
+  autonomous: flag(true).default(true),
+});
+
 /** The file of a Home Agent, in the words of the file. */
 export const homeAgentSchema = table({
   home_agent: table({
@@ -186,15 +133,21 @@ export const homeAgentSchema = table({
     state_directory: absolutePath('/var/lib/kagemusha-ha').default('/var/lib/kagemusha-ha'),
     address: unicastAddress('2001:db8:2000::1'),
     home_prefix: networkPrefix('2001:db8:2000::/64'),
-    home_link: deviceName('eth0'),
+    home_link: deviceName('eth0').optional(),
+    virtual_home_link: flag(true).default(false),
     tunnel_device: deviceName('kgha0').default('kgha0'),
     max_lifetime: integer({ ...LIFETIME, example: 3600 }).default(3600),
     max_bindings: integer({ min: 1, max: 65_536, example: 1024 }).default(1024),
     allow: choice(['listed', 'any']).default('listed'),
+    prefix: list(advertisedPrefix, '[[home_agent.prefix]]', 1, MAX_PREFIXES).optional(),
     ...common,
   }),
   mobile_node: list(
-    table({ home_address: unicastAddress('2001:db8:2000::10'), security }),
+    table({
+      home_address: unicastAddress('2001:db8:2000::10'),
+      max_lifetime: integer({ ...LIFETIME, example: 3600 }).optional(),
+      security: mobileNodeSecurity,
+    }),
     '[[mobile_node]]',
   ).default([]),
 });
@@ -208,18 +161,25 @@ function daemonPart(path: string, raw: { uplink_mtu: number; workers: number }) 
   };
 }
 
-function toGuest(raw: z.output<typeof guest>): GuestConfig {
+function toGuest(raw: z.output<typeof guest>, index: number, reading: Reading): GuestConfig {
   const [first, ...others] = raw.home_addresses;
   if (first === undefined) throw new KagemushaError('CONFIG_INVALID', 'home_addresses is empty');
   const advertisement = raw.router_advertisement;
+  const path = ['guest', index, 'security'];
   return {
     name: raw.name,
     homeAddresses: [first, ...others],
     homePrefix: raw.home_prefix,
     homeRouter: raw.home_router,
-    homeAgent: raw.home_agent,
+    homeAgents: toHomeAgents(raw.home_agent),
     careOfAddress: raw.care_of_address,
+    homeLink:
+      raw.home_link === undefined || raw.mac === undefined
+        ? undefined
+        : { device: raw.home_link, mac: raw.mac },
     lifetime: raw.lifetime,
+    livenessInterval: raw.liveness_interval,
+    routeOptimisation: raw.route_optimisation,
     register: raw.register,
     port: raw.port,
     routerAdvertisement: {
@@ -230,28 +190,70 @@ function toGuest(raw: z.output<typeof guest>): GuestConfig {
       managed: advertisement.managed,
       other: advertisement.other,
     },
-    security: raw.security ?? { kind: 'none' },
+    security: toGuestSecurity(raw.security, raw.home_addresses, path, reading),
   };
 }
 
-/** The daemon's view of a host's file that met the schema. */
-export function toHostConfig(path: string, raw: z.output<typeof hostSchema>): HostConfig {
+function toHomeAgents(raw: 'auto' | Address | readonly Address[]): HomeAgents {
+  if (raw === 'auto') return { kind: 'auto' };
+  const [first, ...others] = typeof raw === 'string' ? [raw] : raw;
+  if (first === undefined) throw new KagemushaError('CONFIG_INVALID', 'home_agent is empty');
+  return { kind: 'list', addresses: [first, ...others] };
+}
+
+/** What is wrong between `home_link`, `mac` and `care_of_address`, before they become one value. */
+function linkFaults(raw: z.output<typeof guest>, index: number): Fault[] {
+  const fault = (key: string, message: string): Fault[] => [
+    { path: ['guest', index, key], message },
+  ];
+  if (raw.home_link !== undefined && raw.mac === undefined) {
+    return fault(
+      'mac',
+      'is missing; write "52:54:00:12:34:56", the guest\'s own, for home_link to announce',
+    );
+  }
+  if (raw.mac !== undefined && raw.home_link === undefined) {
+    return fault(
+      'mac',
+      'is only used on the home network; write home_link = "br0" beside it, or take it away',
+    );
+  }
+  if (raw.care_of_address === undefined && raw.home_link === undefined) {
+    const home = 'on the home network home_link and mac instead';
+    return fault('care_of_address', `is missing; write "2001:db8:3000::44" or "auto", ${home}`);
+  }
+  return [];
+}
+
+/** The daemon's view of a host's file that met the schema; what is still wrong goes into `reading`. */
+export function toHostConfig(
+  path: string,
+  raw: z.output<typeof hostSchema>,
+  reading: Reading,
+): HostConfig {
+  reading.faults.push(...raw.guest.flatMap(linkFaults));
   return {
     ...daemonPart(path, raw.host),
     role: 'host',
     controlSocket: raw.host.control_socket,
     stateDirectory: raw.host.state_directory,
     uplink: raw.host.uplink,
-    guests: raw.guest.map(toGuest),
+    guests: raw.guest.map((each, i) => toGuest(each, i, reading)),
   };
 }
 
-/** The daemon's view of a Home Agent's file that met the schema. */
+/** The daemon's view of a Home Agent's file that met the schema; what is still wrong goes into `reading`. */
 export function toHomeAgentConfig(
   path: string,
   raw: z.output<typeof homeAgentSchema>,
+  reading: Reading,
 ): HomeAgentConfig {
   const own = raw.home_agent;
+  reading.faults.push(...homeLinkFaults(own));
+  const [first, ...others] = own.prefix ?? [
+    advertisedPrefix.parse({ prefix: formatPrefix(own.home_prefix) }),
+  ];
+  if (first === undefined) throw new KagemushaError('CONFIG_INVALID', 'prefix is empty');
   return {
     ...daemonPart(path, own),
     role: 'home-agent',
@@ -261,12 +263,38 @@ export function toHomeAgentConfig(
     homePrefix: own.home_prefix,
     homeLink: own.home_link,
     tunnelDevice: own.tunnel_device,
+    prefixes: [toPrefix(first), ...others.map(toPrefix)],
     maxLifetime: own.max_lifetime,
     allow: own.allow,
     maxBindings: own.max_bindings,
-    mobileNodes: raw.mobile_node.map((node) => ({
-      homeAddress: node.home_address,
-      security: node.security ?? { kind: 'none' },
-    })),
+    mobileNodes: raw.mobile_node.map((node, i): MobileNodeConfig => {
+      const at = ['mobile_node', i, 'security'];
+      const security = toSecurity(node.security, node.home_address, at, reading);
+      const maxLifetime = node.max_lifetime;
+      const entry = { homeAddress: node.home_address, security };
+      return maxLifetime === undefined ? entry : { ...entry, maxLifetime };
+    }),
+  };
+}
+
+function homeLinkFaults(own: z.output<typeof homeAgentSchema>['home_agent']): Fault[] {
+  const path = ['home_agent', 'home_link'];
+  if (own.virtual_home_link && own.home_link !== undefined) {
+    const message = `"${own.home_link}" is a real link, and virtual_home_link = true; take one of the two away`;
+    return [{ path, message }];
+  }
+  if (own.virtual_home_link || own.home_link !== undefined) return [];
+  const message =
+    'is missing; write "eth0", or virtual_home_link = true when there is no home network';
+  return [{ path, message }];
+}
+
+function toPrefix(raw: z.output<typeof advertisedPrefix>): AdvertisedPrefixConfig {
+  return {
+    prefix: raw.prefix,
+    validLifetime: raw.valid_lifetime,
+    preferredLifetime: raw.preferred_lifetime,
+    onLink: raw.on_link,
+    autonomous: raw.autonomous,
   };
 }

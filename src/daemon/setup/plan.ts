@@ -51,6 +51,10 @@ export class PlanBuilder {
     this.steps.push(advice ? { resource, describe, advice } : { resource, describe });
   }
 
+  addStep({ describe, resource, advice }: Step): void {
+    this.add(describe, resource, advice);
+  }
+
   /** A directory of ours; one that is there must let its owner in and is not changed. */
   directory(path: string, what: string): void {
     if (existsSync(path) && !this.#mayWrite(path)) {
@@ -148,22 +152,20 @@ export class PlanBuilder {
     }
   }
 
-  /** The interface on whose link the address lies, so that its neighbours must be answered there. */
-  linkOf(address: Address, except: string): string | undefined {
-    return this.#system.routes
-      .filter(({ prefix, device, onLink }) => {
-        const network = prefix.length > 0 && prefix.length < 128;
-        return (
-          network && onLink && device !== except && device !== 'lo' && contains(prefix, address)
-        );
-      })
-      .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.device;
-  }
-
   finish(configPath: string, stateDirectory: string): SetupPlan {
     const { steps, obstacles, notes } = this;
     return { configPath, stateDirectory, steps, obstacles, notes };
   }
+}
+
+/** The interface on whose link the address lies, so that its neighbours must be answered there. */
+export function linkOf(system: SystemState, address: Address, except: string): string | undefined {
+  return system.routes
+    .filter(({ prefix, device, onLink }) => {
+      const network = prefix.length > 0 && prefix.length < 128;
+      return network && onLink && device !== except && device !== 'lo' && contains(prefix, address);
+    })
+    .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.device;
 }
 
 function mayWrite(path: string): boolean {

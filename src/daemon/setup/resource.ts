@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type Address, contains } from '../../wire/address.js';
+import { type Address, contains, formatPrefix, type Prefix } from '../../wire/address.js';
 import type { Route, SystemState } from './system.js';
 
 /** One thing that kagemusha needs of the system; plain data, so that it can be recorded and taken away later. */
@@ -19,6 +19,8 @@ export type Resource =
       /** Locked: what the network may carry, though the device's own MTU is smaller. */
       readonly mtu?: number;
     }
+  /** What has no more specific route is answered with Destination Unreachable, and does not go out again by the default route. */
+  | { readonly kind: 'unreachable'; readonly prefix: Prefix }
   | { readonly kind: 'proxy'; readonly address: Address; readonly device: string }
   | {
       readonly kind: 'sysctl';
@@ -50,6 +52,8 @@ export function isThere(resource: Resource, system: SystemState): boolean {
       if (best === undefined || best.device !== resource.device) return false;
       return resource.mtu === undefined || best.mtu === resource.mtu;
     }
+    case 'unreachable':
+      return system.unreachable.has(formatPrefix(resource.prefix));
     case 'proxy':
       return system.proxies.has(`${resource.address} ${resource.device}`);
     case 'sysctl':
@@ -91,6 +95,8 @@ export function makeCommands(resource: Resource, system: SystemState): string[][
       const lock = mtu === undefined ? [] : ['mtu', 'lock', String(mtu)];
       return [['ip', '-6', 'route', 'replace', `${address}/128`, 'dev', device, ...lock]];
     }
+    case 'unreachable':
+      return [['ip', '-6', 'route', 'replace', 'unreachable', formatPrefix(resource.prefix)]];
     case 'proxy': {
       const { address, device } = resource;
       return [['ip', '-6', 'neighbour', 'add', 'proxy', address, 'dev', device]];
@@ -113,6 +119,8 @@ export function removeCommands(resource: Resource, previous?: string): string[][
       const { address, device } = resource;
       return [['ip', '-6', 'route', 'del', `${address}/128`, 'dev', device]];
     }
+    case 'unreachable':
+      return [['ip', '-6', 'route', 'del', 'unreachable', formatPrefix(resource.prefix)]];
     case 'proxy': {
       const { address, device } = resource;
       return [['ip', '-6', 'neighbour', 'del', 'proxy', address, 'dev', device]];

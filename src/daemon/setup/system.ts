@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { type Address, isAddress, type Prefix, parseAddress } from '../../wire/address.js';
+import {
+  type Address,
+  formatPrefix,
+  isAddress,
+  type Prefix,
+  parseAddress,
+} from '../../wire/address.js';
 import { run, runJson } from '../ip-route.js';
 
 export interface Link {
@@ -26,6 +32,8 @@ export interface KernelAddress {
   readonly address: Address;
   readonly prefixLength: number;
   readonly device: string;
+  /** Its preferred lifetime is over (RFC 4862 5.5.4): nothing new should use its prefix. */
+  readonly deprecated?: boolean;
 }
 
 export interface Route {
@@ -35,6 +43,8 @@ export interface Route {
   /** Who made it: `kernel`, `ra`, `boot`, … */
   readonly protocol: string | undefined;
   readonly mtu: number | undefined;
+  /** Of routes to the same prefix the one with the smallest is taken. */
+  readonly metric?: number;
 }
 
 /** What the kernel of this network namespace looks like at one moment. */
@@ -44,6 +54,8 @@ export interface SystemState {
   readonly addresses: readonly KernelAddress[];
   /** IPv6 routes of the main table. */
   readonly routes: readonly Route[];
+  /** Prefixes that are answered with Destination Unreachable, as `address/length`. */
+  readonly unreachable: ReadonlySet<string>;
   /** Proxied neighbours, as `address device`. */
   readonly proxies: ReadonlySet<string>;
   /** The value of `net.ipv6.…` now; undefined when there is no such thing. Parts are separated by slashes. */
@@ -68,6 +80,7 @@ export async function readSystem(): Promise<SystemState> {
     tunTaps: new Map(links.flatMap((link) => readTunTap(link, userIds))),
     addresses: addresses.flatMap(readAddresses),
     routes: routes.flatMap(readRoute),
+    unreachable: new Set(routes.flatMap(readUnreachable)),
     proxies: new Set(proxies.flatMap(readProxy)),
     sysctl: readSysctl,
   };
@@ -136,7 +149,14 @@ function readAddresses(entry: unknown): KernelAddress[] {
     // A point-to-point address is printed as `local` with the peer beside it.
     const local = text(info.local);
     if (local === undefined || !isAddress(local)) return [];
-    return [{ address: parseAddress(local), prefixLength: number(info.prefixlen) ?? 128, device }];
+    return [
+      {
+        address: parseAddress(local),
+        prefixLength: number(info.prefixlen) ?? 128,
+        device,
+        deprecated: info.deprecated === true,
+      },
+    ];
   });
 }
 
@@ -146,18 +166,31 @@ function readRoute(entry: unknown): Route[] {
   const destination = text(route.dst);
   const type = text(route.type) ?? 'unicast';
   if (device === undefined || destination === undefined || type !== 'unicast') return [];
-  const [address = '::', length] = destination === 'default' ? ['::', '0'] : destination.split('/');
-  if (!isAddress(address)) return [];
+  const prefix = readPrefix(destination);
+  if (prefix === undefined) return [];
   const metrics = Array.isArray(route.metrics) ? route.metrics.map(object) : [];
   return [
     {
-      prefix: { address: parseAddress(address), length: Number(length ?? 128) },
+      prefix,
       device,
       onLink: route.gateway === undefined && route.via === undefined,
       protocol: text(route.protocol),
       mtu: metrics.map((metric) => number(metric.mtu)).find((mtu) => mtu !== undefined),
+      metric: number(route.metric) ?? 0,
     },
   ];
+}
+
+function readPrefix(destination: string): Prefix | undefined {
+  const [address = '::', length] = destination === 'default' ? ['::', '0'] : destination.split('/');
+  if (!isAddress(address)) return undefined;
+  return { address: parseAddress(address), length: Number(length ?? 128) };
+}
+
+function readUnreachable(entry: unknown): string[] {
+  const { type, dst } = object(entry);
+  const prefix = type === 'unreachable' ? readPrefix(text(dst) ?? '') : undefined;
+  return prefix === undefined ? [] : [formatPrefix(prefix)];
 }
 
 function readProxy(entry: unknown): string[] {

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
+import { parse, TomlError } from 'smol-toml';
+import { Secret } from '../../crypto/secret.js';
+import { KagemushaError } from '../../errors.js';
+import { locate } from './locate.js';
+import { nearest } from './nearest.js';
+
+/** Octets that a key must have, and of what; `undefined`: there must be no such key. */
+export interface KeyLength {
+  readonly min: number;
+  readonly max: number;
+  /** The algorithm, for the person who reads the complaint. */
+  readonly of: string;
+}
+
+export interface KeyLengths {
+  readonly encryption_key?: KeyLength;
+  readonly authentication_key: KeyLength;
+}
+
+export interface KeyFile {
+  /** Empty where nothing is encrypted. */
+  readonly encryption: Secret;
+  readonly authentication: Secret;
+  /** Tells keys apart without telling what they are: a hash of both. */
+  readonly keyId: string;
+  /** The file itself, whatever path leads to it. */
+  readonly identity: string;
+}
+
+/** Bigger files are not key files. */
+const MAX_SIZE = 65_536;
+
+/*
+ * No complaint of this file, and no cause of one, holds anything of a key: neither values nor what the TOML parser
+ * quotes.
+ */
+function refuse(place: string, why: string): never {
+  throw new KagemushaError('KEY_FILE', `${place} ${why}`);
+}
+
+/**
+ * Reads the keys of one security association: TOML, `encryption_key = "hex"` and `authentication_key = "hex"`.
+ *
+ * @param user the user id of the daemon, who must be able to read it; who else may, apart from root, is refused
+ * @throws KagemushaError KEY_FILE saying what is wrong and what to do, without the key
+ */
+export function readKeyFile(path: string, lengths: KeyLengths, user: number): KeyFile {
+  const { text, identity } = readPrivate(path, user);
+  const data = parseKeys(path, text);
+  for (const name of Object.keys(data)) {
+    if (name in lengths) continue;
+    const near = nearest(name, ['encryption_key', 'authentication_key']);
+    const place = `${path}:${locate(text, [name])}:`;
+    if (near === undefined) refuse(place, 'a key of the file that is not known here');
+    if (near !== name) refuse(place, `unknown key; did you mean ${near}?`);
+    refuse(place, `${name} is not used here; take it away`);
+  }
+  const read = (name: 'encryption_key' | 'authentication_key'): Secret => {
+    const length = lengths[name];
+    if (length === undefined) return new Secret(new Uint8Array(0));
+    if (!(name in data)) refuse(path, `has no ${name}; write ${name} = "${digits(length)}"`);
+    return octetsOf(`${path}:${locate(text, [name])}: ${name}`, data[name], length);
+  };
+  const encryption = read('encryption_key');
+  const authentication = read('authentication_key');
+  return { encryption, authentication, keyId: keyId(encryption, authentication), identity };
+}
+
+/** Looks at the file that was opened, not at what the path means a moment later. */
+function readPrivate(path: string, user: number): { text: string; identity: string } {
+  let file: number;
+  try {
+    // A FIFO must not hang the daemon.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') refuse(path, 'is not there; make it');
+    if (code === 'EACCES') refuse(path, 'may not be read by this user; run chown and chmod 0600');
+    refuse(path, `cannot be read (${code ?? 'unknown error'})`);
+  }
+  try {
+    const stat = fstatSync(file);
+    refuseOthers(path, stat, user);
+    if (stat.size > MAX_SIZE) refuse(path, 'is too big for a key file');
+    return { text: readFileSync(file, 'utf8'), identity: `${stat.dev}:${stat.ino}` };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function refuseOthers(path: string, stat: Stats, user: number): void {
+  if (!stat.isFile()) refuse(path, 'is not a plain file');
+  if (stat.uid !== 0 && stat.uid !== user) {
+    const who = `belongs to user ${stat.uid}, who could change it`;
+    refuse(path, `${who}; run chown ${user} ${path}`);
+  }
+  if ((stat.mode & 0o077) !== 0) {
+    const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+    refuse(path, `is open to group or others (mode ${mode}); run chmod 0600 ${path}`);
+  }
+  if (stat.uid !== user && user !== process.geteuid?.()) {
+    refuse(path, `cannot be read by user ${user}; run chown ${user} ${path}`);
+  }
+}
+
+function parseKeys(path: string, text: string): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const place = `${path}:${error.line}:`;
+    refuse(place, 'not TOML; write encryption_key = "hex" and authentication_key = "hex"');
+  }
+}
+
+function octetsOf(place: string, value: unknown, length: KeyLength): Secret {
+  const { min, max, of } = length;
+  const write = `write "${digits(length)}"`;
+  if (typeof value !== 'string') refuse(place, `is not a text; ${write}`);
+  const hex = value.replace(/^0x/i, '');
+  if (!/^[0-9a-f]*$/i.test(hex)) refuse(place, `is not hexadecimal; ${write}`);
+  if (hex.length % 2 !== 0) refuse(place, `has an odd number of hex digits; ${write}`);
+  const count = hex.length / 2;
+  if (count < min || count > max) {
+    const takes = min === max ? `${min}` : `${min} to ${max}`;
+    refuse(place, `has ${count} octets, ${of} takes ${takes}; ${write}`);
+  }
+  return new Secret(Buffer.from(hex, 'hex'));
+}
+
+function digits({ min, max }: KeyLength): string {
+  return min === max ? `${2 * min} hex digits` : `${2 * min} to ${2 * max} hex digits`;
+}
+
+function keyId(encryption: Secret, authentication: Secret): string {
+  const hash = createHash('sha256').update(`kagemusha keys ${encryption.length}\0`);
+  hash.update(encryption.reveal()).update(authentication.reveal());
+  return hash.digest('hex').slice(0, 16);
+}

@@ -1,0 +1,137 @@
+import type { AuthenticationName, EncryptionName } from '../../crypto/algorithms.js';
+import type { Secret } from '../../crypto/secret.js';
+import type { Address, Prefix } from '../../wire/address.js';
+import type { Mac } from '../../wire/mac.js';
+
+/** Anybody who can send packets as the care-of address or the Home Agent can move the binding. */
+export interface NoSecurityConfig {
+  readonly kind: 'none';
+}
+
+/** ESP in transport mode with keys from a file (RFC 3776, RFC 4303). */
+export interface EspConfig {
+  readonly kind: 'esp';
+  readonly encryption: EncryptionName;
+  readonly authentication: AuthenticationName;
+  /** Security parameters index (RFC 4303 2.1) of what this node sends, from 256. */
+  readonly spiOut: number;
+  /** Of what it receives. */
+  readonly spiIn: number;
+  /** Packets, 64..8192; 0: none, for a peer whose numbers begin anew when it restarts. */
+  readonly replayWindow: number;
+  readonly keyFile: string;
+  readonly keys: { readonly encryption: Secret; readonly authentication: Secret };
+  /** The same as long as the keys are the same (see KeyFile): a Secret cannot be compared by isDeepStrictEqual. */
+  readonly keyId: string;
+}
+
+/** Mobility message authentication (RFC 4285), MN-HA. */
+export interface AuthOptionConfig {
+  readonly kind: 'auth-option';
+  /** Mobility SPI (RFC 4285 5), from 256. */
+  readonly spi: number;
+  /** Network access identifier of the mobile node (RFC 4283 3). */
+  readonly identifier?: string;
+  readonly keyFile: string;
+  readonly keys: { readonly authentication: Secret };
+  /** The same as long as the keys are the same. */
+  readonly keyId: string;
+}
+
+/** How the signaling of one home address is protected. */
+export type SecurityConfig = NoSecurityConfig | EspConfig | AuthOptionConfig;
+
+/** A security association belongs to one home address (RFC 3776). */
+export interface HomeSecurity {
+  readonly homeAddress: Address;
+  readonly security: SecurityConfig;
+}
+
+/** What the guest hears from its home router (RFC 4861 4.2, 4.6.2); times in seconds. */
+export interface RouterAdvertisementConfig {
+  readonly autonomous: boolean;
+  readonly routerLifetime: number;
+  readonly validLifetime: number;
+  readonly preferredLifetime: number;
+  readonly managed: boolean;
+  readonly other: boolean;
+}
+
+/** In order of preference, or found by Dynamic Home Agent Address Discovery (RFC 6275 11.4.1). */
+export type HomeAgents =
+  | { readonly kind: 'list'; readonly addresses: readonly [Address, ...Address[]] }
+  | { readonly kind: 'auto' };
+
+export interface GuestConfig {
+  readonly name: string;
+  readonly homeAddresses: readonly [Address, ...Address[]];
+  readonly homePrefix: Prefix;
+  /** The home router's link-local address, as the guest knows it. */
+  readonly homeRouter: Address;
+  readonly homeAgents: HomeAgents;
+  /** `auto`: from a prefix of the uplink (care-of-auto.ts). Only with `homeLink` may there be none. */
+  readonly careOfAddress: Address | 'auto' | undefined;
+  /** This host is on the home network: the guest is de-registered instead, and announced on this interface. */
+  readonly homeLink: { readonly device: string; readonly mac: Mac } | undefined;
+  /** Seconds asked for, a multiple of 4. */
+  readonly lifetime: number;
+  /** Seconds without traffic after which the Home Agent is probed; 0: never. */
+  readonly livenessInterval: number;
+  readonly routeOptimisation: boolean;
+  readonly register: 'start' | 'traffic' | 'command';
+  readonly port: { readonly kind: 'tap'; readonly device: string };
+  readonly routerAdvertisement: RouterAdvertisementConfig;
+  /** One for each home address, in their order. */
+  readonly security: readonly HomeSecurity[];
+}
+
+interface DaemonConfig {
+  /** The file this came from. */
+  readonly path: string;
+  readonly controlSocket: string;
+  readonly stateDirectory: string;
+  /** Threads of the packet engine. */
+  readonly workers: number;
+  /** MTU of the network the outer packets cross. */
+  readonly uplinkMtu: number;
+  /** MTU inside the tunnel: `uplinkMtu` less the outer header. */
+  readonly tunnelMtu: number;
+}
+
+/** A VM host. */
+export interface HostConfig extends DaemonConfig {
+  readonly role: 'host';
+  readonly uplink: { readonly kind: 'tun'; readonly device: string };
+  readonly guests: readonly GuestConfig[];
+}
+
+export interface MobileNodeConfig extends HomeSecurity {
+  /** Longest lifetime granted to this one, in seconds. */
+  readonly maxLifetime?: number;
+}
+
+/** A prefix that mobile nodes hear of (RFC 6275 6.8, RFC 4861 4.6.2); times in seconds. */
+export interface AdvertisedPrefixConfig {
+  readonly prefix: Prefix;
+  readonly validLifetime: number;
+  readonly preferredLifetime: number;
+  readonly onLink: boolean;
+  readonly autonomous: boolean;
+}
+
+/** A Home Agent. */
+export interface HomeAgentConfig extends DaemonConfig {
+  readonly role: 'home-agent';
+  /** The Home Agent's address, owned by userspace. */
+  readonly address: Address;
+  readonly homePrefix: Prefix;
+  /** The interface on the home link, where home addresses are defended; undefined: the home link is virtual. */
+  readonly homeLink: string | undefined;
+  readonly tunnelDevice: string;
+  readonly prefixes: readonly [AdvertisedPrefixConfig, ...AdvertisedPrefixConfig[]];
+  /** Longest lifetime granted, in seconds. */
+  readonly maxLifetime: number;
+  readonly allow: 'listed' | 'any';
+  readonly maxBindings: number;
+  readonly mobileNodes: readonly MobileNodeConfig[];
+}

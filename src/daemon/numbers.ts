@@ -1,0 +1,33 @@
+import { randomInt } from 'node:crypto';
+import { ReservedCounter } from '../reserved-counter.js';
+import type { Address } from '../wire/index.js';
+import type { Store } from './store/index.js';
+import { espSequence, mobilitySequence } from './store/index.js';
+
+/** How many numbers a crash may skip. */
+const MOBILITY_BLOCK = 16;
+const ESP_BLOCK = 64;
+
+/** Sequence numbers of Binding Updates: a restart goes on where the last process may have stopped (RFC 6275 6.1.7). */
+export function mobilityNumbers(store: Store, homeAddress: Address): ReservedCounter {
+  const name = mobilitySequence(homeAddress);
+  return new ReservedCounter({
+    // A home agent that still knows a later number answers with it (status 135) and is followed.
+    next: store.reserved(name) ?? randomInt(0x10000),
+    last: 0xffff,
+    wraps: true,
+    block: MOBILITY_BLOCK,
+    reserve: (until) => store.reserve(name, until),
+  });
+}
+
+/** Sequence numbers of an outbound security association: never twice under one key (RFC 4303 3.3.3). */
+export function espNumbers(store: Store, homeAddress: Address, spi: number): ReservedCounter {
+  const name = espSequence(homeAddress, spi);
+  return new ReservedCounter({
+    next: store.reserved(name) ?? 1,
+    last: 0xffff_ffff,
+    block: ESP_BLOCK,
+    reserve: (until) => store.reserve(name, until),
+  });
+}

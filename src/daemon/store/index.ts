@@ -1,0 +1,10 @@
+export { MemoryStore } from './memory-store.js';
+export {
+  authTimestamp,
+  CARE_OF_SECRET,
+  espReplayTop,
+  espSequence,
+  mobilitySequence,
+} from './names.js';
+export { SqliteStore } from './sqlite-store.js';
+export type { HomeAgentBinding, Registration, Store } from './store.js';
