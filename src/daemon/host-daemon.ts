@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Engine, type SlowPathPacket } from '../datapath/index.js';
+import { Engine, type SlowPathKind, type SlowPathPacket } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
@@ -30,6 +30,9 @@ import { openUplink } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
+
+/** What the engine leaves to route optimisation; it names the tunnel. */
+const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set(['correspondent', 'home-address', 'inner']);
 
 /** What a guest may change without being made anew. */
 type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
@@ -267,12 +270,12 @@ export class HostDaemon {
   }
 
   #dispatch(packet: SlowPathPacket): void {
-    if (packet.port !== undefined) {
-      this.#byPort.get(packet.port)?.onFrame(packet);
+    if (ROUTE_KINDS.has(packet.kind)) {
+      this.#onRoutePacket(packet);
       return;
     }
-    if (packet.kind !== 'control') {
-      this.#onRoutePacket(packet);
+    if (packet.port !== undefined) {
+      this.#byPort.get(packet.port)?.onFrame(packet);
       return;
     }
     const parsed = attempt(() => parsePacket(packet.bytes));
