@@ -141,6 +141,7 @@ export class Guest {
       return;
     }
     if (register === 'traffic') this.#watch();
+    for (const home of this.#homes) home.resume();
     // Whoever was registered here before a restart answers, and is the sign of the guest that `traffic` waits for.
     if (register !== 'traffic' || this.#isOpen) this.#linkDriver.send({ type: 'arrived' });
     // A process before this one was told to.

@@ -92,7 +92,6 @@ export class HomeAgentDaemon {
       maxSignalers: room,
     });
     try {
-      openUplink(this.#engine, config.tunnelDevice, threadedNapi);
       this.#nodes = new ServedNodes(config.address, this.#engine, store, room);
       this.#policies = new SecurityPolicies('home-agent', this.#nodes.follow(config), Date.now);
       this.#agent = new HomeAgent(policy(config));
@@ -101,17 +100,24 @@ export class HomeAgentDaemon {
         config.homeLink === undefined
           ? undefined
           : new HomeLink(this.#engine, config.homeLink, config, (news) => this.#onHomeLink(news));
+      this.#publish();
+      this.#restore();
+      // Last: whoever is bound is known before the first of its packets comes.
+      openUplink(this.#engine, config.tunnelDevice, threadedNapi);
     } catch (error) {
       this.#engine.close();
       throw error;
     }
     this.#engine.onReadable(() => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)));
-    this.#publish();
   }
 
-  /** Announces the Home Agent's address on the home link, and holds the bindings again that a process before this one held. */
+  /** Announces the Home Agent's address on the home link. */
   start(): void {
     this.#homeLink?.start();
+  }
+
+  /** Holds the bindings again that a process before this one held. */
+  #restore(): void {
     const now = monotonicNow();
     const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
