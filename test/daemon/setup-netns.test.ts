@@ -92,7 +92,7 @@ port = { kind = "tap", device = "kgtap0" }
     });
 
     const made = await kagemusha('setup', '--config', host, '--apply', '--user', 'nobody');
-    t.match(made, { code: 0, err: '', out: /done: 13 steps\n$/ });
+    t.match(made, { code: 0, err: '', out: /done: 14 steps\n$/ });
     t.match(ip(`-n ${netns} -j tuntap show`), /"kg0".*"tun".*65534/);
     t.match(ip(`-n ${netns} -6 neighbour show proxy`), /2001:db8:3000::44 dev wan0/);
     t.equal(sysctl('net.ipv6.conf.all.forwarding'), '1');

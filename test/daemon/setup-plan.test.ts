@@ -39,7 +39,16 @@ home_link = "eth0"
 
 const link = (device: string, rest: Partial<Link> = {}): [string, Link] => [
   device,
-  { device, up: true, carrier: true, mtu: 1500, kind: undefined, addressMode: 'eui64', ...rest },
+  {
+    device,
+    up: true,
+    carrier: true,
+    mtu: 1500,
+    queue: 500,
+    kind: undefined,
+    addressMode: 'eui64',
+    ...rest,
+  },
 ];
 const route = (prefix: string, device: string, rest: Partial<Route> = {}): Route => ({
   prefix: parsePrefix(prefix),
@@ -91,6 +100,7 @@ t.test('a fresh host, in the order that keeps its own default route', async (t) 
   t.strictSame(steps, [
     `ip tuntap add dev kg0 mode tun user ${user}`,
     'ip link set dev kg0 mtu 1500 addrgenmode none up',
+    'ip link set dev kg0 txqueuelen 5000',
     `ip tuntap add dev kgtap0 mode tap user ${user}`,
     'sysctl -qw net.ipv6.conf.kgtap0.disable_ipv6=1',
     'ip link set dev kgtap0 up',
@@ -114,7 +124,10 @@ t.test('a care-of prefix that the network routes here needs no proxy', async (t)
   const routes = [route('2001:db8:3000::/64', 'kg0'), route('2001:db8:9::/64', 'eth0.7')];
   const system = fresh({
     routes,
-    links: new Map([link('eth0.7'), link('kg0', { kind: 'tun', addressMode: 'none' })]),
+    links: new Map([
+      link('eth0.7'),
+      link('kg0', { kind: 'tun', addressMode: 'none', queue: 5000 }),
+    ]),
     tunTaps: new Map([['kg0', tunTap('tun')]]),
   });
   const plan = planSetup(loadConfig(HOST), system);
@@ -145,10 +158,11 @@ t.test('what another user owns is made anew, with all that hangs on it', async (
     { 'net/ipv6/conf/kgtap0/disable_ipv6': '1' },
   );
   const plan = planSetup(loadConfig(HOST), system, { owner: 1000 });
-  t.strictSame(commands(plan, system).slice(0, 4), [
+  t.strictSame(commands(plan, system).slice(0, 5), [
     'ip tuntap del dev kg0 mode tun',
     'ip tuntap add dev kg0 mode tun user 1000',
     'ip link set dev kg0 mtu 1500 addrgenmode none up',
+    'ip link set dev kg0 txqueuelen 5000',
     'ip -6 route replace 2001:db8:3000::44/128 dev kg0',
   ]);
   t.notOk(commands(plan, system).some((step) => step.includes('kgtap0')));
@@ -185,6 +199,7 @@ t.test('a home agent: its TUN has the MTU inside, its own address the one outsid
   t.strictSame(commands(plan, system), [
     'ip tuntap add dev kgha0 mode tun',
     'ip link set dev kgha0 mtu 1460 addrgenmode none up',
+    'ip link set dev kgha0 txqueuelen 5000',
     'ip -6 route replace 2001:db8:2000::1/128 dev kgha0 mtu lock 1500',
     'ip -6 route replace 2001:db8:2000:0:fdff:ffff:ffff:fffe/128 dev kgha0',
     'sysctl -qw net.ipv6.conf.eth0.accept_ra=2',
@@ -225,6 +240,7 @@ t.test('an automatic care-of address: forwarding is there, the daemon does the r
   t.strictSame(commands(plan, system), [
     'ip tuntap add dev kg0 mode tun',
     'ip link set dev kg0 mtu 1500 addrgenmode none up',
+    'ip link set dev kg0 txqueuelen 5000',
     'ip tuntap add dev kgtap0 mode tap',
     'sysctl -qw net.ipv6.conf.kgtap0.disable_ipv6=1',
     'ip link set dev kgtap0 up',
@@ -270,7 +286,7 @@ t.test('a virtual home link: who is not registered is unreachable', async (t) =>
   writeFileSync(virtual, text);
   const plan = (system: SystemState) => commands(planSetup(loadConfig(virtual), system), system);
   const unreachable = 'ip -6 route replace unreachable 2001:db8:2000::/64';
-  t.strictSame(plan(fresh()).slice(2), [
+  t.strictSame(plan(fresh()).slice(3), [
     'ip -6 route replace 2001:db8:2000::1/128 dev kgha0 mtu lock 1500',
     'ip -6 route replace 2001:db8:2000:0:fdff:ffff:ffff:fffe/128 dev kgha0',
     'sysctl -qw net.ipv6.conf.eth0.accept_ra=2',

@@ -50,7 +50,8 @@ const sameThing = (a: Resource, b: Resource) =>
 
 /** State of a device of ours: nothing to take away that the device does not take along. */
 function goesWithDevice(resource: Resource): boolean {
-  return resource.kind === 'link' || (resource.kind === 'sysctl' && resource.device !== undefined);
+  if (resource.kind === 'link' || resource.kind === 'queue') return true;
+  return resource.kind === 'sysctl' && resource.device !== undefined;
 }
 
 /** @throws KagemushaError SETUP_OBSTACLE with the first thing that stands in the way */

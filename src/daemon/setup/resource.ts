@@ -12,6 +12,8 @@ export type Resource =
       readonly owner?: number;
     }
   | { readonly kind: 'link'; readonly device: string; readonly mtu?: number }
+  /** Packets, at least, that the device keeps for a process that does not get to run. */
+  | { readonly kind: 'queue'; readonly device: string; readonly length: number }
   | {
       readonly kind: 'route';
       readonly address: Address;
@@ -47,6 +49,8 @@ export function isThere(resource: Resource, system: SystemState): boolean {
       if (resource.mtu === undefined) return true;
       return link.mtu === resource.mtu && link.addressMode === 'none';
     }
+    case 'queue':
+      return (system.links.get(resource.device)?.queue ?? 0) >= resource.length;
     case 'route': {
       const best = bestRoute(system, resource.address);
       if (best === undefined || best.device !== resource.device) return false;
@@ -90,6 +94,10 @@ export function makeCommands(resource: Resource, system: SystemState): string[][
       if (mtu === undefined) return [[...set, 'up']];
       return [[...set, 'mtu', String(mtu), 'addrgenmode', 'none', 'up']];
     }
+    case 'queue': {
+      const { device, length } = resource;
+      return [['ip', 'link', 'set', 'dev', device, 'txqueuelen', String(length)]];
+    }
     case 'route': {
       const { address, device, mtu } = resource;
       const lock = mtu === undefined ? [] : ['mtu', 'lock', String(mtu)];
@@ -114,6 +122,7 @@ export function removeCommands(resource: Resource, previous?: string): string[][
     case 'device':
       return [['ip', 'tuntap', 'del', 'dev', resource.device, 'mode', resource.mode]];
     case 'link':
+    case 'queue':
       return [];
     case 'route': {
       const { address, device } = resource;

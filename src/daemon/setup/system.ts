@@ -14,6 +14,8 @@ export interface Link {
   /** Somebody is at the other end; of a TUN or tap: a process is attached. */
   readonly carrier: boolean;
   readonly mtu: number;
+  /** Packets that may wait in it. */
+  readonly queue: number;
   /** `veth`, `bridge`, `tun`, …; undefined for hardware. */
   readonly kind: string | undefined;
   /** How the kernel makes link-local addresses for it. */
@@ -112,7 +114,9 @@ function readLink(entry: unknown): [string, Link][] {
   const up = flags.includes('UP');
   const carrier = flags.includes('LOWER_UP');
   const addressMode = text(link.inet6_addr_gen_mode);
-  return [[device, { device, up, carrier, mtu: number(link.mtu) ?? 0, kind, addressMode }]];
+  const mtu = number(link.mtu) ?? 0;
+  const queue = number(link.txqlen) ?? 0;
+  return [[device, { device, up, carrier, mtu, queue, kind, addressMode }]];
 }
 
 /** `ip` prints the owner's name where it knows one. */
