@@ -101,17 +101,29 @@ export class HomeAgentDaemon {
         config.homeLink === undefined
           ? undefined
           : new HomeLink(this.#engine, config.homeLink, config, (news) => this.#onHomeLink(news));
+      this.#restore();
     } catch (error) {
       this.#engine.close();
       throw error;
     }
-    this.#engine.onReadable(() => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)));
     this.#publish();
   }
 
-  /** Announces the Home Agent's address on the home link, and holds the bindings again that a process before this one held. */
+  /** Announces the Home Agent's address on the home link, opens the tunnels of the bindings that it holds, and hears the network. */
   start(): void {
     this.#homeLink?.start();
+    this.#agentDriver.send({ type: 'tick' });
+    const drain = (): void => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet));
+    this.#engine.onReadable(drain);
+    // Nothing tells again of what came before.
+    drain();
+  }
+
+  /**
+   * Holds the bindings again that a process before this one held: before anybody can ask for them, and before the first Binding
+   * Update, which would find its home address unbound and have it probed.
+   */
+  #restore(): void {
     const now = monotonicNow();
     const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
@@ -125,7 +137,6 @@ export class HomeAgentDaemon {
       now,
       held.filter(({ expiresAt }) => expiresAt > now),
     );
-    this.#agentDriver.send({ type: 'tick' });
   }
 
   /** Follows a changed configuration; bindings that are still allowed are not touched. */
