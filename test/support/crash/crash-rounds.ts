@@ -299,7 +299,8 @@ class CrashRun {
   }
 
   #fail(what: string, why: string): void {
-    this.#failures.push(`round ${this.#rounds}, ${what}: ${why}`);
+    const logs = [this.#host, this.#agent].map(({ role, log }) => `${role} said:\n${log}`);
+    this.#failures.push(`round ${this.#rounds}, ${what}: ${why}\n${logs.join('\n')}`);
   }
 }
 
