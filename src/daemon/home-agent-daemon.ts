@@ -116,7 +116,10 @@ export class HomeAgentDaemon {
     this.#homeLink?.start();
   }
 
-  /** Holds the bindings again that a process before this one held. */
+  /**
+   * Holds the bindings again that a process before this one held: before the first Binding Update, which would find its home
+   * address unbound and have it probed.
+   */
   #restore(): void {
     const now = monotonicNow();
     const held = this.#store.bindings().map((stored): StoredBinding => {

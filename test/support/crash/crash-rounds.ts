@@ -219,21 +219,29 @@ class CrashRun {
     this.#fail(what, verdict.lost);
   }
 
-  /** What the host was told, it must know at its first answer: an echo request through the tunnel is the proof. */
+  /**
+   * What the host was told, it must know at its first answer: an echo request through the tunnel is the proof. Where the Home Agent
+   * was killed too the request may go unanswered, but it must have a tunnel to go through; nobody waits for its answer then.
+   */
   async #judgeTunnel(agentWasKilled: boolean, what: string): Promise<void> {
     if (Date.now() > this.#registeredUntil()) return;
     this.#tunnels.checked += 1;
-    const path = '/v1/guests/vm1/ping';
-    const complaint = await request(this.#host.socket, 'POST', path, { count: 1 }).then(
+    const closed = (why: string): void => {
+      this.#tunnels.closed += 1;
+      this.#fail(what, why);
+    };
+    const asked = request(this.#host.socket, 'POST', '/v1/guests/vm1/ping', { count: 1 });
+    const answered = asked.then(
       (answer) => {
         const { received } = answer as PingAnswer;
-        return received === 1 || agentWasKilled ? undefined : 'no echo through the tunnel';
+        if (received !== 1 && !agentWasKilled) closed('no echo through the tunnel');
       },
-      (error: Error) => `${error instanceof KagemushaError ? error.code : ''} ${error.message}`,
+      (error: Error) => {
+        const code = error instanceof KagemushaError ? error.code : undefined;
+        if (code === 'GUEST_NOT_REGISTERED' || !agentWasKilled) closed(error.message);
+      },
     );
-    if (complaint === undefined) return;
-    this.#tunnels.closed += 1;
-    this.#fail(what, complaint);
+    if (!agentWasKilled) await answered;
   }
 
   /** An acknowledgement since then may have granted less than what was left. */
@@ -299,7 +307,8 @@ class CrashRun {
   }
 
   #fail(what: string, why: string): void {
-    this.#failures.push(`round ${this.#rounds}, ${what}: ${why}`);
+    const logs = [this.#host, this.#agent].map(({ role, log }) => `${role} said:\n${log}`);
+    this.#failures.push(`round ${this.#rounds}, ${what}: ${why}\n${logs.join('\n')}`);
   }
 }
 

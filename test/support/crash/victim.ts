@@ -81,7 +81,12 @@ export class Victim {
     this.backTimes.push(performance.now() - this.#killedAt);
   }
 
+  /** Everything it said since it was started last. */
+  get log(): string {
+    return readFileSync(this.#log, 'utf8').trim();
+  }
+
   get #lastWords(): string | undefined {
-    return readFileSync(this.#log, 'utf8').trim().split('\n').at(-1);
+    return this.log.split('\n').at(-1);
   }
 }
