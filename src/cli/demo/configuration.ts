@@ -24,6 +24,8 @@ export interface ConfigurationOptions {
   lifetime?: number;
   /** How Binding Updates and Acknowledgements are protected; `esp` unless told. */
   protection?: 'esp' | 'none';
+  /** Packets, at both ends; 1024 unless told. */
+  replayWindow?: number;
   /** More lines for the tables of the guest, of its host and of the Home Agent. */
   guest?: string;
   host?: string;
@@ -72,7 +74,7 @@ encryption = "aes-128-cbc"
 authentication = "hmac-sha1-96"
 spi_out = ${out}
 spi_in = ${back}
-replay_window = 1024
+replay_window = ${options.replayWindow ?? 1024}
 key_file = "${files.keys}"
 `;
   await writeFile(
