@@ -14,6 +14,7 @@ import {
 import {
   type Address,
   attempt,
+  contains,
   emitPacket,
   homeAddressOption,
   homeAgentsAnycast,
@@ -211,9 +212,7 @@ export class HomeAgentDaemon {
   #onAgent(output: HomeAgentOutput): void {
     switch (output.type) {
       case 'transmit':
-        this.#onceRouted(receiver(output.signal), () =>
-          this.#transmit(this.#policies.emit(output.signal)),
-        );
+        this.#onceRouted(receiver(output.signal), () => this.#transmitSignal(output.signal));
         break;
       case 'transmit-icmpv6':
         this.#transmit(this.#policies.emitIcmpv6(output));
@@ -241,6 +240,21 @@ export class HomeAgentDaemon {
       case 'forget':
         this.#store.deleteBinding(output.homeAddress);
         break;
+    }
+  }
+
+  /** To a node at home by the home link: while its binding stands the kernel would send it into the tunnel (RFC 6275 11.5.5). */
+  #transmitSignal(signal: Signal): void {
+    const { destination, routingHeader, message } = signal;
+    const packet = this.#policies.emit(signal);
+    const home =
+      routingHeader === undefined &&
+      message.kind === 'binding-acknowledgement' &&
+      contains(this.#config.homePrefix, destination);
+    if (home && this.#homeLink !== undefined && typeof packet !== 'string') {
+      this.#homeLink.transmit(destination, packet);
+    } else {
+      this.#transmit(packet);
     }
   }
 
