@@ -1,3 +1,4 @@
+import { PAPER } from '../../../src/cli/demo/configuration.js';
 import type { HomeAgentBindingStatus } from '../../../src/daemon/status.js';
 import { isLater } from './sequence-judge.js';
 import type { Sighting } from './sightings.js';
@@ -53,4 +54,11 @@ export function judgeBinding(
     return { lost: `${Math.round(left)} ms left: ${what}` };
   }
   return 'held';
+}
+
+/** The binding of the paper's guest. */
+export function bindingOf(
+  bindings: readonly HomeAgentBindingStatus[],
+): HomeAgentBindingStatus | undefined {
+  return bindings.find(({ homeAddress }) => homeAddress === PAPER.guest);
 }

@@ -5,16 +5,11 @@ import { until } from '../../../src/cli/demo/netns.js';
 import { homeAgentStatus } from '../../../src/cli/demo/processes.js';
 import { buildTestbed, type Testbed } from '../../../src/cli/demo/testbed.js';
 import { request } from '../../../src/daemon/control-client.js';
-import type {
-  DaemonStatus,
-  HomeAgentBindingStatus,
-  PingAnswer,
-} from '../../../src/daemon/status.js';
-import { KagemushaError } from '../../../src/errors.js';
 import { seededRandom } from '../random.js';
-import { acknowledgedBefore, judgeBinding } from './binding-judge.js';
+import { bindingOf } from './binding-judge.js';
 import { type CrashReport, countStatuses, reportOf } from './crash-report.js';
 import { EchoStream } from './echo-stream.js';
+import { RestartJudge } from './restart-judge.js';
 import { judgeAssociations, judgeUpdates } from './sequence-judge.js';
 import type { Sighting } from './sightings.js';
 import { Victim } from './victim.js';
@@ -79,12 +74,9 @@ class CrashRun {
   readonly #agent: Victim;
   readonly #scenes: Record<string, number> = {};
   readonly #failures: string[] = [];
-  readonly #bindings = { checked: 0, lost: 0 };
-  readonly #tunnels = { checked: 0, closed: 0 };
+  readonly #judge: RestartJudge;
   #rounds = 0;
   #hangups = 0;
-  /** When all was as it should be for the last time, and until when the host said to be registered then. */
-  #calm = { at: 0, registeredUntil: 0 };
 
   constructor(testbed: Testbed, wire: WireWatch, options: CrashOptions) {
     const { hostB, homeAgent, files } = testbed;
@@ -94,6 +86,7 @@ class CrashRun {
     this.#random = seededRandom(options.seed);
     this.#host = new Victim(hostB, 'host', files.host, files.hostSocket);
     this.#agent = new Victim(homeAgent, 'home-agent', files.homeAgent, files.homeAgentSocket);
+    this.#judge = new RestartJudge(wire, files.hostSocket, (what, why) => this.#fail(what, why));
   }
 
   async all(): Promise<CrashReport> {
@@ -120,8 +113,8 @@ class CrashRun {
       associations: judgeAssociations(sightings),
       updates: judgeUpdates(sightings),
       acknowledgements: countStatuses(sightings),
-      bindings: this.#bindings,
-      tunnels: this.#tunnels,
+      bindings: this.#judge.bindings,
+      tunnels: this.#judge.tunnels,
       unseen,
       echo: await echo.stop(),
       failures: this.#failures,
@@ -152,8 +145,8 @@ class CrashRun {
       await Promise.all([
         ...victims.map(async (victim) => {
           const status = await victim.ready();
-          if (status.role === 'home-agent') this.#judgeBinding(status, killedAt, what);
-          else await this.#judgeTunnel(victims.includes(this.#agent), what);
+          if (status.role === 'home-agent') this.#judge.homeAgent(status, killedAt, what);
+          else await this.#judge.host(victims.includes(this.#agent), what);
         }),
         this.#settle(echo, victims.includes(this.#host) ? killedAt : 0),
       ]);
@@ -207,57 +200,6 @@ class CrashRun {
     return Math.max(...victims.map(({ startTimes }) => startTimes.at(-1) ?? 0));
   }
 
-  #judgeBinding(status: DaemonStatus, killedAt: number, what: string): void {
-    if (status.role !== 'home-agent') return;
-    const acknowledged = acknowledgedBefore(this.#wire.sightings, killedAt);
-    const shown = bindingOf(status.bindings);
-    const verdict = judgeBinding(acknowledged, shown, PAPER.careOf, Date.now());
-    if (verdict === undefined) return;
-    this.#bindings.checked += 1;
-    if (verdict === 'held') return;
-    this.#bindings.lost += 1;
-    this.#fail(what, verdict.lost);
-  }
-
-  /**
-   * What the host was told, it must know at its first answer: an echo request through the tunnel is the proof. Where the Home Agent
-   * was killed too the request may go unanswered, but it must have a tunnel to go through; nobody waits for its answer then.
-   */
-  async #judgeTunnel(agentWasKilled: boolean, what: string): Promise<void> {
-    if (Date.now() > this.#registeredUntil()) return;
-    this.#tunnels.checked += 1;
-    const closed = (why: string): void => {
-      this.#tunnels.closed += 1;
-      this.#fail(what, why);
-    };
-    const asked = request(this.#host.socket, 'POST', '/v1/guests/vm1/ping', { count: 1 });
-    const answered = asked.then(
-      (answer) => {
-        const { received } = answer as PingAnswer;
-        if (received !== 1 && !agentWasKilled) closed('no echo through the tunnel');
-      },
-      (error: Error) => {
-        const code = error instanceof KagemushaError ? error.code : undefined;
-        if (code === 'GUEST_NOT_REGISTERED' || !agentWasKilled) closed(error.message);
-      },
-    );
-    if (!agentWasKilled) await answered;
-  }
-
-  /** An acknowledgement since then may have granted less than what was left. */
-  #registeredUntil(): number {
-    const { at: since, registeredUntil } = this.#calm;
-    const { sightings } = this.#wire;
-    const ends = sightings
-      .slice(sightings.findLastIndex(({ at }) => at <= since) + 1)
-      .map(({ at, message }) =>
-        message?.kind === 'acknowledgement' && message.status < 128
-          ? at + 1000 * message.seconds - 1000
-          : Number.POSITIVE_INFINITY,
-      );
-    return Math.min(registeredUntil, ...ends);
-  }
-
   /** Waits until all is as it should be. @param since a host that was killed must have registered anew after this */
   async #settle(echo: EchoStream, since: number): Promise<void> {
     await until(
@@ -287,9 +229,7 @@ class CrashRun {
       PATIENCE_MS,
     );
     await echo.flows(PATIENCE_MS);
-    const left = Math.max(0, (registered.expiresIn ?? 0) - 1);
-    const now = Date.now();
-    this.#calm = { at: now, registeredUntil: now + 1000 * left };
+    this.#judge.calm(registered);
   }
 
   /** Starts whoever does not run. */
@@ -310,12 +250,6 @@ class CrashRun {
     const logs = [this.#host, this.#agent].map(({ role, log }) => `${role} said:\n${log}`);
     this.#failures.push(`round ${this.#rounds}, ${what}: ${why}\n${logs.join('\n')}`);
   }
-}
-
-function bindingOf(
-  bindings: readonly HomeAgentBindingStatus[],
-): HomeAgentBindingStatus | undefined {
-  return bindings.find(({ homeAddress }) => homeAddress === PAPER.guest);
 }
 
 /** A Binding Update that left after the instant was accepted; at instant 0 any. */
