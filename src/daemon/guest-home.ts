@@ -117,11 +117,6 @@ export class GuestHome {
     return [...new Set([this.#careOfAddress, this.#tunnel?.careOfAddress ?? this.#careOfAddress])];
   }
 
-  /** Refreshes a binding that a process before this one had: it must not run out while nobody asks. */
-  resume(): void {
-    if (this.#tunnel !== undefined) this.send({ type: 'tick' });
-  }
-
   send(event: HomeRegistrationEvent): void {
     if (event.type === 'move') this.#careOfAddress = event.careOfAddress;
     this.#driver.send(event);

@@ -140,12 +140,12 @@ export class Guest {
       if (register === 'start') this.bind();
       return;
     }
-    if (register === 'traffic') this.#watch();
-    for (const home of this.#homes) home.resume();
-    // Whoever was registered here before a restart answers, and is the sign of the guest that `traffic` waits for.
-    if (register !== 'traffic' || this.#isOpen) this.#linkDriver.send({ type: 'arrived' });
-    // A process before this one was told to.
-    if (register === 'start' || (register === 'command' && this.#isOpen)) this.bind();
+    // What a process before this one had registered is open again, but the guest may have left meanwhile (with a host that was
+    // started anew, say): its answer is the sign that it is here.
+    const resumed = register !== 'start' && this.#isOpen;
+    if (register === 'traffic' || resumed) this.#watch();
+    if (register !== 'traffic' || resumed) this.#linkDriver.send({ type: 'arrived' });
+    if (register === 'start') this.bind();
   }
 
   /** Registers every home address now; at home: de-registers them. */
