@@ -71,12 +71,12 @@ bool checksumIsInside(const Packet& packet) {
          start + packet.offload.csum_offset + 2 <= packet.bytes.size();
 }
 
-bool completeChecksum(Packet& packet) {
+bool completeChecksum(Packet& packet, ConstBytes tail) {
   if (!checksumIsInside(packet)) return false;
   if (!(packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) return true;
   const std::size_t start = packet.offload.csum_start;
   const std::size_t field = start + packet.offload.csum_offset;
-  const auto sum = static_cast<std::uint16_t>(~checksumAdd(packet.bytes.subspan(start)));
+  const auto sum = static_cast<std::uint16_t>(~checksumAdd(tail, checksumAdd(packet.bytes.subspan(start))));
   // 0 would say "no checksum" in UDP; 0xffff is the same number (RFC 8200 8.1), and right for the others too.
   writeBig16(packet.bytes, field, sum == 0 ? 0xffff : sum);
   packet.offload.flags &= static_cast<std::uint8_t>(~VIRTIO_NET_HDR_F_NEEDS_CSUM);

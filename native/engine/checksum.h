@@ -33,8 +33,8 @@ std::uint16_t pseudoHeaderSum(const Address& source, const Address& destination,
 bool checksumIsInside(const Packet& packet);
 
 // Computes and stores the missing checksum and clears the flag. False, and nothing written, when it is not
-// inside.
-bool completeChecksum(Packet& packet);
+// inside. `tail`: what follows the packet's own bytes, of which an even number is covered then.
+bool completeChecksum(Packet& packet, ConstBytes tail = {});
 
 // The same, octet by octet as RFC 1071 1 says it: what tests compare with.
 namespace reference {

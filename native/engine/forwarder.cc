@@ -46,10 +46,12 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
   bool complete = true;
   if (!isTrain(packet.offload)) {
     const auto length = packet.bytes.size();
-    if (route)
+    if (route) {
       goStraight(packet, tunnel.spec.local, *route);
-    else
+      completeChecksum(packet);
+    } else {
       encapsulate(packet, tunnel.spec.local, tunnel.spec.remote);
+    }
     complete = writeUplink(packet, {}, drops);
     if (complete) sent = {1, length};
   } else {
@@ -59,6 +61,7 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
       Packet head{part.headers, part.offload};
       if (route) {
         goStraight(head, tunnel.spec.local, *route);
+        completeChecksum(head, part.payload);
       } else {
         growFront(head, kIpv6Header);
         writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers,

@@ -37,7 +37,9 @@ bool canGoStraight(const Ipv6View& packet);
 // The guest's packet as it goes straight: source `local`, the home address in an option; to a mobile
 // correspondent its care-of address, and its home address in a routing header. Takes straightOverhead()
 // octets of headroom; the IPv6 header moves, nothing else. The transport checksum holds as it is: it is about
-// the home addresses (RFC 6275 6.3, RFC 8200 8.1). The payload length field must have room.
+// the home addresses (RFC 6275 6.3, RFC 8200 8.1). One that is still to be computed must not be left to the
+// kernel: whoever merges such segments on the way (GRO, on our TUN already) writes the sum of the addresses
+// that stand in the IPv6 header. The payload length field must have room.
 void goStraight(Packet& packet, const Address& local, const RouteSpec& route);
 
 // A destination options header directly behind the IPv6 header, with a Home Address option and otherwise
@@ -63,7 +65,7 @@ void refreshPseudoSum(const Packet& packet);
 class RecentlyTold {
  public:
   static constexpr std::size_t kPlaces = 256;
-  static constexpr Instant kAgain = 30 * kSecond;  // the same pair is told of again
+  static constexpr Instant kAgain = 10 * kSecond;  // the same pair is told of again
   static constexpr Instant kOther = kSecond;       // another pair may have the place
 
   // True when it is time to tell of the pair; false a moment later.

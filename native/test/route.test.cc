@@ -204,13 +204,13 @@ TEST_CASE("a missing checksum counts the addresses that are left") {
   CHECK(copy(elsewhere.packet.bytes) == packet);
 }
 
-TEST_CASE("a pair is told of once in half a minute, a place at most once a second") {
+TEST_CASE("a pair is told of once in ten seconds, a place at most once a second") {
   RecentlyTold told;
   const auto second = kSecond;
   CHECK(told.due(home, far, 5 * second));
   CHECK(!told.due(home, far, 5 * second));
-  CHECK(!told.due(home, far, 34 * second));
-  CHECK(told.due(home, far, 35 * second));
+  CHECK(!told.due(home, far, 14 * second));
+  CHECK(told.due(home, far, 15 * second));
   Random random(3);
   std::size_t count = 0;
   for (int index = 0; index < 100000; ++index) {
@@ -325,7 +325,8 @@ TEST_CASE("a train goes straight as whole packets whose checksums hold at the ot
     while (auto item = world.network->take()) {
       CHECK(item->bytes.size() <= 1500);
       Packet packet{item->bytes, item->offload};
-      REQUIRE(completeChecksum(packet));
+      // The kernel would compute, when it merges, what goes with the addresses in the IPv6 header.
+      CHECK((packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0);
       if (route.isMobile()) REQUIRE(stripType2Routing(packet));
       REQUIRE(stripHomeAddress(packet));
       const Octets inner = copy(packet.bytes);
@@ -335,6 +336,22 @@ TEST_CASE("a train goes straight as whole packets whose checksums hold at the ot
       payload.insert(payload.end(), inner.begin() + 60, inner.end());
     }
     CHECK(payload == fields.payload);
+  }
+}
+
+TEST_CASE("a packet goes straight with its checksum computed") {
+  for (const RouteSpec& route : {fixed, mobile}) {
+    RouteWorld world;
+    const Octets packet = segmentOf(home, route.correspondent);
+    Offload offload{};
+    offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    offload.csum_start = 14 + 40;
+    offload.csum_offset = 16;
+    world.fromPort(Slot(frame(partial(packet)), offload));
+    const auto item = world.network->take();
+    REQUIRE(item);
+    CHECK((item->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0);
+    CHECK(copy(item->bytes) == straightReference(packet, careOf, route));
   }
 }
 

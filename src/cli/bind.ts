@@ -12,11 +12,12 @@ const POLL_MS = 100;
 /** Duplicate address detection takes the Home Agent a second; three more transmissions fit in. */
 const PATIENCE_MS = 10_000;
 
-/** `kagemusha bind GUEST`: registers now and waits for the outcome. */
+/** `kagemusha bind GUEST`: registers now, or at home de-registers, and waits for the outcome. */
 export async function bind(guest: string, options: BindArguments): Promise<number> {
   return await change(guest, 'bind', options, (binding) => {
     if (binding.state === 'registered')
       return { exitCode: 0, text: `registered${granted(binding)}` };
+    if (binding.state === 'at-home') return { exitCode: 0, text: why('at home', binding) };
     if (binding.state === 'rejected') return { exitCode: 1, text: why('rejected', binding) };
     return undefined;
   });

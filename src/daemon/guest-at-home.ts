@@ -2,6 +2,7 @@ import type { Engine, PortId } from '../datapath/index.js';
 import { HomeComing, type HomeComingEvent, type HomeComingOutput } from '../homelink/index.js';
 import type { Address, Ipv6Packet, Mac } from '../wire/index.js';
 import { Driver } from './driver.js';
+import { run } from './ip-route.js';
 
 /** The home link that this host is on, and the guest's link-layer address there. */
 export interface HomeLinkConfig {
@@ -13,6 +14,7 @@ export interface HomeLinkConfig {
 export class GuestAtHome {
   readonly port: PortId;
   readonly #engine: Engine;
+  readonly #link: HomeLinkConfig;
   readonly #machine: HomeComing;
   readonly #driver: Driver<HomeComingEvent, HomeComingOutput>;
 
@@ -27,6 +29,7 @@ export class GuestAtHome {
     onPacket: (packet: Ipv6Packet) => void,
   ) {
     this.#engine = engine;
+    this.#link = link;
     this.port = engine.openPacketPort(link.device, { signaling: true, promiscuous: true }).port;
     this.#machine = new HomeComing({ mac: link.mac, homeAddresses });
     this.#driver = new Driver(this.#machine, (output) => {
@@ -51,6 +54,17 @@ export class GuestAtHome {
   /** The home address is the guest's again. */
   announce(address: Address): void {
     this.#driver.send({ type: 'announce', address });
+    void this.#tellKernel(address);
+  }
+
+  /**
+   * What we send on the link does not reach this host's own kernel. Where it has an entry for the guest, that one changes over too;
+   * without the right to (CAP_NET_ADMIN) it finds out by itself in some seconds (RFC 4861 7.3.3).
+   */
+  async #tellKernel(address: Address): Promise<void> {
+    const { device, mac } = this.#link;
+    const entry = [address, 'lladdr', mac, 'dev', device, 'nud', 'stale'];
+    await run(['ip', '-6', 'neighbour', 'change', ...entry]).catch(() => {});
   }
 
   stop(): void {

@@ -32,10 +32,19 @@ export interface GuestHomeServices {
   transmitIcmpv6(output: Extract<HomeRegistrationOutput, { type: 'transmit-icmpv6' }>): void;
   /** The tunnel opened, closed or changed. */
   changed(): void;
+  /** The home agent confirmed the binding, for the first time or again. */
+  bound(homeAddress: Address, ends: TunnelBetween): void;
+  unbound(homeAddress: Address, reason: string): void;
   /** The home network's prefixes are these now. */
   prefixes(prefixes: readonly LearntPrefix[]): void;
   /** The home agent has let go of the address, the guest is at home. */
   returned(address: Address): void;
+}
+
+/** The outer ends of a tunnel. */
+export interface TunnelBetween {
+  readonly homeAgent: Address;
+  readonly careOfAddress: Address;
 }
 
 /** One home address of a guest: its registration, its protection, its end of a tunnel. */
@@ -48,7 +57,7 @@ export class GuestHome {
   readonly #registration: HomeRegistration;
   readonly #driver: Driver<HomeRegistrationEvent, HomeRegistrationOutput>;
   #careOfAddress: Address;
-  #tunnel: { readonly homeAgent: Address; readonly careOfAddress: Address } | undefined;
+  #tunnel: TunnelBetween | undefined;
   /** Of the echo requests that ask whether the tunnel lives. */
   #probeIdentifier: number | undefined;
   /** Packets out of the tunnel when it was last looked. */
@@ -106,6 +115,11 @@ export class GuestHome {
   /** Every address that packets of this registration may come to. */
   get careOfAddresses(): Address[] {
     return [...new Set([this.#careOfAddress, this.#tunnel?.careOfAddress ?? this.#careOfAddress])];
+  }
+
+  /** Refreshes a binding that a process before this one had: it must not run out while nobody asks. */
+  resume(): void {
+    if (this.#tunnel !== undefined) this.send({ type: 'tick' });
   }
 
   send(event: HomeRegistrationEvent): void {
@@ -217,6 +231,7 @@ export class GuestHome {
           expiresAt: Date.now() + (expiresAt - monotonicNow()),
         });
         this.#unanswered = 0;
+        this.#services.bound(this.address, this.#tunnel);
         if (known?.homeAgent === homeAgent && known.careOfAddress === careOfAddress) break;
         const at = { homeAddress: this.address, homeAgent, careOfAddress, lifetime };
         log.info(at, known === undefined ? 'registered' : 'registered elsewhere');
@@ -227,12 +242,14 @@ export class GuestHome {
         log.warn({ homeAddress: this.address, reason: output.reason }, 'not registered');
         this.#tunnel = undefined;
         store.deleteRegistration(this.address);
+        this.#services.unbound(this.address, output.reason);
         changed();
         break;
       case 'returned':
         log.info({ homeAddress: this.address }, 'the guest is at home');
         this.#tunnel = undefined;
         store.deleteRegistration(this.address);
+        this.#services.unbound(this.address, 'the guest is at home');
         changed();
         this.#services.returned(this.address);
         break;

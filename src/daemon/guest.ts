@@ -33,6 +33,7 @@ import { sumDrops } from './drop-counts.js';
 import { GuestAtHome } from './guest-at-home.js';
 import { GuestHome } from './guest-home.js';
 import type { Logger } from './log.js';
+import { RouteOptimisation } from './route-optimisation.js';
 import type { BindingStatus, GuestStatus } from './status.js';
 import type { Store } from './store/index.js';
 import type { TunnelEnds } from './tunnel-ping.js';
@@ -78,6 +79,8 @@ export class Guest {
   readonly #link: GuestLink;
   readonly #linkDriver: Driver<Parameters<GuestLink['handle']>[1], GuestLinkOutput>;
   readonly #atHome: GuestAtHome | undefined;
+  /** none unless the configuration asks for it */
+  readonly #routes: RouteOptimisation | undefined;
   #careOfAddress: Address;
   #mac: Mac | undefined;
   #watching: NodeJS.Timeout | undefined;
@@ -99,6 +102,7 @@ export class Guest {
     this.#careOfAddress = careOfAddress;
     this.#services = services;
     this.#log = services.log.child({ guest: config.name });
+    this.#routes = config.routeOptimisation ? this.#optimise() : undefined;
     this.#homes = this.#makeHomes();
     this.#policies = new SecurityPolicies(
       'mobile-node',
@@ -137,6 +141,7 @@ export class Guest {
       return;
     }
     if (register === 'traffic') this.#watch();
+    for (const home of this.#homes) home.resume();
     // Whoever was registered here before a restart answers, and is the sign of the guest that `traffic` waits for.
     if (register !== 'traffic' || this.#isOpen) this.#linkDriver.send({ type: 'arrived' });
     // A process before this one was told to.
@@ -178,6 +183,7 @@ export class Guest {
     clearTimeout(this.#watching);
     this.#linkDriver.stop();
     this.#atHome?.stop();
+    this.#routes?.stop();
     for (const home of this.#homes) home.stop();
   }
 
@@ -217,6 +223,11 @@ export class Guest {
     return undefined;
   }
 
+  /** What the engine leaves to route optimisation. */
+  onRoutePacket(packet: SlowPathPacket): void {
+    if (this.#routes?.onSlowPath(packet) !== true) this.#drops.count('unexpected_message');
+  }
+
   /** A frame of the guest that the engine did not carry itself. */
   onFrame(packet: SlowPathPacket): void {
     if (packet.port === this.homePort) {
@@ -233,6 +244,8 @@ export class Guest {
 
   /** Signaling for this guest: a Mobility Header, ESP, or ICMPv6 that is no error and no echo. */
   onPacket(packet: Ipv6Packet): void {
+    // What correspondents say proves itself, or nothing; it is none of the home agents' policies.
+    if (this.#routes?.onPacket(packet)) return;
     const received = this.#policies.read(packet);
     if (received === undefined) return;
     if (received.kind === 'mobility') {
@@ -265,6 +278,7 @@ export class Guest {
 
   /** An ICMPv6 error about a packet from this guest's care-of address. */
   onPathError(error: Icmpv6Message): void {
+    if (this.#routes?.onPathError(error)) return;
     for (const home of this.#homes) home.onPathError(error);
   }
 
@@ -300,6 +314,7 @@ export class Guest {
       protection: this.#protection,
       binding: mostUrgent(bindings),
       bindings,
+      ...(this.#routes === undefined ? {} : { correspondents: this.#routes.summary() }),
       traffic: {
         toHome: {
           packets: sum(({ toHome }) => toHome.packets),
@@ -315,6 +330,7 @@ export class Guest {
         engine.portDrops(this.port),
         this.#drops,
         this.#policies.drops,
+        this.#routes?.drops() ?? {},
         this.#link.drops,
         ...(this.#atHome === undefined ? [] : [this.#atHome.drops]),
         ...this.#homes.map((home) => home.drops),
@@ -347,6 +363,8 @@ export class Guest {
         transmitIcmpv6: (output) => this.#transmit(this.#policies.emitIcmpv6(output), output),
         changed: () => this.#services.changed(),
         prefixes: (prefixes) => this.#renumber(prefixes),
+        bound: (home, ends) => this.#routes?.bound(home, ends),
+        unbound: (home, reason) => this.#routes?.unbound(home, reason),
         returned: (home) => this.#atHome?.announce(home),
       });
     });
@@ -374,7 +392,23 @@ export class Guest {
       const homeAddresses = [...(shared?.homeAddresses ?? []), ...spec.homeAddresses];
       byEnds.set(ends, { ...(shared ?? spec), homeAddresses });
     }
-    return [...byEnds.values()];
+    const tunnels = [...byEnds.values()];
+    const routes = this.#routes;
+    if (routes === undefined) return tunnels;
+    return tunnels.map((tunnel) => ({
+      ...tunnel,
+      signaling: true,
+      optimise: true,
+      routes: routes.routes(tunnel.homeAddresses),
+    }));
+  }
+
+  #optimise(): RouteOptimisation {
+    return new RouteOptimisation(this.#config.homeAddresses, {
+      log: this.#log,
+      transmit: (packet) => this.#services.engine.transmit('uplink', packet),
+      changed: () => this.#services.changed(),
+    });
   }
 
   /** The guest hears of its home network's prefixes as at home: in Router Advertisements (RFC 6275 11.4.3). */

@@ -14,6 +14,7 @@ import {
 import {
   type Address,
   attempt,
+  contains,
   emitPacket,
   homeAddressOption,
   homeAgentsAnycast,
@@ -92,7 +93,6 @@ export class HomeAgentDaemon {
       maxSignalers: room,
     });
     try {
-      openUplink(this.#engine, config.tunnelDevice, threadedNapi);
       this.#nodes = new ServedNodes(config.address, this.#engine, store, room);
       this.#policies = new SecurityPolicies('home-agent', this.#nodes.follow(config), Date.now);
       this.#agent = new HomeAgent(policy(config));
@@ -101,17 +101,27 @@ export class HomeAgentDaemon {
         config.homeLink === undefined
           ? undefined
           : new HomeLink(this.#engine, config.homeLink, config, (news) => this.#onHomeLink(news));
+      this.#publish();
+      this.#restore();
+      // Last: whoever is bound is known before the first of its packets comes.
+      openUplink(this.#engine, config.tunnelDevice, threadedNapi);
     } catch (error) {
       this.#engine.close();
       throw error;
     }
     this.#engine.onReadable(() => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)));
-    this.#publish();
   }
 
-  /** Announces the Home Agent's address on the home link, and holds the bindings again that a process before this one held. */
+  /** Announces the Home Agent's address on the home link. */
   start(): void {
     this.#homeLink?.start();
+  }
+
+  /**
+   * Holds the bindings again that a process before this one held: before the first Binding Update, which would find its home
+   * address unbound and have it probed.
+   */
+  #restore(): void {
     const now = monotonicNow();
     const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
@@ -202,9 +212,7 @@ export class HomeAgentDaemon {
   #onAgent(output: HomeAgentOutput): void {
     switch (output.type) {
       case 'transmit':
-        this.#onceRouted(receiver(output.signal), () =>
-          this.#transmit(this.#policies.emit(output.signal)),
-        );
+        this.#onceRouted(receiver(output.signal), () => this.#transmitSignal(output.signal));
         break;
       case 'transmit-icmpv6':
         this.#transmit(this.#policies.emitIcmpv6(output));
@@ -232,6 +240,21 @@ export class HomeAgentDaemon {
       case 'forget':
         this.#store.deleteBinding(output.homeAddress);
         break;
+    }
+  }
+
+  /** To a node at home by the home link: while its binding stands the kernel would send it into the tunnel (RFC 6275 11.5.5). */
+  #transmitSignal(signal: Signal): void {
+    const { destination, routingHeader, message } = signal;
+    const packet = this.#policies.emit(signal);
+    const home =
+      routingHeader === undefined &&
+      message.kind === 'binding-acknowledgement' &&
+      contains(this.#config.homePrefix, destination);
+    if (home && this.#homeLink !== undefined && typeof packet !== 'string') {
+      this.#homeLink.transmit(destination, packet);
+    } else {
+      this.#transmit(packet);
     }
   }
 

@@ -26,6 +26,8 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
   const threadedNapi = await threadedNapiFile(config.tunnelDevice);
   const daemon = new HomeAgentDaemon(config, store, routes, log, threadedNapi);
   try {
+    // The bindings that it holds again have their routes before it says `ready`.
+    await routes.settled();
     await serve(
       {
         controlSocket: config.controlSocket,

@@ -55,6 +55,11 @@ export class HomeLink {
     this.#driver.send({ type: 'release', address });
   }
 
+  /** Sends an IPv6 packet to a node that is back on the link. */
+  transmit(destination: Address, bytes: Uint8Array): void {
+    this.#driver.send({ type: 'packet', destination, bytes });
+  }
+
   stop(): void {
     this.#driver.stop();
   }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Engine, type SlowPathPacket } from '../datapath/index.js';
+import { Engine, type SlowPathKind, type SlowPathPacket } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
@@ -30,6 +30,9 @@ import { openUplink } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
+
+/** What the engine leaves to route optimisation; it names the tunnel. */
+const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set(['correspondent', 'home-address', 'inner']);
 
 /** What a guest may change without being made anew. */
 type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
@@ -267,6 +270,10 @@ export class HostDaemon {
   }
 
   #dispatch(packet: SlowPathPacket): void {
+    if (ROUTE_KINDS.has(packet.kind)) {
+      this.#onRoutePacket(packet);
+      return;
+    }
     if (packet.port !== undefined) {
       this.#byPort.get(packet.port)?.onFrame(packet);
       return;
@@ -282,6 +289,18 @@ export class HostDaemon {
     else this.#onPacket(parsed);
   }
 
+  /** What comes out of a tunnel or straight from a correspondent, for route optimisation. */
+  #onRoutePacket(packet: SlowPathPacket): void {
+    const guest = this.#bySlot(packet.tunnelSlot);
+    if (guest === undefined) this.#drops.count('not_ours');
+    else guest.onRoutePacket(packet);
+  }
+
+  #bySlot(slot: number | undefined): Guest | undefined {
+    if (slot === undefined) return undefined;
+    return [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
+  }
+
   /** An echo reply of a Home Agent to the home address: the answer to a probe of ours, or the guest's. */
   #onTunnelEcho(packet: Ipv6Packet, slot: number): void {
     const message = attempt(() => parseIcmpv6(packet.payload, pseudoHeader(packet)));
@@ -290,7 +309,7 @@ export class HostDaemon {
       return;
     }
     if (this.#ping.take(message)) return;
-    const guest = [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
+    const guest = this.#bySlot(slot);
     const { destination } = pseudoHeader(packet);
     if (message.kind === 'echo-reply' && guest?.takeEcho(message.identifier, message.sequence)) {
       return;

@@ -21,6 +21,8 @@ export function protectionOf(
       return noProtection();
     case 'esp': {
       const { spiOut, spiIn, replayWindow, keyId } = security;
+      // Numbers begin at 1: policing knows the first ones before any has come.
+      seen(0);
       const top = (peer: Address): string => espReplayTop(homeAddress, spiIn, keyId, peer);
       return espProtection({
         algorithms: { encryption: security.encryption, authentication: security.authentication },

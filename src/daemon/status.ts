@@ -1,3 +1,4 @@
+import type { BindingSummary } from '../signaling/index.js';
 import type { Address } from '../wire/address.js';
 
 /** Version of the JSON that `status --json` prints and `GET /v1/status` answers. */
@@ -18,25 +19,8 @@ export interface TrafficStatus {
 /** Packets dropped, by reason. */
 export type Drops = Readonly<Record<string, number>>;
 
-export interface BindingStatus {
-  readonly state:
-    | 'idle'
-    | 'discovering'
-    | 'registering'
-    | 'registered'
-    | 'lost'
-    | 'rejected'
-    | 'deregistering'
-    | 'at-home';
-  /** Of the last Binding Acknowledgement (RFC 6275 6.1.8). */
-  readonly status?: number;
-  /** Seconds granted. */
-  readonly lifetime?: number;
-  /** Seconds left. */
-  readonly expiresIn?: number;
-  /** One sentence: why, and what happens next. */
-  readonly reason?: string;
-}
+/** A binding; `status` is that of the last Binding Acknowledgement, times in seconds, `reason` one sentence. */
+export type BindingStatus = Omit<BindingSummary, 'homeAgent' | 'prefixes'>;
 
 /** A prefix of the home network, as its Home Agent told (RFC 6275 11.4.3); times in seconds, 4294967295 is for ever. */
 export interface HomePrefixStatus {
@@ -56,6 +40,15 @@ export interface HomeStatus extends BindingStatus {
   readonly homePrefixes?: readonly HomePrefixStatus[];
 }
 
+/** A correspondent of a guest (RFC 6275 11.6). */
+export interface CorrespondentStatus {
+  readonly correspondent: Address;
+  /** `optimised`: packets take the straight way; `tunnel`: all go by the Home Agent. */
+  readonly state: 'optimised' | 'testing' | 'tunnel';
+  /** Why the tunnel carries everything. */
+  readonly reason?: string;
+}
+
 export interface GuestStatus {
   readonly name: string;
   readonly homeAddresses: readonly Address[];
@@ -69,6 +62,8 @@ export interface GuestStatus {
   readonly binding: BindingStatus;
   /** Of each home address. */
   readonly bindings: readonly HomeStatus[];
+  /** Only with `route_optimisation`. */
+  readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
 }

@@ -5,6 +5,8 @@ import type { Address, Ipv6Packet, Mac, NdpMessage, Prefix } from '../wire/index
 import {
   ALL_NODES,
   contains,
+  ETHERTYPE_IPV6,
+  emitEthernet,
   isLinkLocal,
   isUnspecified,
   solicitedNode,
@@ -13,6 +15,7 @@ import {
 import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
 import type { HomeAgentAdvertisement } from './home-agent-advertisement.js';
 import { homeAgentAdvertisement } from './home-agent-advertisement.js';
+import { HomeSender } from './home-sender.js';
 import type { MldQuery } from './mld-listener.js';
 import { MldListener, readMldQuery } from './mld-listener.js';
 import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
@@ -34,6 +37,8 @@ export type HomeLinkDefenderEvent =
   /** Announce it as ours and answer for it until `release`. */
   | { readonly type: 'defend'; readonly address: Address }
   | { readonly type: 'release'; readonly address: Address }
+  /** An IPv6 packet to a node that is back on the link, whatever address of it we defend. */
+  | { readonly type: 'packet'; readonly destination: Address; readonly bytes: Uint8Array }
   /** An Ethernet frame from the home link. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   | { readonly type: 'tick' };
@@ -97,6 +102,7 @@ export class HomeLinkDefender {
   /** nothing is due before; may be too early, never too late */
   #deadline: Millis | undefined;
   readonly #listener: MldListener;
+  readonly #sender: HomeSender;
   readonly #outputs: HomeLinkDefenderOutput[] = [];
 
   constructor(config: HomeLinkDefenderConfig) {
@@ -104,6 +110,10 @@ export class HomeLinkDefender {
     this.#listener = new MldListener(config.mac, config.random, (bytes) =>
       this.#outputs.push({ type: 'frame', bytes }),
     );
+    this.#sender = new HomeSender({
+      solicit: (address) => this.#solicit(address),
+      deliver: (mac, bytes) => this.#deliver(mac, bytes),
+    });
   }
 
   /** The next thing to do, until undefined. */
@@ -113,7 +123,7 @@ export class HomeLinkDefender {
 
   /** When `handle` wants a tick at the latest. */
   wakeAt(): Millis | undefined {
-    return earliest(this.#deadline, this.#listener.wakeAt());
+    return earliest(this.#deadline, this.#listener.wakeAt(), this.#sender.wakeAt());
   }
 
   handle(now: Millis, event: HomeLinkDefenderEvent): void {
@@ -129,6 +139,11 @@ export class HomeLinkDefender {
         break;
       case 'release':
         if (event.address !== this.#config.address) this.#release(now, event.address);
+        break;
+      case 'packet':
+        if (!this.#sender.send(now, event.destination, event.bytes)) {
+          this.drops.count('home_sender_full');
+        }
         break;
       case 'frame': {
         const reason = this.#frame(now, event.bytes);
@@ -160,6 +175,7 @@ export class HomeLinkDefender {
 
   #advance(now: Millis): void {
     this.#listener.advance(now);
+    this.#sender.advance(now);
     if (this.#deadline === undefined || now < this.#deadline) return;
     for (const [address, defence] of [...this.#defences]) {
       const at = deadline(defence);
@@ -228,6 +244,20 @@ export class HomeLinkDefender {
     });
   }
 
+  #solicit(target: Address): void {
+    this.#send(this.#config.address, solicitedNode(target), ANY_MAC, {
+      kind: 'neighbor-solicitation',
+      target,
+      options: [{ kind: 'source-link-layer-address', mac: this.#config.mac }],
+    });
+  }
+
+  #deliver(destination: Mac, payload: Uint8Array): void {
+    const { mac: source } = this.#config;
+    const bytes = emitEthernet({ destination, source, etherType: ETHERTYPE_IPV6, payload });
+    this.#outputs.push({ type: 'frame', bytes });
+  }
+
   #send(source: Address, destination: Address, mac: Mac, message: NdpMessage): void {
     const bytes = icmpv6Frame({
       sourceMac: this.#config.mac,
@@ -257,7 +287,11 @@ export class HomeLinkDefender {
       const mac = senderMac(message) ?? ethernet.source;
       return this.#solicited(packet.source, mac, message);
     }
-    if (message.kind === 'neighbor-advertisement') return this.#claimed(message.target);
+    if (message.kind === 'neighbor-advertisement') {
+      const mac = senderMac(message) ?? ethernet.source;
+      if (this.#sender.advertised(message.target, mac)) return undefined;
+      return this.#claimed(message.target);
+    }
     if (message.kind === 'router-advertisement') {
       const heard = homeAgentAdvertisement(packet.source, message);
       this.#outputs.push({ type: 'router-advertisement', ...heard });

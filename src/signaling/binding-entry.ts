@@ -2,13 +2,13 @@ import type { Millis } from '../time.js';
 import type { Address } from '../wire/index.js';
 import type { Binding, HomeAgentConfig, StoredBinding } from './home-agent-types.js';
 import { derivedLinkLocal } from './link-local.js';
+import type { ProtectionKind } from './protection-kind.js';
 import type { RegistrationPolicy } from './registration-policy.js';
 import type { RegistrationRequest } from './registration-request.js';
-import type { Signal } from './signal.js';
 
 /** An entry of the binding cache, with what the home agent needs to keep it. */
 export interface BindingEntry extends Binding {
-  readonly protection: NonNullable<Signal['protection']>;
+  readonly protection: ProtectionKind;
   /** what made it; not known of a binding from before a restart */
   readonly request?: RegistrationRequest;
   /** of the acknowledgement */

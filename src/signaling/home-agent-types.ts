@@ -1,9 +1,7 @@
 import type { Millis } from '../time.js';
 import type { Address, Icmpv6Message, Prefix } from '../wire/index.js';
+import type { ProtectionKind } from './protection-kind.js';
 import type { Signal } from './signal.js';
-
-/** How a mobile node's signals are protected. */
-type ProtectionKind = NonNullable<Signal['protection']>;
 
 /** A prefix of the home link as mobile nodes are told of it (RFC 6275 10.6). */
 export interface AdvertisedPrefix {

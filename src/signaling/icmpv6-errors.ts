@@ -1,7 +1,7 @@
 import type { Millis } from '../time.js';
 import { TokenBucket } from '../token-bucket.js';
-import type { Address, Icmpv6Message, Ipv6Packet, WireError } from '../wire/index.js';
-import { IPV6_HEADER_LENGTH, PROTOCOL, peekAddresses } from '../wire/index.js';
+import type { Address, Icmpv6Message, WireError } from '../wire/index.js';
+import { IPV6_HEADER_LENGTH, peekAddresses } from '../wire/index.js';
 import { isRoutable } from './registration-request.js';
 
 /** An error to be sent from our address. */
@@ -20,20 +20,12 @@ const PORT_UNREACHABLE = 4;
 const HEADER_LENGTH_FIELD = 1;
 
 /**
- * Where the Parameter Problem about a Mobility Header points to (RFC 6275 9.2: the payload protocol, or a header length too
- * small for the message), counted from the start of the packet; undefined: the header is dropped in silence.
- * @param bytes the whole packet @param packet the same, parsed @param error of `parseMobility`
+ * Whether a Mobility Header that `parseMobility` refuses is answered with a Parameter Problem (RFC 6275 9.2): for its payload
+ * protocol, or a header length too small for the message. Everything else is dropped in silence.
  */
-export function mobilityFaultPointer(
-  bytes: Uint8Array,
-  packet: Ipv6Packet,
-  error: WireError,
-): number | undefined {
-  if (packet.protocol !== PROTOCOL.mobility) return undefined;
-  const tooShort = error.code === 'WIRE_MALFORMED' && error.offset === HEADER_LENGTH_FIELD;
-  if (!tooShort && error.code !== 'WIRE_PAYLOAD_PROTOCOL') return undefined;
-  const { byteOffset } = packet.payload;
-  return byteOffset - bytes.byteOffset + error.offset;
+export function isParameterProblem(error: WireError): boolean {
+  if (error.code === 'WIRE_PAYLOAD_PROTOCOL') return true;
+  return error.code === 'WIRE_MALFORMED' && error.offset === HEADER_LENGTH_FIELD;
 }
 
 /**

@@ -17,7 +17,6 @@ export type {
   HomeRegistrationEvent,
   HomeRegistrationOutput,
 } from './home-registration-events.js';
-export { mobilityFaultPointer } from './icmpv6-errors.js';
 export { MobileNode } from './mobile-node.js';
 export type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
 export type { ConfirmedBinding, HeldBinding, MobileNodeState } from './mobile-node-state.js';

@@ -1,4 +1,5 @@
 import type { Millis } from '../time.js';
+import { earliest } from '../time.js';
 import type { Address } from '../wire/index.js';
 import type { Pace } from './pace.js';
 
@@ -46,4 +47,21 @@ export type MobileNodeState =
 /** The confirmed binding, in the states that have one. */
 export function bindingOf(state: MobileNodeState): ConfirmedBinding | undefined {
   return 'binding' in state ? state.binding : undefined;
+}
+
+/** When the state wants to change by itself, at the latest. */
+export function deadlineOf(state: MobileNodeState): Millis | undefined {
+  const expiresAt = bindingOf(state)?.expiresAt;
+  switch (state.kind) {
+    case 'idle':
+      return undefined;
+    case 'registered':
+      return earliest(state.refreshAt, expiresAt);
+    case 'rejected':
+      return earliest(state.retryAt, expiresAt);
+    case 'deregistering':
+      return earliest(state.sendAt, expiresAt);
+    default:
+      return earliest(state.sendAt, state.patienceUntil, expiresAt);
+  }
 }

@@ -1,8 +1,6 @@
 import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
-import { earliest } from '../time.js';
 import type { Address, Icmpv6Message } from '../wire/index.js';
-import { BINDING_ERROR } from '../wire/index.js';
 import type { BindingSummary } from './binding-summary.js';
 import { summarise } from './binding-summary.js';
 import type { BindingAcknowledgement, SentUpdate } from './binding-update-list.js';
@@ -10,7 +8,7 @@ import { BindingUpdateList } from './binding-update-list.js';
 import { LIFETIME_UNIT, wholeUnits } from './constants.js';
 import type { MobileNodeConfig, MobileNodeEvent, MobileNodeOutput } from './mobile-node-events.js';
 import type { ConfirmedBinding, MobileNodeState } from './mobile-node-state.js';
-import { bindingOf } from './mobile-node-state.js';
+import { bindingOf, deadlineOf } from './mobile-node-state.js';
 import type { Pace } from './pace.js';
 import {
   paceAfterSending,
@@ -21,8 +19,9 @@ import {
 } from './pace.js';
 import { describePathError } from './path-error.js';
 import type { ProtectionKind } from './protection-kind.js';
+import { notAQuestion } from './question.js';
 import { refreshTime } from './refresh.js';
-import { rejectionOf } from './rejection.js';
+import { rejectionOf, retryDelay } from './rejection.js';
 import type { Signal } from './signal.js';
 import { UpdateRate } from './update-rate.js';
 
@@ -88,20 +87,7 @@ export class MobileNode {
 
   /** When `handle` wants a tick at the latest. */
   wakeAt(): Millis | undefined {
-    const state = this.#state;
-    const expiresAt = bindingOf(state)?.expiresAt;
-    switch (state.kind) {
-      case 'idle':
-        return undefined;
-      case 'registered':
-        return earliest(state.refreshAt, expiresAt);
-      case 'rejected':
-        return earliest(state.retryAt, expiresAt);
-      case 'deregistering':
-        return earliest(state.sendAt, expiresAt);
-      default:
-        return earliest(state.sendAt, state.patienceUntil, expiresAt);
-    }
+    return deadlineOf(this.#state);
   }
 
   /** What a person wants to know about the binding. */
@@ -323,24 +309,13 @@ export class MobileNode {
       this.drops.count('not_the_home_agent');
       return;
     }
-    switch (message.kind) {
-      case 'binding-acknowledgement':
-        this.#acknowledged(now, signal, message);
-        break;
-      case 'binding-refresh-request':
-        // RFC 6275 11.7.4: a Binding Update SHOULD follow, if the binding is to live on.
-        if (signal.routingHeader !== this.#homeAddress) this.drops.count('not_the_home_address');
-        else this.#probe(now, source);
-        break;
-      case 'binding-error':
-        if (message.homeAddress !== this.#homeAddress) this.drops.count('not_the_home_address');
-        // RFC 6275 11.3.6
-        else if (message.status === BINDING_ERROR.unknownBinding) this.#probe(now, source);
-        else this.drops.count('binding_error_unusable');
-        break;
-      default:
-        this.drops.count('unexpected_message');
+    if (message.kind === 'binding-acknowledgement') {
+      this.#acknowledged(now, signal, message);
+      return;
     }
+    const fault = notAQuestion(signal, this.#homeAddress);
+    if (fault === undefined) this.#probe(now, source);
+    else this.drops.count(fault);
   }
 
   #pathFailed(now: Millis, error: Icmpv6Message): void {
@@ -470,16 +445,14 @@ export class MobileNode {
    * stands as well until it runs out.
    */
   #reject(now: Millis, status: number, reason: string): void {
-    const { firstRetry, longestRetry } = rejectionOf(status);
-    const doublings = Math.max(0, Math.min(this.#rejections, 16));
-    const delay = Math.min(longestRetry, firstRetry * 2 ** doublings);
     const binding = bindingOf(this.#state);
+    const retryAt = now + 1000 * retryDelay(status, this.#rejections, this.#random);
     this.#rejections += 1;
     this.#state = {
       kind: 'rejected',
       status,
       reason,
-      retryAt: now + 1000 * delay * (1 + 0.1 * this.#random()),
+      retryAt,
       ...(binding === undefined ? {} : { binding }),
     };
   }

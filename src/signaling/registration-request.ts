@@ -1,5 +1,6 @@
 import type { Address, MobilityMessage } from '../wire/index.js';
 import { isLinkLocal, isLoopback, isMulticast, isUnspecified } from '../wire/index.js';
+import type { ProtectionKind } from './protection-kind.js';
 import type { Signal } from './signal.js';
 
 export type BindingUpdate = Extract<MobilityMessage, { kind: 'binding-update' }>;
@@ -49,7 +50,7 @@ function protectedAnswerTo(
 export function readRequest(
   signal: Signal,
   update: BindingUpdate,
-  protection: NonNullable<Signal['protection']> = 'none',
+  protection: ProtectionKind = 'none',
   boundTo?: Address,
 ): RegistrationRequest | string {
   const { source } = signal;

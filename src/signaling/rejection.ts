@@ -100,3 +100,14 @@ function meaningOf(status: number): string {
 export function rejectionOf(status: number): Rejection {
   return REJECTIONS[status] ?? { meaning: meaningOf(status), ...NEXT, ...LATER };
 }
+
+/**
+ * Seconds before a refused registration is tried again.
+ * @param rejections how many there were before, in a row
+ * @param random spreads the retries of many
+ */
+export function retryDelay(status: number, rejections: number, random: () => number): number {
+  const { firstRetry, longestRetry } = rejectionOf(status);
+  const doublings = Math.max(0, Math.min(rejections, 16));
+  return Math.min(longestRetry, firstRetry * 2 ** doublings) * (1 + 0.1 * random());
+}

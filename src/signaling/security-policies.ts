@@ -12,6 +12,7 @@ import {
   pseudoHeader,
   WireError,
 } from '../wire/index.js';
+import { isParameterProblem } from './icmpv6-errors.js';
 import type { Protection } from './protection.js';
 import { noProtection } from './protection.js';
 import type { AuthOptionProtection } from './protection-auth-option.js';
@@ -34,13 +35,13 @@ export type ReceivedSignaling =
       readonly message: Icmpv6Message;
       readonly protection: ProtectionKind;
     }
-  /** Unprotected, with something behind the Mobility Header: answered by a Parameter Problem (RFC 6275 9.2). */
+  /** Unprotected, with something behind the Mobility Header, or too short: answered by a Parameter Problem (RFC 6275 9.2). */
   | {
       readonly kind: 'not-mobility';
       readonly source: Address;
       readonly destination: Address;
       readonly homeAddress: Address;
-      /** where the payload protocol field is in the packet's `payload` */
+      /** where the field at fault is in the packet's `payload` */
       readonly offset: number;
     };
 
@@ -211,7 +212,7 @@ export class SecurityPolicies {
     if (!(message instanceof WireError)) {
       return this.#mobility(packet, message, { protection: 'none' });
     }
-    if (message.code !== 'WIRE_PAYLOAD_PROTOCOL') return reasonOf(message);
+    if (!isParameterProblem(message)) return reasonOf(message);
     const { source, destination } = packet;
     return { kind: 'not-mobility', source, destination, homeAddress, offset: message.offset };
   }

@@ -1,7 +1,6 @@
 import { STATUS } from './home-agent-status.js';
+import type { ProtectionKind } from './protection-kind.js';
 import type { Signal } from './signal.js';
-
-type ProtectionKind = NonNullable<Signal['protection']>;
 
 /**
  * Why nothing with this protection may be heard in the name of a home address whose policy demands another one, if so.
@@ -18,7 +17,7 @@ export function protectionFault(
 /** The status that refuses a Binding Update whose policy demands the authentication option (RFC 4285 5, 6), if one must. */
 export function authenticationRefusal(
   demanded: ProtectionKind,
-  { authentication = 'missing' }: Signal,
+  { authentication = 'failed' }: Signal,
 ): number | undefined {
   if (demanded !== 'auth-option') return undefined;
   switch (authentication) {

@@ -7,7 +7,8 @@ import { SqliteStore } from '../../src/daemon/store/index.js';
 import { seededRandom } from '../support/random.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const ROUNDS = 20;
+/** More of them on request: CRASH_ROUNDS=1000. */
+const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 20);
 const seed = Date.now() % 0x1_0000_0000;
 
 /** The writer as JavaScript: it starts in a tenth of the time, and it starts often. */

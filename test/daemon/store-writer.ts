@@ -4,9 +4,20 @@ import { ReservedCounter } from '../../src/reserved-counter.js';
 import { parseAddress } from '../../src/wire/address.js';
 
 /*
- * What store-crash.test.ts kills: takes numbers and stores bindings as fast as it can, and says each time what is done,
- * in writes that are whole when the process dies.
+ * What store-crash.test.ts kills: takes numbers and stores bindings as fast as it can, and says each time what is done.
  */
+/** Written when it returns, also where the reader is slow (the pipe does not block). */
+function say(line: string): void {
+  let left: Uint8Array = Buffer.from(line);
+  while (left.length > 0) {
+    try {
+      left = left.subarray(writeSync(1, left));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
 const [, , directory = ''] = process.argv;
 const store = new SqliteStore(directory);
 const name = 'esp/2001:db8::10/1000';
@@ -16,14 +27,14 @@ const counter = new ReservedCounter({
   block: 8,
   reserve: (until) => store.reserve(name, until),
 });
-writeSync(1, `secret ${Buffer.from(store.secret('care-of')).toString('hex')}\n`);
+say(`secret ${Buffer.from(store.secret('care-of')).toString('hex')}\n`);
 for (let round = 0; ; round++) {
   const number = counter.take();
-  writeSync(1, `number ${number}\n`);
+  say(`number ${number}\n`);
   const homeAddress = parseAddress(`2001:db8::${(round % 50).toString(16)}`);
   if (round % 7 === 6) {
     store.deleteBinding(homeAddress);
-    writeSync(1, `deleted ${homeAddress}\n`);
+    say(`deleted ${homeAddress}\n`);
     continue;
   }
   store.putBinding({
@@ -34,5 +45,5 @@ for (let round = 0; ; round++) {
     expiresAt: 1_700_000_000_000 + round,
     linkLocal: round % 2 === 0,
   });
-  writeSync(1, `stored ${homeAddress} ${(number ?? 0) % 0x10000}\n`);
+  say(`stored ${homeAddress} ${(number ?? 0) % 0x10000}\n`);
 }

@@ -94,7 +94,7 @@ t.test('everything is there in the next life', async (t) => {
   first.close();
   const second = new SqliteStore(directory);
   t.equal(second.reserved('esp/2001:db8:2000::10/1000'), 129);
-  t.equal(second.replayTop('esp/2001:db8:2000::10/1001/abc'), 77);
+  t.equal(second.replayTop('esp/2001:db8:2000::10/1001/abc/2001:db8:2000::1'), 77);
   t.equal(second.reserved(mobilitySequence(home)), undefined);
   t.strictSame(second.bindings(), [binding], 'times are whole milliseconds');
   t.strictSame(second.registrations(), [registration]);

@@ -26,7 +26,9 @@ t.test('what goes wrong at start is one clear line with what to do', async (t) =
     const lines = said.trim().split('\n');
     return lines.at(-1) ?? '';
   };
-  const noSocketClash = (t: string): string => t.replace('host.sock', 'other.sock');
+  /** What two daemons of one host must not share besides. */
+  const noClash = (t: string): string =>
+    t.replace('host.sock', 'other.sock').replace('/run/host"', '/run/other"');
 
   t.match(
     await start('key', (text) => text.replace('care_of_address', 'care_of_adress')),
@@ -40,16 +42,21 @@ t.test('what goes wrong at start is one clear line with what to do', async (t) =
   );
   const hidden = 'mount -t tmpfs none /dev/net && exec "$@"';
   t.match(
-    await start('no-tun', noSocketClash, ['unshare', '--mount', 'sh', '-c', hidden, 'sh']),
+    await start('no-tun', noClash, ['unshare', '--mount', 'sh', '-c', hidden, 'sh']),
     /\/dev\/net\/tun/,
     'no TUN device on the machine',
   );
 
   await testbed.startHost();
   t.match(
-    await start('busy', (text) => noSocketClash(text).replaceAll('"kg0"', '"kg1"')),
+    await start('busy', (text) => noClash(text).replaceAll('"kg0"', '"kg1"')),
     /DEVICE_BUSY.*kgtap0/,
     'a tap that another process has',
+  );
+  t.match(
+    await start('store', (text) => text.replace('host.sock', 'other.sock')),
+    /STORE_BUSY.*run\/host/,
+    'a state directory that another process has',
   );
   t.match(await start('twice', (text) => text), /DAEMON_RUNNING.*host\.sock/, 'started twice');
 

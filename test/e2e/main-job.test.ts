@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { PAPER } from '../../src/cli/demo/configuration.js';
 import { iperf, ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
@@ -8,11 +8,18 @@ import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
 import { buildTestbed } from '../../src/cli/demo/testbed.js';
 import type { HostStatus } from '../../src/daemon/status.js';
 import { captureOn, FLAWS, KERNEL_ERRORS, tshark } from '../support/judge.js';
+import { testbedPreferences } from '../support/testbed-keys.js';
+
+for (const protection of ['esp', 'none'] as const) {
+  t.test(`a guest keeps its home address behind the tunnel, protection ${protection}`, (t) =>
+    mainJob(t, protection),
+  );
+}
 
 // The paper's testbed on a wire whose ends compute every checksum and cut every train: what tshark sees there is what
 // two machines would see.
-t.test('a guest keeps its home address behind the tunnel', async (t) => {
-  const testbed = await buildTestbed({ register: 'command', realWire: true });
+async function mainJob(t: Test, protection: 'esp' | 'none'): Promise<void> {
+  const testbed = await buildTestbed({ register: 'command', realWire: true, protection });
   t.teardown(() => testbed.remove());
   const { hostA, homeAgent, hostB, guest, directory } = testbed;
   const agent = await testbed.startHomeAgent();
@@ -38,7 +45,9 @@ t.test('a guest keeps its home address behind the tunnel', async (t) => {
   t.equal(status.guests[0]?.binding.status, 0, 'the Home Agent accepted the binding');
   t.equal(status.guests[0]?.binding.lifetime, 60);
   const bindings = (await homeAgentStatus(agent.socket)).bindings;
-  t.match(bindings, [{ homeAddress: PAPER.guest, careOfAddress: PAPER.careOf, state: 'bound' }]);
+  t.match(bindings, [
+    { homeAddress: PAPER.guest, careOfAddress: PAPER.careOf, state: 'bound', protection },
+  ]);
 
   await until('TCP after the move', () =>
     stream.report.error !== undefined || stream.report.bytes > before + 100_000 ? true : undefined,
@@ -64,8 +73,15 @@ t.test('a guest keeps its home address behind the tunnel', async (t) => {
     const errors = await tshark(capture.file, KERNEL_ERRORS);
     t.same(errors.slice(0, 5), [], `${name}: no ICMPv6 error from any kernel`);
   }
+  const preferences = protection === 'esp' ? await testbedPreferences(testbed.files) : [];
   const seen = async (filter: string): Promise<number> =>
-    (await tshark(captures.wan.file, filter)).length;
+    (await tshark(captures.wan.file, filter, preferences)).length;
+  const inTheClear = await tshark(captures.wan.file, 'mip6.mhtype');
+  t.equal(inTheClear.length === 0, protection === 'esp', 'signaling can be read without the keys');
+  if (protection === 'esp') {
+    t.ok((await seen('esp.icv_good == 1')) >= 2, 'every ICV is right, says tshark');
+    t.equal(await seen('esp.icv_bad == 1'), 0);
+  }
   t.ok(await seen('mip6.mhtype == 5 && mip6.bu.lifetime == 15'), 'BU, 60 s in units of 4');
   t.ok(await seen('mip6.mhtype == 6 && mip6.ba.status == 0'), 'BA, accepted');
   t.ok(await seen(`ipv6.nxt == 41 && ipv6.src == ${PAPER.careOf}`), 'IP6IP6 to home');
@@ -91,4 +107,4 @@ t.test('a guest keeps its home address behind the tunnel', async (t) => {
   t.same(after.bindings, [], 'unbind takes the binding away');
   const routes = await homeAgent.run(['ip', '-6', 'route', 'show', 'dev', 'kgha0']);
   t.notMatch(routes, PAPER.guest, 'and its route');
-});
+}

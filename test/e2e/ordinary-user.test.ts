@@ -1,4 +1,5 @@
-import { chmod, chown, readFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import t from 'tap';
 import { PAPER } from '../../src/cli/demo/configuration.js';
 import { iperf, ping } from '../../src/cli/demo/measure.js';
@@ -15,6 +16,10 @@ t.test('on devices from `kagemusha setup --apply` the host needs no capability',
   const { hostA, hostB, guest, files } = testbed;
   await chmod(testbed.directory, 0o755);
   await chown(files.run, ORDINARY_USER, ORDINARY_USER);
+  const keys = join(testbed.directory, 'user.keys');
+  await copyFile(files.keys, keys);
+  await chown(keys, ORDINARY_USER, ORDINARY_USER);
+  await writeFile(files.host, (await readFile(files.host, 'utf8')).replace(files.keys, keys));
   await testbed.startHomeAgent();
 
   const refused = await hostB
@@ -44,7 +49,8 @@ t.test('on devices from `kagemusha setup --apply` the host needs no capability',
   await until('tunnel', async () =>
     (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined,
   );
-  await testbed.registered();
+  const { guests } = await testbed.registered();
+  t.equal(guests[0]?.protection, 'esp', 'protected with a key file of that user');
   t.equal((await ping(guest, PAPER.hostA, 20, 20)).lost, 0, 'ping6 through the tunnel');
   for (const down of [false, true]) {
     const { bits_per_second } = await iperf(guest, hostA, PAPER.hostA, { seconds: 1, down });

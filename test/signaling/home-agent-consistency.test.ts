@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { HomeAgentOutput } from '../../src/signaling/index.js';
+import type { HomeAgentOutput, StoredBinding } from '../../src/signaling/index.js';
 import type { Address } from '../../src/wire/index.js';
 import { parseAddress } from '../../src/wire/index.js';
 import { AgentHarness } from '../support/home-agent-harness.js';
@@ -14,6 +14,8 @@ class Effects {
   readonly tunnels = new Map<Address, Address>();
   readonly defended = new Set<Address>();
   readonly probed = new Set<Address>();
+  /** what a restart would find */
+  readonly store = new Map<Address, StoredBinding>();
 
   apply(outputs: readonly HomeAgentOutput[]): void {
     for (const output of outputs) {
@@ -34,6 +36,12 @@ class Effects {
           this.defended.delete(output.homeAddress);
           this.probed.delete(output.homeAddress);
           break;
+        case 'store':
+          this.store.set(output.binding.homeAddress, output.binding);
+          break;
+        case 'forget':
+          if (!this.store.delete(output.homeAddress)) throw new Error('forgotten, never stored');
+          break;
         case 'transmit': {
           const { message, routingHeader } = output.signal;
           if (message.kind !== 'binding-acknowledgement' || message.status !== 0) break;
@@ -41,6 +49,9 @@ class Effects {
           if (message.lifetime === 0 || routingHeader === undefined) break;
           if (!this.tunnels.has(routingHeader)) throw new Error('acknowledged before the tunnel');
           if (!this.defended.has(routingHeader)) throw new Error('acknowledged undefended');
+          if (this.store.get(routingHeader)?.sequence !== message.sequence) {
+            throw new Error('acknowledged before it was stored');
+          }
         }
       }
     }
@@ -68,6 +79,7 @@ t.test('property: tunnels and defended addresses are those of the binding cache,
         homeAddress: fc.constantFrom(...OTHERS),
       }),
     },
+    { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(30_000) }) },
     {
       weight: 1,
@@ -76,7 +88,7 @@ t.test('property: tunnels and defended addresses are those of the binding cache,
   );
   fc.assert(
     fc.property(fc.array(event, { maxLength: 80 }), (story) => {
-      const harness = new AgentHarness({ allow: 'any' });
+      let harness = new AgentHarness({ allow: 'any' });
       const effects = new Effects();
       for (const happened of story) {
         switch (happened.kind) {
@@ -92,6 +104,18 @@ t.test('property: tunnels and defended addresses are those of the binding cache,
             effects.apply(harness.handle({ type, homeAddress }));
             break;
           }
+          case 'restart': {
+            // Killed and started again: nothing is left but the clock and the store.
+            const { now } = harness;
+            harness = new AgentHarness({ allow: 'any' });
+            harness.now = now;
+            effects.tunnels.clear();
+            effects.defended.clear();
+            effects.probed.clear();
+            harness.agent.restore(now, effects.store.values());
+            effects.apply(harness.handle({ type: 'tick' }));
+            break;
+          }
           case 'wait':
             effects.apply(harness.pass(happened.ms));
             break;
@@ -104,8 +128,11 @@ t.test('property: tunnels and defended addresses are those of the binding cache,
         if (expected.size !== effects.tunnels.size) throw new Error('tunnels');
         for (const [home, careOf] of expected) {
           if (effects.tunnels.get(home) !== careOf) throw new Error(`tunnel of ${home}`);
+          if (effects.store.get(home)?.careOfAddress !== careOf)
+            throw new Error(`store of ${home}`);
           if (!effects.defended.has(home)) throw new Error(`${home} undefended`);
         }
+        if (effects.store.size !== expected.size) throw new Error('stored');
         if (effects.defended.size > 2 * bound.length) throw new Error('defended without binding');
         if (harness.bindings.some(({ expiresAt }) => expiresAt <= harness.now)) {
           throw new Error('outlived its lifetime');

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import t from 'tap';
 import type { Signal } from '../../src/signaling/index.js';
 import {
@@ -15,6 +16,8 @@ import {
   randomBytes,
 } from '../support/route-optimisation-harness.js';
 import { CARE_OF, HOME_ADDRESS, HOME_AGENT, OTHER_CARE_OF } from '../support/testbed-addresses.js';
+import { drive } from '../support/wake.js';
+import { mobilityMessage } from '../wire/arbitraries.js';
 
 /** One guest's endpoint: both roles. */
 class Endpoint {
@@ -212,3 +215,38 @@ t.test(
     t.end();
   },
 );
+
+t.test('whatever arrives: nothing throws, nothing spins, what is kept stays bounded', (t) => {
+  const addresses = [HOME_ADDRESS, PEER, CARE_OF, PEER_CARE_OF, OTHER_CARE_OF, HOME_AGENT];
+  const one = fc.constantFrom(...addresses);
+  const signal = fc.record(
+    {
+      source: one,
+      destination: one,
+      homeAddressOption: one,
+      routingHeader: one,
+      message: mobilityMessage,
+    },
+    { requiredKeys: ['source', 'destination', 'message'] },
+  );
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(signal, fc.boolean(), fc.nat(200_000)), { maxLength: 40 }),
+      (steps) => {
+        const end = new Endpoint(HOME_ADDRESS, CARE_OF, 5);
+        let now = 0;
+        const bound = { type: 'bound', homeAgent: HOME_AGENT, careOfAddress: CARE_OF } as const;
+        drive(end.optimiser, now, bound);
+        for (const [arrived, tunnelled, pause] of steps) {
+          now += pause;
+          drive(end.optimiser, now, { type: 'correspondent', address: arrived.source } as const);
+          drive(end.optimiser, now, { type: 'signal', signal: arrived, tunnelled } as const);
+          drive(end.correspondent, now, { type: 'signal', signal: arrived } as const);
+        }
+        return end.optimiser.summary().length <= 8;
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.end();
+});

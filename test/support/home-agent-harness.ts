@@ -8,14 +8,14 @@ import type {
   ServedNode,
   Signal,
 } from '../../src/signaling/index.js';
-import { HomeAgent, mobilityFaultPointer, readSignal } from '../../src/signaling/index.js';
+import { HomeAgent, SecurityPolicies } from '../../src/signaling/index.js';
 import type {
   Address,
   Icmpv6Message,
   MobilityMessage,
   MobilityOption,
 } from '../../src/wire/index.js';
-import { alignMobilityOptions, parsePacket, WireError } from '../../src/wire/index.js';
+import { alignMobilityOptions, parsePacket } from '../../src/wire/index.js';
 import { drain, ofType } from './drain.js';
 import type { BindingUpdate } from './mobile-node-harness.js';
 import { CARE_OF, HOME_ADDRESS, HOME_AGENT, HOME_PREFIX } from './testbed-addresses.js';
@@ -102,13 +102,20 @@ export class AgentHarness {
     return outputs;
   }
 
-  /** The octets of a packet, as the driver hands them over. */
+  /** The octets of an unprotected packet, as the driver hands them over. */
   receive(bytes: Uint8Array): HomeAgentOutput[] {
     const packet = parsePacket(bytes);
-    const signal = readSignal(packet);
-    if (!(signal instanceof WireError)) return this.handle({ type: 'signal', signal });
-    const pointer = mobilityFaultPointer(bytes, packet, signal);
-    return pointer === undefined ? [] : this.handle({ type: 'not-mobility', bytes, pointer });
+    const received = new SecurityPolicies('home-agent', [], () => 0).read(packet);
+    switch (received?.kind) {
+      case 'mobility':
+        return this.handle({ type: 'signal', signal: received.signal });
+      case 'not-mobility': {
+        const pointer = bytes.length - packet.payload.length + received.offset;
+        return this.handle({ type: 'not-mobility', bytes, pointer });
+      }
+      default:
+        return [];
+    }
   }
 
   /** Lets time pass and ticks when the home agent asks for it. */

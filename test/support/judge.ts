@@ -30,9 +30,17 @@ export async function captureOn(
   return { file, stop: async () => await endProcess(child) };
 }
 
-/** Packets of a capture that match a display filter, one line each in tshark's words. Checksums are verified. */
-export async function tshark(file: string, displayFilter: string): Promise<string[]> {
-  const checks = ['tcp.check_checksum:TRUE', 'udp.check_checksum:TRUE'];
+/**
+ * Packets of a capture that match a display filter, one line each in tshark's words. Checksums are verified.
+ *
+ * @param preferences more of them: security associations, say
+ */
+export async function tshark(
+  file: string,
+  displayFilter: string,
+  preferences: readonly string[] = [],
+): Promise<string[]> {
+  const checks = ['tcp.check_checksum:TRUE', 'udp.check_checksum:TRUE', ...preferences];
   const { stdout } = await execFileAsync(
     'tshark',
     ['-n', '-r', file, ...checks.flatMap((check) => ['-o', check]), '-Y', displayFilter],

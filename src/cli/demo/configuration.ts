@@ -24,6 +24,10 @@ export interface ConfigurationOptions {
   lifetime?: number;
   /** How Binding Updates and Acknowledgements are protected; `esp` unless told. */
   protection?: 'esp' | 'none';
+  /** Of ESP, `aes-128-cbc` unless told; `null` lets anybody on the wire read what is protected. */
+  encryption?: 'aes-128-cbc' | 'null';
+  /** Packets, at both ends; 1024 unless told. */
+  replayWindow?: number;
   /** More lines for the tables of the guest, of its host and of the Home Agent. */
   guest?: string;
   host?: string;
@@ -41,7 +45,10 @@ export interface ConfigurationFiles {
 }
 
 /** Makes the folder for what the daemons write, and fresh keys that nobody else may read. */
-export async function prepareFiles(directory: string): Promise<ConfigurationFiles> {
+export async function prepareFiles(
+  directory: string,
+  encryption: ConfigurationOptions['encryption'] = 'aes-128-cbc',
+): Promise<ConfigurationFiles> {
   const files = {
     host: join(directory, 'host.toml'),
     homeAgent: join(directory, 'home-agent.toml'),
@@ -52,7 +59,8 @@ export async function prepareFiles(directory: string): Promise<ConfigurationFile
   };
   await mkdir(files.run);
   const hex = (octets: number): string => randomBytes(octets).toString('hex');
-  const keys = `encryption_key = "${hex(16)}"\nauthentication_key = "${hex(20)}"\n`;
+  const encryptionKey = encryption === 'null' ? '' : `encryption_key = "${hex(16)}"\n`;
+  const keys = `${encryptionKey}authentication_key = "${hex(20)}"\n`;
   await writeFile(files.keys, keys, { mode: 0o600 });
   return files;
 }
@@ -68,11 +76,11 @@ export async function writeConfigurations(
       : `
 [${table}.security]
 kind = "esp"
-encryption = "aes-128-cbc"
+encryption = "${options.encryption ?? 'aes-128-cbc'}"
 authentication = "hmac-sha1-96"
 spi_out = ${out}
 spi_in = ${back}
-replay_window = 1024
+replay_window = ${options.replayWindow ?? 1024}
 key_file = "${files.keys}"
 `;
   await writeFile(

@@ -195,6 +195,8 @@ async function registerInTheClear(
   testbed: Testbed,
   daemons: readonly Daemon[],
 ): Promise<Record<(typeof LISTING_1)[number], string>> {
+  const file = join(testbed.directory, 'wan-in-the-clear.pcapng');
+  const capturing = await startCapture(testbed, file);
   await testbed.configure({ register: 'command', protection: 'none' });
   for (const daemon of daemons) {
     daemon.process.kill('SIGHUP');
@@ -202,14 +204,15 @@ async function registerInTheClear(
       daemon.log.includes('configuration read again') ? true : undefined,
     );
   }
-  const file = join(testbed.directory, 'wan-in-the-clear.pcapng');
-  const capturing = await startCapture(testbed, file);
   await testbed.hostB.run(
     nodeCommand(KAGEMUSHA, 'bind', 'vm1', '--socket', testbed.files.hostSocket),
   );
-  await testbed.registered();
+  const lines = await until(
+    'Listing 1',
+    async () => await listing(file, LISTING_1).catch(() => undefined),
+  );
   await endProcess(capturing);
-  return await listing(file, LISTING_1);
+  return lines;
 }
 
 /** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken: the file begins then. */

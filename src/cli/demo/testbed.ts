@@ -84,7 +84,7 @@ export async function buildTestbed(options: TestbedOptions = {}): Promise<Testbe
           await offloads(netns, device, 'tx off tso off gso off gro off');
       }
     }
-    const files = await prepareFiles(directory);
+    const files = await prepareFiles(directory, options.encryption);
     await writeConfigurations(files, options);
     return {
       hostA,
