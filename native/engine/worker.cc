@@ -16,8 +16,8 @@ namespace {
 // A batch of trains is a lot of work: one source may have this many octets per turn.
 constexpr std::size_t kBatchBytes = 512 * 1024;
 
-// A flood fills the uplink's queue in milliseconds while other threads have the processor: what the engine does is
-// short, and everybody's packets wait for it.
+// A flood fills the uplink's queue in milliseconds while other threads have the processor: what the engine
+// does is short, and everybody's packets wait for it.
 constexpr int kNice = -10;
 
 // To a tick of the kernel (1 to 10 ms), without entering it.

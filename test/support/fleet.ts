@@ -25,6 +25,9 @@ export const FLEET = {
   /** routed to where the daemons' addresses are, and nobody's: what comes for them ends in the kernel */
   nobodyAtHomeAgent: '2001:db8:2000:ffff::1',
   nobodyAtHost: '2001:db8:3000:ffff::1',
+  /** the same, and what comes for them ends in the daemon's engine */
+  strangerToHomeAgent: '2001:db8:2000:ffff::2',
+  strangerToHost: '2001:db8:3000:ffff::2',
 } as const;
 
 export const ALGORITHMS: Algorithms = {
@@ -136,6 +139,10 @@ export class Fleet {
       await netns.ip(`link set ${tap} up`);
       await netns.ip(`-6 route add default via fe80::1 dev ${tap}`);
     }
+    // The daemons have made their devices.
+    await homeAgent.ip(`-6 route add ${FLEET.strangerToHomeAgent} dev kgha0`);
+    await homeAgent.ip(`-6 route add ${FLEET.strangerToHost} via 2001:db8:3000::3`);
+    await host.ip(`-6 route add ${FLEET.strangerToHost} dev kg0`);
     await until('every guest registered', async () =>
       (await this.hostStatus()).guests.every(({ binding }) => binding.state === 'registered')
         ? true
