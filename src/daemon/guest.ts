@@ -260,6 +260,8 @@ export class Guest {
       for (const home of this.#homes) {
         if (received.homeAddress === home.address) home.onIcmpv6({ type: 'icmpv6', ...message });
       }
+    } else {
+      this.#drops.count('payload_protocol');
     }
   }
 

@@ -285,7 +285,7 @@ export class HostDaemon {
     }
     const toHome =
       parsed.protocol === PROTOCOL.icmpv6 && !this.#byCareOf.has(pseudoHeader(parsed).destination);
-    if (toHome && packet.tunnelSlot !== undefined) this.#onTunnelEcho(parsed, packet.tunnelSlot);
+    if (toHome && packet.tunnelSlot !== undefined) this.#onTunnelIcmpv6(parsed, packet.tunnelSlot);
     else this.#onPacket(parsed);
   }
 
@@ -301,8 +301,11 @@ export class HostDaemon {
     return [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
   }
 
-  /** An echo reply of a Home Agent to the home address: the answer to a probe of ours, or the guest's. */
-  #onTunnelEcho(packet: Ipv6Packet, slot: number): void {
+  /**
+   * ICMPv6 of a Home Agent to the home address: an echo reply, to a probe of ours or the guest's, or its prefixes, which are ours
+   * (RFC 6275 11.4.3).
+   */
+  #onTunnelIcmpv6(packet: Ipv6Packet, slot: number): void {
     const message = attempt(() => parseIcmpv6(packet.payload, pseudoHeader(packet)));
     if (message instanceof WireError) {
       this.#drops.count('malformed');
@@ -310,6 +313,11 @@ export class HostDaemon {
     }
     if (this.#ping.take(message)) return;
     const guest = this.#bySlot(slot);
+    if (message.kind === 'mobile-prefix-advertisement') {
+      if (guest === undefined) this.#drops.count('not_ours');
+      else guest.onPacket(packet);
+      return;
+    }
     const { destination } = pseudoHeader(packet);
     if (message.kind === 'echo-reply' && guest?.takeEcho(message.identifier, message.sequence)) {
       return;

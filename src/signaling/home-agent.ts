@@ -139,6 +139,7 @@ export class HomeAgent {
         break;
       }
       case 'not-mobility':
+        this.drops.count('payload_protocol');
         this.#error(this.#parameterProblems.parameterProblem(now, event.bytes, event.pointer));
         break;
       case 'unbound':

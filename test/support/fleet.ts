@@ -10,19 +10,24 @@ import {
 } from '../../src/cli/demo/processes.js';
 import type { Algorithms, AssociationKeys } from '../../src/crypto/index.js';
 import type { HomeAgentStatus, HostStatus } from '../../src/daemon/status.js';
+import { type Address, parseAddress } from '../../src/wire/index.js';
 import { keysFor } from './esp-keys.js';
 
 /** Where everything is. */
 export const FLEET = {
   homePrefix: '2001:db8:2000::/64',
-  homeAgent: '2001:db8:2000::1',
+  homeAgent: parseAddress('2001:db8:2000::1'),
   /** answers echo requests on the home link */
   correspondent: '2001:db8:2000::ff',
-  /** the outsider's own address */
-  outsider: '2001:db8:4000::2',
+  /** whom an outsider says to be: what is sent there ends in the Home Agent's kernel */
+  stranger: parseAddress('2001:db8:5000::2'),
+  foreignRouter: parseAddress('2001:db8:3000::1'),
   /** routed to where the daemons' addresses are, and nobody's: what comes for them ends in the kernel */
   nobodyAtHomeAgent: '2001:db8:2000:ffff::1',
   nobodyAtHost: '2001:db8:3000:ffff::1',
+  /** the same, and what comes for them ends in the daemon's engine */
+  strangerToHomeAgent: '2001:db8:2000:ffff::2',
+  strangerToHost: '2001:db8:3000:ffff::2',
 } as const;
 
 export const ALGORITHMS: Algorithms = {
@@ -33,8 +38,8 @@ export const ALGORITHMS: Algorithms = {
 /** A guest of the fleet and the keys of its two associations. */
 export interface FleetGuest {
   readonly name: string;
-  readonly homeAddress: string;
-  readonly careOfAddress: string;
+  readonly homeAddress: Address;
+  readonly careOfAddress: Address;
   readonly netns: Netns;
   readonly keys: AssociationKeys;
   readonly spiToHomeAgent: number;
@@ -116,8 +121,8 @@ export class Fleet {
     for (let n = 1; n <= count; n++) {
       this.guests.push({
         name: `vm${n}`,
-        homeAddress: `2001:db8:2000::1:${n}`,
-        careOfAddress: `2001:db8:3000::1:${n}`,
+        homeAddress: parseAddress(`2001:db8:2000::1:${n}`),
+        careOfAddress: parseAddress(`2001:db8:3000::1:${n}`),
         netns: await this.#create(`g${n}`),
         keys: keysFor(ALGORITHMS, n),
         spiToHomeAgent: 1000 + 2 * n,
@@ -134,6 +139,10 @@ export class Fleet {
       await netns.ip(`link set ${tap} up`);
       await netns.ip(`-6 route add default via fe80::1 dev ${tap}`);
     }
+    // The daemons have made their devices.
+    await homeAgent.ip(`-6 route add ${FLEET.strangerToHomeAgent} dev kgha0`);
+    await homeAgent.ip(`-6 route add ${FLEET.strangerToHost} via 2001:db8:3000::3`);
+    await host.ip(`-6 route add ${FLEET.strangerToHost} dev kg0`);
     await until('every guest registered', async () =>
       (await this.hostStatus()).guests.every(({ binding }) => binding.state === 'registered')
         ? true
@@ -217,7 +226,7 @@ async function wire(homeAgent: Netns, host: Netns, outsider: Netns): Promise<voi
   await homeAgent.ip('address add 2001:db8:3000::1/64 dev wan0 nodad');
   await homeAgent.ip('address add 2001:db8:4000::1/64 dev out0 nodad');
   await host.ip('address add 2001:db8:3000::3/64 dev wan0 nodad');
-  await outsider.ip(`address add ${FLEET.outsider}/64 dev out0 nodad`);
+  await outsider.ip(`address add 2001:db8:4000::2/64 dev out0 nodad`);
   for (const device of ['wan0', 'out0']) await homeAgent.ip(`link set ${device} up`);
   await host.ip('link set wan0 up');
   await outsider.ip('link set out0 up');
@@ -226,6 +235,7 @@ async function wire(homeAgent: Netns, host: Netns, outsider: Netns): Promise<voi
   await homeAgent.sysctl({ 'net.ipv6.conf.all.forwarding': 1 });
   await host.sysctl({ 'net.ipv6.conf.all.forwarding': 1 });
   await homeAgent.ip(`-6 route add blackhole ${FLEET.nobodyAtHomeAgent}`);
+  await homeAgent.ip(`-6 route add blackhole ${FLEET.stranger}`);
   await homeAgent.ip(`-6 route add ${FLEET.nobodyAtHost} via 2001:db8:3000::3`);
   await host.ip(`-6 route add blackhole ${FLEET.nobodyAtHost}`);
 }
