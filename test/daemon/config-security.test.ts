@@ -40,7 +40,7 @@ key_file = "${KEYS}"
 const OPTION = `[guest.security]
 kind = "auth-option"
 spi = 1000
-key_file = "${keyFile(0, 20)}"
+key_file = "${keyFile(0, 16)}"
 `;
 const HOME_AGENT = `[home_agent]
 address = "2001:db8:2000::1"
@@ -346,7 +346,7 @@ t.test('RFC 3776: an association belongs to one home address', async (t) => {
   );
   t.match(
     problems(
-      GUEST + OPTION + second(OPTION.replace(/key_file.*/, `key_file = "${keyFile(0, 20)}"`)),
+      GUEST + OPTION + second(OPTION.replace(/key_file.*/, `key_file = "${keyFile(0, 16)}"`)),
     ),
     [/guest.security.spi: SPI 1000 is already that of 2001:db8:2000::10/],
   );
@@ -420,9 +420,7 @@ t.test('key files that are refused, without a word of a key', async (t) => {
   t.match(problems(esp(`encryption = "${secret}"`)), [/encryption: what stands here is not known/]);
   const option = (length: number) =>
     problems(GUEST + OPTION.replace(/"\/.*"/, `"${keyFile(0, length)}"`));
-  t.match(option(15), [
-    /authentication_key has 15 octets, auth-option takes 16 to 64; write "32 to 128/,
-  ]);
+  t.match(option(15), [/authentication_key has 15 octets, auth-option takes 16; write "32 /]);
   t.strictSame(option(16), []);
 });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AUTHENTICATIONS, ENCRYPTIONS } from '../../crypto/algorithms.js';
+import { MOBILITY_KEY_LENGTH } from '../../crypto/mobility-authentication.js';
 import type { Address } from '../../wire/address.js';
 import { authentication, encryption } from './algorithm.js';
 import type { KeyLengths } from './key-file.js';
@@ -19,8 +20,12 @@ import type { HomeSecurity, SecurityConfig } from './types.js';
 /** RFC 4303 2.1 keeps 1..255 for IANA; RFC 4285 5 keeps 0..255. */
 const spi = (example: number) => integer({ min: 256, max: 0xffff_ffff, example });
 
-/** Octets of the key of HMAC-SHA1 in RFC 4285, which leaves it open: not weaker than 128 bits, not longer than a block. */
-const AUTH_OPTION_KEY = { min: 16, max: 64, of: 'auth-option' };
+/** RFC 4285 5.1 */
+const AUTH_OPTION_KEY = {
+  min: MOBILITY_KEY_LENGTH,
+  max: MOBILITY_KEY_LENGTH,
+  of: 'auth-option',
+};
 
 const NOT_A_KEY = 'a key never stands here; write it into the key_file';
 const keys = { encryption_key: NOT_A_KEY, authentication_key: NOT_A_KEY };
