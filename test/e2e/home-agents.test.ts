@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { PAPER } from '../../src/cli/demo/configuration.js';
+import { Pinging } from '../../src/cli/demo/measure.js';
 import { Netns, until } from '../../src/cli/demo/netns.js';
 import { type Daemon, KAGEMUSHA, nodeCommand, startDaemon } from '../../src/cli/demo/processes.js';
 import { buildTestbed, type Testbed } from '../../src/cli/demo/testbed.js';
@@ -91,6 +92,8 @@ t.test('RFC 6275 11.4.1: home_agent = "auto" finds it by the anycast address', a
   await writeFile(files.host, text.replace(`"${PAPER.homeAgent}"`, '"auto"'));
   const host = await testbed.startHost();
   await testbed.moveGuestToHostB();
+  const pinging = new Pinging(guest, PAPER.hostA, 100);
+  t.teardown(() => pinging.stop());
   await until('the search', async () => {
     const state = (await testbed.hostStatus()).guests[0]?.binding.state;
     return state === 'discovering' ? true : undefined;
