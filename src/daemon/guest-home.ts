@@ -21,6 +21,10 @@ import { echoThroughTunnel, type TunnelEnds } from './tunnel-ping.js';
 /** Binding Updates without an answer after which the log says so. */
 const UNANSWERED_TO_WARN = 3;
 
+/** Silence says the same whether there is nobody or somebody with other keys. */
+const SILENCE =
+  'who has other keys or SPIs there stays silent: compare key_file and the SPIs of guest.security with its own';
+
 /** What a home address needs of its guest. */
 export interface GuestHomeServices {
   readonly engine: Engine;
@@ -192,7 +196,13 @@ export class GuestHome {
       ...(homeAgent === undefined ? {} : { homeAgent }),
       ...(prefixes === undefined ? {} : { homePrefixes: prefixes.map(describePrefix) }),
       ...binding,
+      ...(this.#isSilent ? { reason: `${binding.reason}; ${SILENCE}` } : {}),
     };
+  }
+
+  /** Binding Updates under a key go unanswered. */
+  get #isSilent(): boolean {
+    return this.#unanswered >= UNANSWERED_TO_WARN && this.protection.kind !== 'none';
   }
 
   get drops(): ReadonlyMap<string, number> {

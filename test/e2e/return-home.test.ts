@@ -125,7 +125,9 @@ async function comeHome(t: Test, protection: 'esp' | 'none'): Promise<void> {
   const preferences = protection === 'esp' ? await testbedPreferences(testbed.files) : [];
   const seen = async (filter: string): Promise<string[]> =>
     await tshark(capture.file, filter, preferences);
-  t.same(await seen(FLAWS), [], 'no flaw for tshark');
+  // A redirect quotes the start of a packet, whose checksum then looks wrong.
+  const flaws = await seen(`(${FLAWS}) && !(icmpv6.type == 137)`);
+  t.same(flaws, [], 'no flaw for tshark');
   const update = `mip6.mhtype == 5 && mip6.bu.lifetime == 0 && ipv6.src == ${PAPER.guest}`;
   t.ok((await seen(update)).length > 0, 'the de-registration comes from the home address itself');
   const claim = `icmpv6.nd.na.target_address == ${PAPER.guest} && icmpv6.nd.na.flag.o == 1 && eth.src == ${mac}`;
