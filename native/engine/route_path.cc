@@ -47,7 +47,8 @@ bool Forwarder::straightToMobileNode(Packet packet, const Ipv6View& outer, const
 }
 
 // A packet whose source is a care-of address, when the Home Address option says so and a binding confirms it
-// (RFC 6275 9.3.1). `routed`: it came by a type 2 routing header.
+// (RFC 6275 9.3.1). `routed`: it came by a type 2 routing header. The sender may know our care-of address
+// from a binding that a process before this one had with it: who has proved its own is believed that.
 bool Forwarder::fromHomeAddress(Packet packet, const Ipv6View& view, const Tunnel& tunnel, bool routed) {
   const auto header = viewHomeAddress(view);
   if (!header) {
@@ -62,7 +63,6 @@ bool Forwarder::fromHomeAddress(Packet packet, const Ipv6View& view, const Tunne
                    view.bytes.first(kIpv6Header + header->length));
     return tunnel.counters.drop(Drop::home_address_option), false;
   }
-  if (routed && !route->accepted) return tunnel.counters.drop(Drop::routing_header), false;
   if (!stripHomeAddress(packet)) return tunnel.counters.drop(Drop::malformed), false;
   return holdStraight(tunnel, packet);
 }

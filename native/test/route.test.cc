@@ -455,6 +455,15 @@ TEST_CASE("RFC 6275 9.3.3: what a Binding Error needs is handed over") {
   CHECK(reference::addressAt(headers, 48) == other);
 }
 
+TEST_CASE("a mobile correspondent may know our care-of address from before a restart") {
+  RouteSpec unaccepted = mobile;
+  unaccepted.accepted = unaccepted.straight = false;
+  RouteWorld world({unaccepted});
+  const Octets packet = segmentOf(other, home);
+  world.fromUplink(Slot(arriving(packet, peerCareOf, true)));
+  CHECK(world.delivered() == packet);
+}
+
 TEST_CASE("a routing header from whom no binding of ours is known, or to others, is dropped") {
   RouteSpec unaccepted = mobile;
   unaccepted.accepted = false;
@@ -462,7 +471,6 @@ TEST_CASE("a routing header from whom no binding of ours is known, or to others,
   const std::vector<Octets> refused{
       arriving(segmentOf(stranger, home), stranger, false),
       arriving(segmentOf(other, home), other, false),
-      arriving(segmentOf(other, home), peerCareOf, true),
       arriving(segmentOf(far, secondHome), far, false),
   };
   for (const Octets& packet : refused) world.fromUplink(Slot(packet));

@@ -352,15 +352,15 @@ export class Correspondent {
   /** RFC 6275 9.5.5: a binding in use is about to end. */
   #requestRefreshes(now: Millis): void {
     for (const binding of [...this.#cache.live()]) {
-      const { homeAddress, careOfAddress, refreshRequests } = binding;
+      const { homeAddress, refreshRequests } = binding;
       if (refreshRequests >= REFRESH_REQUEST.most || now < refreshRequestAt(binding)) continue;
       this.#cache.put({ ...binding, refreshRequests: refreshRequests + 1 });
       if (now >= binding.seenAt + IN_USE) continue;
       const kind = 'binding-refresh-request';
+      // RFC 6275 6.1: of all messages, only an acknowledgement may have a type 2 routing header.
       this.#send({
         source: this.#homeAddress,
-        destination: careOfAddress,
-        routingHeader: homeAddress,
+        destination: homeAddress,
         message: { kind, options: alignMobilityOptions([], kind) },
       });
     }

@@ -43,7 +43,7 @@ t.test('RFC 6275 11.7.4: many requests: at most one Binding Update a second', as
   t.ok(harness.updates.length <= 12, `${harness.updates.length} in 10 s`);
 });
 
-t.test('RFC 6275 9.2: a message type that nobody knows changes nothing', async (t) => {
+t.test('RFC 6275 11.2: a message type that nobody knows changes nothing', async (t) => {
   const harness = RegistrationHarness.registered();
   const message = { kind: 'unknown', type: 99, data: new Uint8Array(2) } as const;
   t.same(harness.signal(request({ message })), []);

@@ -193,7 +193,7 @@ t.test('the probe goes through the tunnel that is open: its own ends', async (t)
 });
 
 t.test(
-  'RFC 6275 11.7.1: two home agents, both silent: round after round, ever more patiently',
+  'RFC 6275 11.4.1: two home agents, both silent: round after round, ever more patiently',
   async (t) => {
     const harness = new RegistrationHarness({ homeAgents: TWO });
     harness.register();

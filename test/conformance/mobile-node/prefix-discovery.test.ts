@@ -22,7 +22,7 @@ const soliciting = (config = {}) =>
 const solicitations = (harness: RegistrationHarness) =>
   harness.icmpv6.filter(({ message }) => message.kind === 'mobile-prefix-solicitation');
 
-t.test('RFC 6275 11.7.1: status 1: the validity of the home prefixes is learnt', async (t) => {
+t.test('RFC 6275 11.7.3: status 1: the validity of the home prefixes is learnt', async (t) => {
   const harness = soliciting();
   t.equal(solicitations(harness).length, 1);
 });
@@ -213,7 +213,7 @@ t.test('RFC 4862 5.5.3 c: preferred longer than valid: the option is ignored', a
   t.match(outputs, [{ type: 'prefixes', prefixes: [] }]);
 });
 
-t.test('RFC 6275 10.6: home renumbering shows in the summary', async (t) => {
+t.test('RFC 6275 11.4.3: home renumbering shows in the summary', async (t) => {
   const harness = soliciting();
   harness.advertise([
     prefixInformation({ preferredLifetime: 0, validLifetime: 86_400 }),
@@ -226,7 +226,7 @@ t.test('RFC 6275 10.6: home renumbering shows in the summary', async (t) => {
 });
 
 t.test(
-  'RFC 6275 10.6: a home prefix that is not advertised any more shows in the summary',
+  'RFC 6275 11.4.3: a home prefix that is not advertised any more shows in the summary',
   async (t) => {
     const harness = soliciting();
     harness.advertise([prefixInformation({ prefix: OTHER_PREFIX })]);
@@ -243,7 +243,7 @@ t.test('RFC 6275 11.4.3: of many prefixes a bounded number is kept', async (t) =
   t.equal(harness.summary.prefixes?.length, 16);
 });
 
-t.test('RFC 6275 11.7.1: without a binding nothing is solicited', async (t) => {
+t.test('RFC 6275 11.4.2: without a binding nothing is solicited', async (t) => {
   const harness = soliciting();
   harness.handle({ type: 'deregister' });
   harness.acknowledge();

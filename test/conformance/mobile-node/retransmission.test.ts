@@ -131,7 +131,7 @@ t.test('RFC 6275 11.8: home addresses of one mobile node share MAX_UPDATE_RATE',
   );
 });
 
-t.test('RFC 6275 11.7.1: several home agents: the next one when there is no answer', async (t) => {
+t.test('RFC 6275 11.4.1: several home agents: the next one when there is no answer', async (t) => {
   const harness = new RegistrationHarness({ homeAgents: listOf(HOME_AGENT, SECOND_AGENT) });
   harness.register();
   harness.pass(9000);

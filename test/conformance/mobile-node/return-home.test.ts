@@ -152,7 +152,7 @@ t.test(
   },
 );
 
-t.test('RFC 6275 11.5.1: away again: registered like the first time', async (t) => {
+t.test('RFC 6275 11.5.3: away again: registered like the first time', async (t) => {
   const harness = atHome();
   harness.acknowledge();
   harness.handle({ type: 'move', careOfAddress: OTHER_CARE_OF });
@@ -161,7 +161,7 @@ t.test('RFC 6275 11.5.1: away again: registered like the first time', async (t) 
   t.match(harness.acknowledge(), [{ type: 'bound', careOfAddress: OTHER_CARE_OF }]);
 });
 
-t.test('RFC 6275 11.5.1: away again before the home agent has answered', async (t) => {
+t.test('RFC 6275 11.5.3: away again before the home agent has answered', async (t) => {
   const harness = atHome();
   const asked = harness.last;
   const outputs = harness.register();

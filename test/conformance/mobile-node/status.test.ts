@@ -84,7 +84,7 @@ t.test(
   },
 );
 
-t.test('RFC 6275 9.5.1: a refusal leaves the binding that stands', async (t) => {
+t.test('RFC 6275 11.7.3: a refusal leaves the binding that stands', async (t) => {
   for (let status = 128; status < 256; status += 1) {
     const harness = RegistrationHarness.registered();
     harness.pass(30_000);
@@ -137,7 +137,7 @@ t.test(
   },
 );
 
-t.test('RFC 6275 11.7.1: status 1: accepted, and the home prefixes are asked for', async (t) => {
+t.test('RFC 6275 11.7.3: status 1: accepted, and the home prefixes are asked for', async (t) => {
   const harness = new RegistrationHarness();
   harness.register();
   const outputs = harness.acknowledge({ status: 1 });
@@ -153,7 +153,7 @@ t.test('RFC 6275 11.7.1: status 1: accepted, and the home prefixes are asked for
 });
 
 t.test(
-  'RFC 6275 11.7.1: status 134: retried patiently, the home address being that of the guest',
+  'RFC 6275 11.7.3: status 134: retried patiently, the home address being that of the guest',
   async (t) => {
     const harness = new RegistrationHarness({ homeAgents: TWO });
     harness.register();
