@@ -32,7 +32,12 @@ import { openUplink } from './uplink.js';
 const MAX_GUESTS = 1024;
 
 /** What the engine leaves to route optimisation; it names the tunnel. */
-const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set(['correspondent', 'home-address', 'inner']);
+const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
+  'correspondent',
+  'home-address',
+  'heard',
+  'inner',
+]);
 
 /** What a guest may change without being made anew. */
 type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
