@@ -109,7 +109,13 @@ export class HomeAgentDaemon {
       this.#engine.close();
       throw error;
     }
-    this.#engine.onReadable(() => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)));
+    this.#engine.onReadable(() =>
+      drainSlowPath(
+        this.#engine,
+        (packet) => this.#dispatch(packet),
+        (error) => this.#failed(error),
+      ),
+    );
   }
 
   /** Announces the Home Agent's address on the home link. */
@@ -126,6 +132,8 @@ export class HomeAgentDaemon {
     const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
       const left = Math.min(stored.expiresAt - Date.now(), 1000 * stored.lifetime);
+      // In the clear the number tells the next Binding Update from a forgery.
+      this.#nodes.accepted(stored.homeAddress, stored.sequence);
       return { ...stored, expiresAt: now + left };
     });
     for (const { homeAddress, expiresAt } of held) {
@@ -332,6 +340,11 @@ export class HomeAgentDaemon {
       ],
       signalers: this.#nodes.signalers(),
     });
+  }
+
+  #failed(error: unknown): void {
+    this.#drops.count('internal_error');
+    this.#log.error({ err: error }, 'a packet was not dealt with');
   }
 
   #dispatch(packet: SlowPathPacket): void {

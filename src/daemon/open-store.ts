@@ -1,0 +1,31 @@
+import { existsSync } from 'node:fs';
+import type { Drops } from '../drops.js';
+import type { Logger } from './log.js';
+import { GuardedStore, SqliteStore, type Store } from './store/index.js';
+
+/**
+ * Opens the store of a daemon, and prepares the system with it open: whoever else has it open has the devices and routes as well. A
+ * state directory that is not there is nobody's: `prepare` makes it first.
+ *
+ * @param drops counts what could not be written
+ * @throws KagemushaError STORE_BUSY when another daemon has it, the others of SqliteStore, and those of `prepare`
+ */
+export async function openStore(
+  stateDirectory: string,
+  prepare: () => Promise<void>,
+  drops: Drops,
+  log: Logger,
+): Promise<Store> {
+  const fresh = !existsSync(stateDirectory);
+  if (fresh) await prepare();
+  const store = new SqliteStore(stateDirectory);
+  try {
+    if (!fresh) await prepare();
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  return new GuardedStore(store, drops, ({ code, message }) =>
+    log.error({ code }, `${message}; what stands goes on, what is new waits`),
+  );
+}
