@@ -6,7 +6,7 @@ import { chooseCareOf } from './care-of-auto.js';
 import { careOfSteps } from './care-of-steps.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import type { Logger } from './log.js';
-import { applyMissing } from './setup/apply.js';
+import { applyMissing, takeBack } from './setup/apply.js';
 import { missingSteps } from './setup/plan.js';
 import { readSystem, type SystemState } from './setup/system.js';
 import { planSetup } from './setup.js';
@@ -48,6 +48,26 @@ export class CareOfAddresses {
   /** `onChange` gets the new choices whenever one of them has changed with the network. */
   watch(onChange: (choices: CareOfChoices) => void): void {
     this.#onChange = onChange;
+  }
+
+  /** No tunnel uses these addresses any more: this host must not answer for them. */
+  retire(addresses: readonly Address[]): void {
+    const config = this.#config;
+    if (config === undefined || !readCapabilities().netAdmin) return;
+    const gone = new Set(addresses);
+    this.#busy = this.#busy.then(async () => {
+      try {
+        await takeBack(
+          config,
+          (resource) =>
+            (resource.kind === 'route' || resource.kind === 'proxy') && gone.has(resource.address),
+        );
+        this.#log.info({ addresses }, 'care-of addresses left');
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#log.warn(`${addresses.join(', ')}: routes stay: ${why}`);
+      }
+    });
   }
 
   /** Nothing is chosen or changed once this resolves. */

@@ -52,6 +52,7 @@ export class HostDaemon {
   /** Guests whose care-of address is yet to be found, and what it waits for. */
   readonly #waiting = new Map<string, { readonly config: GuestConfig; readonly reason: string }>();
   #chosen: CareOfChoices;
+  #onLeft: (addresses: readonly Address[]) => void = () => {};
   /** false while several changes are made at once */
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
@@ -105,6 +106,11 @@ export class HostDaemon {
       throw error;
     }
     this.#publish();
+  }
+
+  /** `onLeft` gets care-of addresses that nothing uses any more. */
+  watchAddresses(onLeft: (addresses: readonly Address[]) => void): void {
+    this.#onLeft = onLeft;
   }
 
   /** Registers the guests that are registered at start. */
@@ -313,6 +319,7 @@ export class HostDaemon {
     for (const guest of guests) {
       if (guest.careOfAddress !== undefined) owners.set(guest.careOfAddress, guest);
     }
+    const left = [...this.#byCareOf.keys()].filter((address) => !owners.has(address));
     this.#byCareOf = owners;
     const tables = guests.map((guest) => ({ guest, ...guest.table() }));
     this.#engine.publish({
@@ -322,6 +329,7 @@ export class HostDaemon {
       locals: [...owners.keys()].map((address) => ({ address, side: 'mobile-node' })),
       signalers: tables.flatMap(({ signalers }) => signalers),
     });
+    if (left.length > 0) this.#onLeft(left);
   }
 
   #dispatch(packet: SlowPathPacket): void {

@@ -28,6 +28,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
     const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, napi);
     daemon = host;
     careOf.watch((chosen) => host.moveTo(chosen));
+    host.watchAddresses((left) => careOf.retire(left));
     await serve(
       {
         controlSocket: config.controlSocket,

@@ -17,9 +17,10 @@ interface SetupRecord {
   readonly changes: readonly Change[];
 }
 
-const recordPath = (plan: SetupPlan) => join(plan.stateDirectory, 'setup.json');
+const recordPath = (plan: Pick<SetupPlan, 'stateDirectory'>) =>
+  join(plan.stateDirectory, 'setup.json');
 
-function readRecord(plan: SetupPlan): readonly Change[] {
+function readRecord(plan: Pick<SetupPlan, 'stateDirectory'>): readonly Change[] {
   let text: string;
   try {
     text = readFileSync(recordPath(plan), 'utf8');
@@ -37,7 +38,7 @@ function readRecord(plan: SetupPlan): readonly Change[] {
   throw new KagemushaError('SETUP_RECORD', message);
 }
 
-function writeRecord(plan: SetupPlan, changes: readonly Change[]): void {
+function writeRecord(plan: Pick<SetupPlan, 'stateDirectory'>, changes: readonly Change[]): void {
   mkdirSync(plan.stateDirectory, { recursive: true });
   const record: SetupRecord = { version: 1, changes };
   writeFileSync(recordPath(plan), `${JSON.stringify(record, null, 2)}\n`);
@@ -152,4 +153,26 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
     }
   }
   return { commands, left };
+}
+
+/**
+ * Takes away what was made (by us, as the record says) and is not needed any more.
+ * @throws KagemushaError IP_COMMAND_FAILED, SETUP_RECORD
+ */
+export async function takeBack(
+  where: Pick<SetupPlan, 'stateDirectory'>,
+  superfluous: (resource: Resource) => boolean,
+): Promise<void> {
+  const recorded = readRecord(where);
+  const gone = recorded.filter(({ resource }) => superfluous(resource));
+  if (gone.length === 0) return;
+  const system = await readSystem();
+  for (const { resource, previous } of gone.toReversed()) {
+    if (!isRemovable(resource, system)) continue;
+    for (const command of removeCommands(resource, previous)) await run(command);
+  }
+  writeRecord(
+    where,
+    recorded.filter((change) => !gone.includes(change)),
+  );
 }
