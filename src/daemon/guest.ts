@@ -9,6 +9,7 @@ import { Drops } from '../drops.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
 import {
   type Envelope,
+  type HomeRegistrationEvent,
   type LearntPrefix,
   SecurityPolicies,
   UpdateRate,
@@ -80,6 +81,7 @@ export class Guest {
   /** none unless the configuration asks for it */
   readonly #routes: RouteOptimisation | undefined;
   #careOfAddress: Address;
+  readonly #unsettled: HomeRegistrationEvent[] = [];
   /** What was registered before had another care-of address: it is registered anew once the guest shows itself. */
   #wasElsewhere = false;
   #mac: Mac | undefined;
@@ -159,23 +161,29 @@ export class Guest {
     for (const home of this.#homes) home.send({ type: 'deregister' });
   }
 
-  /** Another care-of address from now on. */
+  /** Another care-of address from now on; `settle` says so to the Home Agent. */
   move(careOfAddress: Address): void {
     if (careOfAddress === this.#careOfAddress) return;
     this.#log.info({ careOfAddress, before: this.#careOfAddress }, 'care-of address changed');
     this.#careOfAddress = careOfAddress;
-    for (const home of this.#homes) home.send({ type: 'move', careOfAddress });
-    this.#services.changed();
+    this.#unsettled.push({ type: 'move', careOfAddress });
   }
 
-  /** Follows a configuration that differs in nothing but care-of address, home agents and lifetime. */
+  /** Follows a configuration that differs in nothing but care-of address, home agents and lifetime; see `settle`. */
   reconfigure(config: GuestConfig): void {
     const { homeAgents, lifetime } = config;
     this.#config = config;
     if (config.careOfAddress !== 'auto' && config.careOfAddress !== undefined) {
       this.move(config.careOfAddress);
     }
-    for (const home of this.#homes) home.send({ type: 'reconfigure', homeAgents, lifetime });
+    this.#unsettled.push({ type: 'reconfigure', homeAgents, lifetime });
+  }
+
+  /** Tells the Home Agent what has changed, once the engine has this guest's new table: its answer may come at once. */
+  settle(): void {
+    for (const event of this.#unsettled.splice(0)) {
+      for (const home of this.#homes) home.send(event);
+    }
   }
 
   /** Ends the timers; says nothing to the Home Agent (the guest lives on). */
@@ -210,7 +218,8 @@ export class Guest {
   /** Every address that packets of this guest's tunnels come to; none at home. */
   get careOfAddresses(): Address[] {
     if (this.#atHome !== undefined) return [];
-    return [...new Set(this.#homes.flatMap((home) => home.careOfAddresses))];
+    const tunnels = this.#homes.flatMap(({ ends }) => ends?.careOfAddress ?? []);
+    return [...new Set([this.#careOfAddress, ...tunnels])];
   }
 
   /** The packet port on the home link, of a guest at home. */

@@ -223,6 +223,7 @@ export class HostDaemon {
       this.#publishing = true;
       this.#publish();
     }
+    for (const guest of this.#guests.values()) guest.settle();
   }
 
   #failed(error: unknown): void {
