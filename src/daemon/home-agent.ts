@@ -6,6 +6,7 @@ import { serve } from './daemon-process.js';
 import { HomeAgentDaemon } from './home-agent-daemon.js';
 import { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
+import { makeStateDirectory } from './setup/apply.js';
 import { readSystem } from './setup/system.js';
 import { ensureSetup } from './setup.js';
 import { SqliteStore, type Store } from './store/index.js';
@@ -14,34 +15,46 @@ import { threadedNapiFile } from './uplink.js';
 /**
  * `kagemusha home-agent`: makes or checks the devices, opens them, and serves until it is told to stop.
  *
- * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING and those of the engine: the first thing that is wrong
+ * @throws KagemushaError CONFIG_INVALID, DAEMON_RUNNING, SETUP_MISSING, those of the store and of the engine: the first thing that is wrong
  */
 export async function runHomeAgent(configPath: string, log: Logger): Promise<void> {
   const config = loadHomeAgentConfig(configPath);
   await refuseSecond(config.controlSocket);
-  await ensureSetup(config, log);
-  const store = new SqliteStore(config.stateDirectory);
-  const routes = new RouteWriter();
-  await removeStaleRoutes(config, store, routes);
-  const threadedNapi = await threadedNapiFile(config.tunnelDevice);
-  const daemon = new HomeAgentDaemon(config, store, routes, log, threadedNapi);
+  // Before anything of the system is changed: the store tells of another daemon whatever its control socket.
+  const store = await openStore(config, log);
+  let daemon: HomeAgentDaemon | undefined;
   try {
+    await ensureSetup(config, log);
+    const routes = new RouteWriter();
+    await removeStaleRoutes(config, store, routes);
+    const threadedNapi = await threadedNapiFile(config.tunnelDevice);
+    const running = new HomeAgentDaemon(config, store, routes, log, threadedNapi);
+    daemon = running;
     // The bindings that it holds again have their routes before it says `ready`.
     await routes.settled();
     await serve(
       {
         controlSocket: config.controlSocket,
-        status: () => daemon.status(),
-        devices: () => daemon.devices(),
-        start: () => daemon.start(),
-        reload: async () => daemon.reload(loadHomeAgentConfig(configPath)),
+        status: () => running.status(),
+        devices: () => running.devices(),
+        start: () => running.start(),
+        reload: async () => running.reload(loadHomeAgentConfig(configPath)),
       },
       log,
     );
   } finally {
-    await daemon.close();
-    store.close();
+    try {
+      await daemon?.close();
+    } finally {
+      store.close();
+    }
   }
+}
+
+/** Who may not make the state directory is told by ensureSetup what to run. */
+async function openStore(config: HomeAgentConfig, log: Logger): Promise<SqliteStore> {
+  if (!makeStateDirectory(config.stateDirectory)) await ensureSetup(config, log);
+  return new SqliteStore(config.stateDirectory);
 }
 
 /**
