@@ -70,6 +70,8 @@ export class HomeAgentDaemon {
   readonly #slots: TunnelSlots;
   readonly #room: number;
   readonly #drops = new Drops();
+  /** the whole table is published at the end: with thousands of bindings one for each would take minutes */
+  #restoring = true;
   #closed = false;
 
   /**
@@ -112,8 +114,9 @@ export class HomeAgentDaemon {
           ? undefined
           : new HomeLink(this.#engine, config.homeLink, config, (news) => this.#onHomeLink(news));
       if (this.#homeLink !== undefined) begun.push(this.#homeLink);
-      this.#publish();
       this.#restore();
+      this.#restoring = false;
+      this.#publish();
       // Last: whoever is bound is known before the first of its packets comes.
       openUplink(this.#engine, config.tunnelDevice, threadedNapi);
     } catch (error) {
@@ -311,6 +314,7 @@ export class HomeAgentDaemon {
   }
 
   #publish(): void {
+    if (this.#restoring) return;
     const { address, homePrefix, tunnelMtu } = this.#config;
     const side = 'home-agent' as const;
     this.#engine.publish({
