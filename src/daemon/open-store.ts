@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
 import type { Drops } from '../drops.js';
 import type { Logger } from './log.js';
+import { makeStateDirectory } from './setup/apply.js';
 import { GuardedStore, SqliteStore, type Store } from './store/index.js';
 
 /**
- * Opens the store of a daemon, and prepares the system with it open: whoever else has it open has the devices and routes as well. A
- * state directory that is not there is nobody's: `prepare` makes it first.
+ * Opens the store of a daemon, and prepares the system with it open: whoever else has it open has the devices and routes as well.
  *
  * @param drops counts what could not be written
  * @throws KagemushaError STORE_BUSY when another daemon has it, the others of SqliteStore, and those of `prepare`
@@ -16,11 +15,11 @@ export async function openStore(
   drops: Drops,
   log: Logger,
 ): Promise<Store> {
-  const fresh = !existsSync(stateDirectory);
-  if (fresh) await prepare();
+  // Who may not make it is told by `prepare` what to run.
+  if (!makeStateDirectory(stateDirectory)) await prepare();
   const store = new SqliteStore(stateDirectory);
   try {
-    if (!fresh) await prepare();
+    await prepare();
   } catch (error) {
     store.close();
     throw error;

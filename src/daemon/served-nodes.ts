@@ -18,13 +18,18 @@ interface Served {
 export class ServedNodes {
   readonly #address: Address;
   readonly #store: Store;
-  readonly #engine: Engine;
+  readonly #engine: Pick<Engine, 'expectSequence'>;
   readonly #indexes: TunnelSlots;
   readonly #room: number;
   #served = new Map<Address, Served>();
 
   /** @param room signalers that the engine has room for */
-  constructor(address: Address, engine: Engine, store: Store, room: number) {
+  constructor(
+    address: Address,
+    engine: Pick<Engine, 'expectSequence'>,
+    store: Store,
+    room: number,
+  ) {
     this.#address = address;
     this.#engine = engine;
     this.#store = store;
@@ -44,10 +49,12 @@ export class ServedNodes {
       const { homeAddress, security } = config;
       const known = before.get(homeAddress);
       const index = known?.index ?? this.#index();
-      const protection =
-        known !== undefined && sameSecurity(known.config.security, security)
-          ? known.protection
-          : this.#protect(homeAddress, config, index);
+      // A protection tells the engine of its numbers by this index; who gets one now is told of anew.
+      const same =
+        known !== undefined &&
+        known.index === index &&
+        sameSecurity(known.config.security, security);
+      const protection = same ? known.protection : this.#protect(homeAddress, config, index);
       this.#served.set(homeAddress, { config, protection, index });
     }
     return [...this.#served].map(([homeAddress, { protection }]) => ({ homeAddress, protection }));

@@ -9,7 +9,7 @@ const SAY_AGAIN = 60_000;
 /**
  * A store whose trouble (a full disk, say) does not take the tunnels down that stand: what would only be remembered is lost, with a
  * count and a line in the log. What must be written before anything else happens still throws: a number that was not
- * reserved is not used, a binding that was not stored is not acknowledged.
+ * reserved is not used.
  */
 export class GuardedStore implements Store {
   readonly #store: Store;
@@ -40,12 +40,13 @@ export class GuardedStore implements Store {
     return this.#store.replayTop(name);
   }
 
+  // Of bindings stored-bindings.ts takes care: they decide about answers.
   putBinding(binding: HomeAgentBinding): void {
-    this.#told(() => this.#store.putBinding(binding));
+    this.#store.putBinding(binding);
   }
 
   deleteBinding(homeAddress: Address): void {
-    this.#tried(() => this.#store.deleteBinding(homeAddress));
+    this.#store.deleteBinding(homeAddress);
   }
 
   bindings(): HomeAgentBinding[] {
