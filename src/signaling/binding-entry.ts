@@ -84,7 +84,6 @@ export function boundEntry(now: Millis, entry: BindingEntry): BindingEntry {
 export function restoredEntry(
   now: Millis,
   stored: StoredBinding,
-  policy: RegistrationPolicy,
   homeLink: HomeAgentConfig['homeLink'],
 ): BindingEntry {
   const { homeAddress, lifetime, linkLocal } = stored;
@@ -93,7 +92,6 @@ export function restoredEntry(
   return {
     ...stored,
     expiresAt,
-    protection: policy.protectionOf(homeAddress),
     status: 0,
     state: 'bound',
     addresses: addressesOf(homeLink, homeAddress, linkLocal),
@@ -104,8 +102,9 @@ export function restoredEntry(
 
 /** What is written down of a binding. */
 export function storedBinding(entry: BindingEntry): StoredBinding {
-  const { homeAddress, careOfAddress, sequence, lifetime, expiresAt, linkLocal } = entry;
-  return { homeAddress, careOfAddress, sequence, lifetime, expiresAt, linkLocal };
+  const { homeAddress, careOfAddress, sequence, lifetime, expiresAt, linkLocal, protection } =
+    entry;
+  return { homeAddress, careOfAddress, sequence, lifetime, expiresAt, linkLocal, protection };
 }
 
 /** When an entry needs attention. */

@@ -20,11 +20,6 @@ export interface ServedNode {
   readonly protection: ProtectionKind;
   /** seconds, besides the home agent's own */
   readonly maxLifetime?: number;
-  /**
-   * Nothing but the sequence number tells an old Binding Update from a new one, so that its number outlives its binding.
-   * By default so when there is no protection; also true of ESP without a replay window.
-   */
-  readonly replayable?: boolean;
 }
 
 export interface HomeAgentConfig {
@@ -62,6 +57,8 @@ export interface Binding {
 export interface StoredBinding extends Omit<Binding, 'state'> {
   /** the link-local address that goes with the home address is defended too (L flag) */
   readonly linkLocal: boolean;
+  /** that its Binding Updates had */
+  readonly protection: ProtectionKind;
 }
 
 /** A Router Advertisement as the Home Agents List hears it (RFC 6275 10.5.1). */

@@ -39,7 +39,9 @@ export class HomeRegistrations {
   readonly #probes = new Map<Address, Address>();
   /** no entry needs attention before; may be too early, never too late */
   #deadline: Millis | undefined;
-  readonly #ended: SequenceMemory;
+  readonly #ended = new SequenceMemory();
+  /** of the latest event */
+  #now: Millis = 0;
 
   constructor(options: HomeRegistrationsOptions) {
     const { config, policy, refusals } = options;
@@ -49,7 +51,6 @@ export class HomeRegistrations {
     this.#drops = options.drops;
     this.#output = options.output;
     this.#refusals = new TokenBucket(refusals.burst, refusals.rate);
-    this.#ended = new SequenceMemory(config.maxBindings);
   }
 
   wakeAt(): Millis | undefined {
@@ -77,36 +78,49 @@ export class HomeRegistrations {
     this.#policy = policy;
     for (const entry of [...this.#entries.values()]) {
       const { homeAddress, protection } = entry;
-      if (!policy.serves(homeAddress)) this.#remove(entry, 'no longer allowed');
+      if (!policy.serves(homeAddress)) this.#end(entry, 'no longer allowed');
       else if (policy.protectionOf(homeAddress) !== protection) {
-        this.#remove(entry, 'protection changed');
+        this.#end(entry, 'protection changed');
       }
     }
   }
 
   /** Holds again what was held before a restart: without a probe, without an acknowledgement. */
   restore(now: Millis, stored: StoredBinding): void {
-    const { homeAddress, expiresAt, sequence } = stored;
-    if (now >= expiresAt) {
-      this.#forget(homeAddress, 'stored_binding_expired');
-      this.#bury(now, homeAddress, sequence);
-    } else if (!this.#policy.serves(homeAddress)) {
-      this.#forget(homeAddress, 'stored_binding_not_allowed');
-    } else if (this.#entries.has(homeAddress)) {
+    const { homeAddress, sequence } = stored;
+    this.#now = now;
+    if (this.#entries.has(homeAddress)) {
       this.#drops.count('stored_binding_twice');
-    } else if (this.#entries.size >= this.#config.maxBindings) {
-      this.#forget(homeAddress, 'stored_binding_without_room');
-    } else {
-      const entry = restoredEntry(now, stored, this.#policy, this.#config.homeLink);
-      this.#set(entry);
-      this.#bind(entry);
-      this.#defend(entry);
-      this.#options.registered(now, homeAddress);
+      return;
     }
+    const over = this.#unrestorable(now, stored);
+    if (over !== undefined) {
+      this.#drops.count(over);
+      this.#output({ type: 'forget', homeAddress });
+      this.#bury(homeAddress, sequence);
+      return;
+    }
+    const entry = restoredEntry(now, stored, this.#config.homeLink);
+    this.#set(entry);
+    this.#bind(entry);
+    this.#defend(entry);
+    this.#options.registered(now, homeAddress);
+  }
+
+  /** Why only the sequence number is left of a stored binding. */
+  #unrestorable(now: Millis, stored: StoredBinding): string | undefined {
+    const { homeAddress, expiresAt, protection } = stored;
+    if (now >= expiresAt) return 'stored_binding_expired';
+    if (!this.#policy.serves(homeAddress)) return 'stored_binding_not_allowed';
+    // What was bound without a key does not stand where one is demanded now.
+    if (this.#policy.protectionOf(homeAddress) !== protection) return 'stored_binding_protection';
+    const full = this.#entries.size >= this.#config.maxBindings;
+    return full ? 'stored_binding_without_room' : undefined;
   }
 
   /** Lets time pass: bindings end, and those about to end are asked after. */
   advance(now: Millis): void {
+    this.#now = now;
     if (this.#deadline === undefined || now < this.#deadline) return;
     for (const entry of [...this.#entries.values()]) this.#advanceEntry(now, entry);
     this.#deadline = earliest(...[...this.#entries.values()].map(dueAt));
@@ -115,8 +129,7 @@ export class HomeRegistrations {
   #advanceEntry(now: Millis, entry: BindingEntry): void {
     if (now >= entry.expiresAt) {
       if (entry.state === 'bound') {
-        this.#remove(entry, 'expired');
-        this.#bury(now, entry.homeAddress, entry.sequence);
+        this.#end(entry, 'expired');
       } else {
         this.#drops.count('probe_unanswered');
         this.#probeFailed(entry, STATUS.reasonUnspecified);
@@ -165,8 +178,7 @@ export class HomeRegistrations {
   #updateWhileProbing(now: Millis, entry: BindingEntry, request: RegistrationRequest): void {
     const newer = isNewer(request.update.sequence, entry.sequence);
     if (newer && request.deregisters) {
-      this.#remove(entry, 'de-registered');
-      this.#bury(now, entry.homeAddress, request.update.sequence);
+      this.#end(entry, 'de-registered', request.update.sequence);
       this.reject(request, STATUS.notHomeAgent);
     } else if (newer && request.careOfAddress !== entry.careOfAddress) {
       if (!this.#admissible(now, request, entry)) return;
@@ -239,7 +251,7 @@ export class HomeRegistrations {
   }
 
   #probeFailed(entry: BindingEntry, status: number): void {
-    this.#remove(entry, 'duplicate');
+    this.#end(entry, 'duplicate');
     if (entry.request !== undefined) this.reject(entry.request, status);
   }
 
@@ -275,14 +287,15 @@ export class HomeRegistrations {
 
   /** RFC 6275 10.3.2 */
   #deregister(now: Millis, entry: BindingEntry | undefined, request: RegistrationRequest): void {
+    const { sequence } = request.update;
     if (entry === undefined) {
+      // What it asked for before, and somebody holds back, is over all the same.
+      if (this.#policy.serves(request.homeAddress)) this.#bury(request.homeAddress, sequence);
       this.#refuse(now, request, STATUS.notHomeAgent);
       return;
     }
-    const { sequence } = request.update;
     // First let go of the address: at home the mobile node itself has to answer for it before it can be told.
-    this.#remove(entry, 'de-registered');
-    this.#bury(now, entry.homeAddress, sequence);
+    this.#end(entry, 'de-registered', sequence);
     this.#acknowledge(request, { status: STATUS.accepted, sequence, lifetime: 0 });
   }
 
@@ -300,14 +313,17 @@ export class HomeRegistrations {
     this.#output({ type: 'forget', homeAddress });
   }
 
-  #bury(now: Millis, homeAddress: Address, sequence: number): void {
-    if (!this.#policy.serves(homeAddress) || !this.#policy.isReplayable(homeAddress)) return;
-    this.#ended.remember(now, homeAddress, sequence);
+  #end(entry: BindingEntry, reason: string, sequence = entry.sequence): void {
+    this.#remove(entry, reason);
+    this.#bury(entry.homeAddress, sequence);
   }
 
-  #forget(homeAddress: Address, reason: string): void {
-    this.#drops.count(reason);
-    this.#output({ type: 'forget', homeAddress });
+  /** RFC 6275 9.5.1: what was sent before it counts no more, though the binding is over. */
+  #bury(homeAddress: Address, sequence: number): void {
+    const { maxBindings, mobileNodes } = this.#config;
+    const listed = this.#policy.lists(homeAddress);
+    const limit = listed ? Math.max(maxBindings, mobileNodes.length) : maxBindings;
+    this.#ended.remember(this.#now, homeAddress, sequence, { listed, limit });
   }
 
   #refuse(now: Millis, request: RegistrationRequest, status: number): void {

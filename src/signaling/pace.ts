@@ -17,8 +17,11 @@ export interface Pace {
   readonly patience: Millis;
 }
 
-/** A home agent that says nothing for so long after the first sign of trouble is held to be lost. */
-const LOST_AFTER: Millis = 3000;
+/**
+ * A home agent that says nothing for so long after the first sign of trouble is held to be lost: time for three questions, and
+ * something to spare of the three seconds within which that is to be known.
+ */
+const LOST_AFTER: Millis = 2800;
 const LONGEST_PATIENCE = 3 * MAX_BINDACK_TIMEOUT;
 
 /**

@@ -12,15 +12,17 @@ import {
 import type { Address, MobilityMessage, MobilityOption, PseudoHeader } from '../wire/index.js';
 import { alignMobilityOptions, emitMobility } from '../wire/index.js';
 import { Peers } from './protection-peers.js';
-import { HomeAgentTimestamps, MobileNodeTimestamps } from './protection-timestamps.js';
+import {
+  CLOSE_ENOUGH,
+  HomeAgentTimestamps,
+  MobileNodeTimestamps,
+} from './protection-timestamps.js';
 import type { AuthenticationResult, Envelope } from './signal.js';
 import { endsOf } from './signal.js';
 
 export type BindingUpdate = Extract<MobilityMessage, { kind: 'binding-update' }>;
 export type BindingAcknowledgement = Extract<MobilityMessage, { kind: 'binding-acknowledgement' }>;
 
-/** RFC 4285 5.1: how far apart clocks may be, milliseconds. */
-export const CLOSE_ENOUGH = 7000;
 /** RFC 4283 3.1: a network access identifier. */
 const NAI = 1;
 /** RFC 7542 2.3: octets of a network access identifier that others must support, and at most (RFC 4282 2.3). */
@@ -39,6 +41,8 @@ export interface AuthOptionOptions {
   readonly lastAccepted?: number;
   /** home agent: told the timestamp of each Binding Update that it accepts, milliseconds since 1970 */
   readonly accepted?: (milliseconds: number) => void;
+  /** home agent: told, in milliseconds, that the clock was set back by that much at least since the last one was accepted */
+  readonly setBack?: (milliseconds: number) => void;
   /** 0 up to 1, in tests */
   readonly noise?: () => number;
 }
@@ -71,7 +75,7 @@ export class AuthOptionProtection {
       throw new RangeError(`an identifier of more than ${LONGEST_NAI} octets`);
     }
     this.#homeAgents = new Peers(() => new MobileNodeTimestamps(noise));
-    this.#mobileNode = new HomeAgentTimestamps(closeEnough, options.lastAccepted);
+    this.#mobileNode = new HomeAgentTimestamps(closeEnough, options.lastAccepted, options.setBack);
     this.#accepted = options.accepted;
   }
 

@@ -12,6 +12,8 @@ type Clock = number;
 
 /** How many messages may be under way (a mobile node sends at most three a second, DAD takes one second). */
 const UNDER_WAY = 16;
+/** RFC 4285 5.1: how far apart clocks may be, milliseconds. */
+export const CLOSE_ENOUGH = 7000;
 /** Milliseconds: a home agent's answer tells its time to the second, and took its way. */
 const ROUGH = 2000;
 
@@ -65,10 +67,17 @@ export class MobileNodeTimestamps {
     const apart = timestampDifference(timestamp, toTimestamp(now + this.#offset));
     if (Math.abs(apart) > ROUGH) {
       this.#offset += apart;
+      this.#forgetFuture(timestamp);
       // What was refused does not bind us; what was accepted does.
       this.#last = this.#confirmed;
     }
     return true;
+  }
+
+  /** The home agent's clock has been set back far: it has given up what it accepted before, and so do we. */
+  #forgetFuture(told: bigint): void {
+    if (this.#confirmed === undefined) return;
+    if (timestampDifference(this.#confirmed, told) > CLOSE_ENOUGH) this.#confirmed = undefined;
   }
 }
 
@@ -80,6 +89,7 @@ interface Request {
 /** The timestamps of one mobile node at its home agent (RFC 4285 6.1). */
 export class HomeAgentTimestamps {
   readonly #closeEnough: number;
+  readonly #setBack: (milliseconds: number) => void;
   /** the latest that was accepted */
   #last: bigint | undefined;
   #accepted: Request[] = [];
@@ -88,9 +98,15 @@ export class HomeAgentTimestamps {
   /**
    * @param closeEnough milliseconds that clocks may differ
    * @param lastAccepted milliseconds since 1970 of the last one before a restart
+   * @param setBack told that our clock was set back since the last one, and by how much at least
    */
-  constructor(closeEnough: number, lastAccepted?: number) {
+  constructor(
+    closeEnough: number,
+    lastAccepted?: number,
+    setBack: (milliseconds: number) => void = () => {},
+  ) {
     this.#closeEnough = closeEnough;
+    this.#setBack = setBack;
     this.#last = lastAccepted === undefined ? undefined : toTimestamp(Math.floor(lastAccepted) + 1);
   }
 
@@ -101,6 +117,7 @@ export class HomeAgentTimestamps {
       this.#refused = request;
       return 'missing';
     }
+    this.#forgetFuture(now);
     const close = Math.abs(timestampDifference(timestamp, toTimestamp(now))) <= this.#closeEnough;
     if (!close || (this.#last !== undefined && !isLater(timestamp, this.#last))) {
       this.#refused = request;
@@ -109,6 +126,19 @@ export class HomeAgentTimestamps {
     this.#last = timestamp;
     this.#accepted = [...this.#accepted, request].slice(-UNDER_WAY);
     return 'ok';
+  }
+
+  /**
+   * What was accepted was close to our clock: one from the future tells that the clock was wrong then, and has been set back. It
+   * must not lock the mobile node out until that time comes; sequence numbers still tell old from new.
+   */
+  #forgetFuture(now: Clock): void {
+    if (this.#last === undefined) return;
+    const ahead = timestampDifference(this.#last, toTimestamp(now)) - this.#closeEnough;
+    // What was stored is a millisecond later than what was accepted.
+    if (ahead <= 1) return;
+    this.#last = undefined;
+    this.#setBack(ahead);
   }
 
   /** Milliseconds since 1970 of the latest that was accepted; `now` tells the era. */

@@ -44,7 +44,7 @@ export class RegistrationPolicy {
     this.#config = config;
     this.#nodes = new Map(config.mobileNodes.map((node) => [node.homeAddress, node]));
     this.#reserved = new Set([address, homePrefix.address, homeAgentsAnycast(homePrefix)]);
-    this.prefixes = config.prefixes ?? [
+    const prefixes = config.prefixes ?? [
       {
         prefix: homePrefix,
         validLifetime: DEFAULT_VALID_LIFETIME,
@@ -53,15 +53,20 @@ export class RegistrationPolicy {
         autonomous: true,
       },
     ];
+    this.prefixes = prefixes.map(({ preferredLifetime, ...prefix }) => ({
+      ...prefix,
+      // RFC 4862 5.5.3 c: a prefix that is preferred longer than it is valid is ignored by whoever hears of it.
+      preferredLifetime: Math.min(preferredLifetime, prefix.validLifetime),
+    }));
   }
 
   protectionOf(homeAddress: Address): ServedNode['protection'] {
     return this.#nodes.get(homeAddress)?.protection ?? 'none';
   }
 
-  isReplayable(homeAddress: Address): boolean {
-    const node = this.#nodes.get(homeAddress);
-    return node?.replayable ?? (node?.protection ?? 'none') === 'none';
+  /** The configuration names it; with allow = "any" others are served too. */
+  lists(homeAddress: Address): boolean {
+    return this.#nodes.has(homeAddress);
   }
 
   /** Whether a binding may be held for this address at all. */

@@ -50,8 +50,8 @@ export interface OutgoingIcmpv6 extends Envelope {
   readonly message: Icmpv6Message;
 }
 
-/** RFC 6275 6.1.1; 6.1.7 - 6.1.9; 6.7, 6.8 */
-const MH_TYPE = { offset: 2, update: 5, acknowledgement: 6, error: 7 } as const;
+/** RFC 6275 6.1.1, 6.1.2, 6.1.7 - 6.1.9; 6.7, 6.8; types behind the Binding Error's are unknown to us */
+const MH_TYPE = { offset: 2, refreshRequest: 0, update: 5, acknowledgement: 6, error: 7 } as const;
 const ICMPV6_TYPE = { offset: 0, solicitation: 146, advertisement: 147 } as const;
 const NONE = noProtection();
 
@@ -180,8 +180,7 @@ export class SecurityPolicies {
   ): ReceivedSignaling | string {
     const inner = { ...packet, protocol: nextHeader, payload };
     if (nextHeader === PROTOCOL.mobility) {
-      // With one key and one SPI for both directions our own messages could come back.
-      if (payload[MH_TYPE.offset] === this.#ownMessage()) return 'unexpected_message';
+      if (!this.#isPeerMessage(payload[MH_TYPE.offset])) return 'unexpected_message';
       const message = attempt(() => parseMobility(payload, pseudoHeader(packet)));
       if (message instanceof WireError) return reasonOf(message);
       return this.#mobility(packet, message, { protection: 'esp' });
@@ -296,8 +295,16 @@ export class SecurityPolicies {
     return this.#role === 'home-agent' ? solicitation : advertisement;
   }
 
-  #ownMessage(): number {
-    return this.#role === 'home-agent' ? MH_TYPE.acknowledgement : MH_TYPE.update;
+  /**
+   * What the other end of an association sends by it. With one key and one SPI for both directions our own messages could come back,
+   * so nothing that we send is among them: what a home agent does not know it never sent either, and answers (RFC 6275 9.2). One
+   * that is too short to tell is malformed.
+   */
+  #isPeerMessage(type: number | undefined): boolean {
+    if (type === undefined) return true;
+    return this.#role === 'home-agent'
+      ? type === MH_TYPE.update || type > MH_TYPE.error
+      : type === MH_TYPE.refreshRequest || type === MH_TYPE.acknowledgement;
   }
 }
 

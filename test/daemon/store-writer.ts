@@ -44,6 +44,7 @@ for (let round = 0; ; round++) {
     lifetime: 60,
     expiresAt: 1_700_000_000_000 + round,
     linkLocal: round % 2 === 0,
+    protection: round % 3 === 0 ? 'esp' : 'none',
   });
   say(`stored ${homeAddress} ${(number ?? 0) % 0x10000}\n`);
 }

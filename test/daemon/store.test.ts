@@ -24,6 +24,7 @@ const binding: HomeAgentBinding = {
   lifetime: 262_140,
   expiresAt: 1_763_820_000_123,
   linkLocal: true,
+  protection: 'esp',
 };
 const registration: Registration = {
   homeAddress: home,
@@ -50,9 +51,24 @@ function exercise(t: Test, store: Store): void {
   store.putBinding(binding);
   store.putBinding({ ...binding, sequence: 0, linkLocal: false });
   t.strictSame(store.bindings(), [{ ...binding, sequence: 0, linkLocal: false }]);
+  store.putBinding({ ...binding, protection: 'auth-option' });
+  t.strictSame(store.bindings(), [{ ...binding, protection: 'auth-option' }]);
   store.deleteBinding(home);
   store.deleteBinding(home);
   t.same(store.bindings(), []);
+
+  store.putBinding({ ...binding, expiresAt: 5000 });
+  store.endBinding(peer, 3000);
+  store.endBinding(home, 6000);
+  t.strictSame(store.bindings(), [{ ...binding, expiresAt: 5000 }], 'it had ended before');
+  store.endBinding(home, 4000.9);
+  t.strictSame(store.bindings(), [{ ...binding, expiresAt: 4000 }], 'its number is kept');
+  store.pruneBindings(4000);
+  t.equal(store.bindings().length, 1);
+  store.putBinding({ ...binding, homeAddress: peer, expiresAt: 9000 });
+  store.pruneBindings(4000.5);
+  t.strictSame(store.bindings(), [{ ...binding, homeAddress: peer, expiresAt: 9000 }]);
+  store.deleteBinding(peer);
 
   store.putRegistration(registration);
   t.strictSame(store.registrations(), [registration]);

@@ -69,9 +69,10 @@ export function served(fields: Partial<ServedNode> = {}): ServedNode {
 export class AgentHarness {
   now = 0;
   readonly agent: HomeAgent;
+  readonly #config: HomeAgentConfig;
 
   constructor(config: Partial<HomeAgentConfig> = {}) {
-    this.agent = new HomeAgent({
+    this.#config = {
       address: HOME_AGENT,
       homePrefix: HOME_PREFIX,
       maxLifetime: 3600,
@@ -79,7 +80,14 @@ export class AgentHarness {
       mobileNodes: [served()],
       maxBindings: 10,
       ...config,
-    });
+    };
+    this.agent = new HomeAgent(this.#config);
+  }
+
+  /** The same home agent with another configuration. */
+  reconfigure(changed: Partial<HomeAgentConfig>): HomeAgentOutput[] {
+    this.agent.reconfigure({ ...this.#config, ...changed });
+    return drain(this.agent);
   }
 
   handle(event: HomeAgentEvent): HomeAgentOutput[] {

@@ -30,6 +30,19 @@ export class MemoryStore implements Store {
     this.#bindings.set(binding.homeAddress, binding);
   }
 
+  endBinding(homeAddress: Address, at: number): void {
+    const known = this.#bindings.get(homeAddress);
+    if (known === undefined) return;
+    const expiresAt = Math.min(known.expiresAt, Math.floor(at));
+    this.#bindings.set(homeAddress, { ...known, expiresAt });
+  }
+
+  pruneBindings(before: number): void {
+    for (const { homeAddress, expiresAt } of this.bindings()) {
+      if (expiresAt < before) this.#bindings.delete(homeAddress);
+    }
+  }
+
   deleteBinding(homeAddress: Address): void {
     this.#bindings.delete(homeAddress);
   }

@@ -23,7 +23,8 @@ export const MIGRATIONS: readonly string[] = [
     sequence INTEGER NOT NULL,
     lifetime INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
-    link_local INTEGER NOT NULL
+    link_local INTEGER NOT NULL,
+    protection TEXT NOT NULL CHECK (protection IN ('none', 'esp', 'auth-option'))
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE registration (

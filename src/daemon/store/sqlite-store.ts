@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
+import type { ProtectionKind } from '../../signaling/index.js';
 import { type Address, parseAddress } from '../../wire/address.js';
 import { WireError } from '../../wire/error.js';
 import { openDatabase } from './open-database.js';
@@ -14,6 +15,7 @@ interface BindingRow {
   readonly lifetime: number;
   readonly expires_at: number;
   readonly link_local: number;
+  readonly protection: ProtectionKind;
 }
 
 interface RegistrationRow {
@@ -51,8 +53,13 @@ function prepare(database: Database.Database) {
         'lifetime',
         'expires_at',
         'link_local',
+        'protection',
       ),
     ),
+    endBinding: database.prepare<[number, string]>(
+      'UPDATE binding SET expires_at = min(expires_at, ?) WHERE home_address = ?',
+    ),
+    pruneBindings: database.prepare<[number]>('DELETE FROM binding WHERE expires_at < ?'),
     deleteBinding: database.prepare<[string]>('DELETE FROM binding WHERE home_address = ?'),
     bindings: database.prepare<[], BindingRow>('SELECT * FROM binding'),
     putRegistration: database.prepare<[RegistrationRow]>(
@@ -118,8 +125,17 @@ export class SqliteStore implements Store {
       lifetime: binding.lifetime,
       expires_at: Math.round(binding.expiresAt),
       link_local: binding.linkLocal ? 1 : 0,
+      protection: binding.protection,
     };
     this.#do(() => this.#statements.putBinding.run(row));
+  }
+
+  endBinding(homeAddress: Address, at: number): void {
+    this.#do(() => this.#statements.endBinding.run(Math.floor(at), homeAddress));
+  }
+
+  pruneBindings(before: number): void {
+    this.#do(() => this.#statements.pruneBindings.run(before));
   }
 
   deleteBinding(homeAddress: Address): void {
@@ -135,6 +151,7 @@ export class SqliteStore implements Store {
         lifetime: row.lifetime,
         expiresAt: row.expires_at,
         linkLocal: row.link_local !== 0,
+        protection: row.protection,
       })),
     );
   }

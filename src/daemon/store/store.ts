@@ -1,3 +1,4 @@
+import type { ProtectionKind } from '../../signaling/index.js';
 import type { Address } from '../../wire/address.js';
 
 /** A binding that a Home Agent accepted (RFC 6275 9.1), as it outlives the process. */
@@ -12,6 +13,8 @@ export interface HomeAgentBinding {
   readonly expiresAt: number;
   /** The L flag: the link-local address that goes with the home address is defended too (RFC 6275 10.3.1). */
   readonly linkLocal: boolean;
+  /** That its Binding Updates had: it is not held again where another one is demanded. */
+  readonly protection: ProtectionKind;
 }
 
 /** What a Home Agent confirmed to a mobile node: the tunnel that a host opens at once when it starts again. */
@@ -47,8 +50,17 @@ export interface Store {
 
   /** Adds or replaces the binding of its home address. */
   putBinding(binding: HomeAgentBinding): void;
+  /**
+   * The binding has ended, if it had not before: it stays for its sequence number, which tells an older Binding Update after a restart
+   * too (RFC 6275 9.5.1).
+   *
+   * @param at milliseconds since 1970
+   */
+  endBinding(homeAddress: Address, at: number): void;
+  /** Forgets the bindings that ended before this time, milliseconds since 1970. */
+  pruneBindings(before: number): void;
   deleteBinding(homeAddress: Address): void;
-  /** All of them, those that ran out meanwhile included. */
+  /** All of them, those that have ended or ran out meanwhile included. */
   bindings(): HomeAgentBinding[];
 
   /** Adds or replaces the registration of its home address. */

@@ -188,6 +188,7 @@ t.test('RFC 6275 10.4.1: after a restart it is defended at once, without DAD', (
       lifetime: 60,
       expiresAt: 30_000,
       linkLocal: true,
+      protection: 'none',
     },
   ]);
   world.agent({ type: 'tick' });

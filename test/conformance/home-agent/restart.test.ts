@@ -18,6 +18,7 @@ const STORED: StoredBinding = {
   lifetime: 60,
   expiresAt: 30_000,
   linkLocal: false,
+  protection: 'none',
 };
 
 function restored(stored: readonly StoredBinding[], config = {}) {
@@ -61,10 +62,39 @@ t.test('RFC 6275 10.3.1: with the L flag the link-local address is defended agai
 });
 
 t.test('RFC 6275 9.5.2: what has ended meanwhile is forgotten, but not its number', (t) => {
-  const { harness, outputs } = restored([{ ...STORED, expiresAt: 0 }]);
-  t.same(outputs, [{ type: 'forget', homeAddress: HOME_ADDRESS }]);
-  t.same(harness.bindings, []);
-  t.match(messages(harness.update({ sequence: 1000 })), [{ status: 135 }]);
+  for (const protection of ['none', 'esp', 'auth-option'] as const) {
+    for (const expiresAt of [0, -1, -1e12]) {
+      const mobileNodes = [served({ protection })];
+      const fields = { protection, authentication: 'ok', alternates: [CARE_OF] } as const;
+      const { harness, outputs } = restored([{ ...STORED, protection, expiresAt }], {
+        mobileNodes,
+      });
+      t.same(outputs, [{ type: 'forget', homeAddress: HOME_ADDRESS }]);
+      t.same(harness.bindings, []);
+      const older = messages(harness.update({ sequence: 1000, ...fields }));
+      t.match(older, [{ status: 135, sequence: 1000 }]);
+      t.match(messages(harness.register({ sequence: 1001, ...fields })), [{ status: 0 }]);
+    }
+  }
+  t.end();
+});
+
+t.test('RFC 6275 15.3: what was bound under another protection is not held again', (t) => {
+  for (const [before, now] of [
+    ['none', 'esp'],
+    ['esp', 'none'],
+    ['auth-option', 'esp'],
+    ['none', 'auth-option'],
+  ] as const) {
+    const mobileNodes = [served({ protection: now })];
+    const { harness, outputs } = restored([{ ...STORED, protection: before }], { mobileNodes });
+    t.same(outputs, [{ type: 'forget', homeAddress: HOME_ADDRESS }]);
+    t.same(harness.bindings, []);
+    t.equal(harness.drops('stored_binding_protection'), 1);
+    const fields = { protection: now, authentication: 'ok', alternates: [CARE_OF] } as const;
+    t.match(messages(harness.update({ sequence: 1000, ...fields })), [{ status: 135 }]);
+    t.match(messages(harness.register({ sequence: 1001, ...fields })), [{ status: 0 }]);
+  }
   t.end();
 });
 

@@ -5,7 +5,7 @@ import {
   onBothHomeLinks,
   served,
 } from '../../support/home-agent-harness.js';
-import { type HOME_ADDRESS, OTHER_CARE_OF } from '../../support/testbed-addresses.js';
+import { HOME_ADDRESS, OTHER_CARE_OF } from '../../support/testbed-addresses.js';
 
 onBothHomeLinks('RFC 6275 9.5.1: not greater: status 135 with the last number', (t, config) => {
   const harness = AgentHarness.bound(config, { sequence: 1000 });
@@ -68,28 +68,10 @@ onBothHomeLinks('RFC 6275 9.5.1: also before de-registration', (t, config) => {
   t.equal(harness.bindings.length, 1);
 });
 
-t.test(
-  'RFC 6275 9.5.1: de-registration forgets the number where signals cannot be replayed',
-  (t) => {
-    for (const protection of ['esp', 'auth-option'] as const) {
-      const mobileNodes = [served({ protection })];
-      const alternates = [OTHER_CARE_OF];
-      const authentic = { protection, authentication: 'ok', alternates } as const;
-      const harness = AgentHarness.bound({ mobileNodes }, { sequence: 1000, ...authentic });
-      harness.update({ sequence: 1001, lifetime: 0, ...authentic });
-      t.match(harness.update({ sequence: 5, ...authentic }), [{ type: 'probe' }]);
-    }
-    t.end();
-  },
-);
-
-onBothHomeLinks('RFC 6275 9.5.1, 15.3: an unprotected recording binds nothing', (t, config) => {
-  for (const mobileNodes of [
-    [served()],
-    [served({ protection: 'esp', replayable: true })],
-  ] as const) {
-    const [{ protection }] = mobileNodes;
-    const fields = { protection, alternates: [OTHER_CARE_OF] };
+onBothHomeLinks('RFC 6275 9.5.1, 15.3: what was recorded or held back', (t, config) => {
+  for (const protection of ['none', 'esp', 'auth-option'] as const) {
+    const mobileNodes = [served({ protection })];
+    const fields = { protection, authentication: 'ok', alternates: [OTHER_CARE_OF] } as const;
     const harness = AgentHarness.bound({ ...config, mobileNodes }, { sequence: 1000, ...fields });
     harness.update({ sequence: 1001, lifetime: 0, ...fields });
     for (const sequence of [1000, 1001]) {
@@ -100,6 +82,25 @@ onBothHomeLinks('RFC 6275 9.5.1, 15.3: an unprotected recording binds nothing', 
     t.match(messages(harness.register({ sequence: 1002, ...fields })), [{ status: 0 }]);
     t.equal(harness.agent.memory.sequences, 0, 'the binding knows it again');
   }
+});
+
+t.test('RFC 6275 9.5.1, 15.3: nor when there was no binding to de-register, or DAD failed', (t) => {
+  const harness = new AgentHarness();
+  t.match(messages(harness.update({ sequence: 8, lifetime: 0 })), [{ status: 133 }]);
+  t.match(messages(harness.update({ sequence: 7 })), [{ status: 135, sequence: 8 }]);
+  harness.update({ sequence: 9 });
+  harness.handle({ type: 'duplicate', homeAddress: HOME_ADDRESS });
+  t.match(messages(harness.update({ sequence: 9 })), [{ status: 135, sequence: 9 }]);
+  t.match(messages(harness.register({ sequence: 10 })), [{ status: 0 }]);
+  t.end();
+});
+
+t.test('RFC 6275 9.5.1, 15.3: nor when another configuration ended the binding', (t) => {
+  const harness = AgentHarness.bound({}, { sequence: 1000 });
+  for (const mobileNodes of [[], [served()]]) harness.reconfigure({ mobileNodes });
+  t.same(harness.bindings, []);
+  t.match(messages(harness.update({ sequence: 1000 })), [{ status: 135, sequence: 1000 }]);
+  t.end();
 });
 
 t.test('RFC 6275 9.5.1, 15.3: nor when the binding ran out, or DAD was broken off', (t) => {
@@ -129,6 +130,23 @@ t.test(
       many.update({ home, sequence: 2, lifetime: 0 });
       t.ok(many.agent.memory.sequences <= 3);
     }
+    t.end();
+  },
+);
+
+t.test(
+  'RFC 6275 9.5.1: with allow = "any" strangers do not drive out those that are listed',
+  (t) => {
+    const harness = new AgentHarness({ allow: 'any', maxBindings: 3, homeLink: 'virtual' });
+    harness.update({ sequence: 1 });
+    harness.update({ sequence: 1000, lifetime: 0 });
+    for (let host = 0x20; host < 0x40; host += 1) {
+      const home = `2001:db8:2000::${host.toString(16)}` as typeof HOME_ADDRESS;
+      harness.update({ home, sequence: 1 });
+      harness.update({ home, sequence: 2, lifetime: 0 });
+    }
+    t.equal(harness.agent.memory.sequences, 4, 'one listed, three strangers');
+    t.match(messages(harness.update({ sequence: 1000 })), [{ status: 135, sequence: 1000 }]);
     t.end();
   },
 );
