@@ -42,6 +42,8 @@ import { openUplink } from './uplink.js';
 
 /** Tunnels that a process has room for, at least: `max_bindings` can grow so far without a restart. */
 const MIN_TUNNELS = 1024;
+/** As long as a binding can last at most (RFC 6275 6.1.7), its sequence number is remembered, milliseconds. */
+const LONGEST_MEMORY = 262_140_000;
 /** Mobile nodes that policing tells apart, at least. */
 const MIN_SIGNALERS = 1024;
 
@@ -148,6 +150,7 @@ export class HomeAgentDaemon {
    */
   #restore(): void {
     const now = monotonicNow();
+    this.#store.pruneBindings(Date.now() - LONGEST_MEMORY);
     const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
       const left = Math.min(stored.expiresAt - Date.now(), 1000 * stored.lifetime);
@@ -155,13 +158,8 @@ export class HomeAgentDaemon {
       this.#nodes.accepted(stored.homeAddress, stored.sequence);
       return { ...stored, expiresAt: now + left };
     });
-    for (const { homeAddress, expiresAt } of held) {
-      if (expiresAt <= now) this.#stored.delete(homeAddress);
-    }
-    this.#agent.restore(
-      now,
-      held.filter(({ expiresAt }) => expiresAt > now),
-    );
+    // What has ended is restored for its sequence number only: an old Binding Update must not bind again.
+    this.#agent.restore(now, held);
     this.#agentDriver.send({ type: 'tick' });
   }
 
@@ -271,7 +269,7 @@ export class HomeAgentDaemon {
         this.#stored.put(output.binding);
         break;
       case 'forget':
-        this.#stored.delete(output.homeAddress);
+        this.#stored.end(output.homeAddress);
         break;
     }
   }
@@ -460,7 +458,6 @@ function policy(config: HomeAgentConfig, room: number): ConstructorParameters<ty
       homeAddress,
       protection: security.kind,
       ...(maxLifetime === undefined ? {} : { maxLifetime }),
-      ...(security.kind === 'esp' && security.replayWindow === 0 ? { replayable: true } : {}),
     })),
     maxBindings: Math.min(config.maxBindings, room),
     prefixes: config.prefixes,

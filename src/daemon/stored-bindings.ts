@@ -10,14 +10,14 @@ const FIRST_REFUSAL = 128;
 
 /** The bindings in the store. A store that fails, for want of space say, costs acknowledgements and not the daemon. */
 export class StoredBindings {
-  readonly #store: Pick<Store, 'putBinding' | 'deleteBinding'>;
+  readonly #store: Pick<Store, 'putBinding' | 'endBinding'>;
   readonly #log: Logger;
   readonly #drops: Drops;
   /** accepted, and not written down: the mobile node must not hear that they stand */
   readonly #unstored = new Set<Address>();
 
   /** @param drops counts each failure as `store_failed` */
-  constructor(store: Pick<Store, 'putBinding' | 'deleteBinding'>, drops: Drops, log: Logger) {
+  constructor(store: Pick<Store, 'putBinding' | 'endBinding'>, drops: Drops, log: Logger) {
     this.#store = store;
     this.#drops = drops;
     this.#log = log;
@@ -32,10 +32,10 @@ export class StoredBindings {
     else this.#unstored.add(homeAddress);
   }
 
-  /** What stays in the store for want of a working one has run out, or is replaced by the next registration. */
-  delete(homeAddress: Address): void {
+  /** It has ended: what stays in the store is its sequence number. */
+  end(homeAddress: Address): void {
     this.#unstored.delete(homeAddress);
-    this.#try(homeAddress, () => this.#store.deleteBinding(homeAddress));
+    this.#try(homeAddress, () => this.#store.endBinding(homeAddress, Date.now()));
   }
 
   /**

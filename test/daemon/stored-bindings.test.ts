@@ -16,6 +16,7 @@ const binding = {
   lifetime: 60,
   expiresAt: 60_000,
   linkLocal: false,
+  protection: 'esp' as const,
 };
 
 /** To a node that is away, or to one at home. */
@@ -45,9 +46,9 @@ class FullStore extends MemoryStore {
     super.putBinding(stored);
   }
 
-  override deleteBinding(address: Parameters<MemoryStore['deleteBinding']>[0]): void {
+  override endBinding(...ended: Parameters<MemoryStore['endBinding']>): void {
     this.#write();
-    super.deleteBinding(address);
+    super.endBinding(...ended);
   }
 
   #write(): void {
@@ -71,7 +72,7 @@ t.test('what could not be written down is not acknowledged', async (t) => {
   t.same(lines, [[{ homeAddress, code: 'STORE_FAILED' }, 'no space left on the device']]);
   t.equal(drops.get('store_failed'), 1);
 
-  bindings.delete(homeAddress);
+  bindings.end(homeAddress);
   t.ok(bindings.allows(acknowledgement(0)), 'a de-registration is acknowledged all the same');
   t.equal(lines.length, 2);
   t.equal(drops.get('store_failed'), 2);

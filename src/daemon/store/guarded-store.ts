@@ -49,6 +49,14 @@ export class GuardedStore implements Store {
     this.#store.deleteBinding(homeAddress);
   }
 
+  endBinding(homeAddress: Address, at: number): void {
+    this.#store.endBinding(homeAddress, at);
+  }
+
+  pruneBindings(before: number): void {
+    this.#tried(() => this.#store.pruneBindings(before));
+  }
+
   bindings(): HomeAgentBinding[] {
     return this.#store.bindings();
   }
