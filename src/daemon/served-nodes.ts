@@ -40,7 +40,7 @@ export class ServedNodes {
   /** Follows the configuration: the numbers of nodes whose security did not change go on. Gives the policies that hold now. */
   follow({ mobileNodes }: HomeAgentConfig): HomeAddressPolicy[] {
     const before = this.#served;
-    this.#served = new Map();
+    const served = new Map<Address, Served>();
     const listed = new Set(mobileNodes.map(({ homeAddress }) => homeAddress));
     for (const [homeAddress, { index }] of before) {
       if (index !== undefined && !listed.has(homeAddress)) this.#indexes.release(index);
@@ -55,8 +55,10 @@ export class ServedNodes {
         known.index === index &&
         sameSecurity(known.config.security, security);
       const protection = same ? known.protection : this.#protect(homeAddress, config, index);
-      this.#served.set(homeAddress, { config, protection, index });
+      served.set(homeAddress, { config, protection, index });
     }
+    // All of it or, when the store fails above, nothing.
+    this.#served = served;
     return [...this.#served].map(([homeAddress, { protection }]) => ({ homeAddress, protection }));
   }
 
