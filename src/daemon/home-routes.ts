@@ -97,7 +97,10 @@ export class HomeRoutes {
 
   routes(): RouteSpec[] {
     const correspondents = new Set([...this.#accepted, ...this.#straight, ...this.#mobile.keys()]);
-    return [...correspondents].map((correspondent) => {
+    // Where not all of them fit, those that can be sent to straight are worth the most.
+    const worth = (correspondent: Address) => (this.#straight.has(correspondent) ? 1 : 0);
+    const ordered = [...correspondents].sort((one, other) => worth(other) - worth(one));
+    return ordered.map((correspondent) => {
       const careOfAddress = this.#mobile.get(correspondent);
       return {
         homeAddress: this.#homeAddress,
@@ -239,7 +242,14 @@ export class HomeRoutes {
     this.#told = true;
     queueMicrotask(() => {
       this.#told = false;
-      if (!this.#stopped) this.#services.changed();
+      if (this.#stopped) return;
+      try {
+        this.#services.changed();
+      } catch (error) {
+        // Outsiders cause changes; none of them may end the process. The engine keeps the table that it has.
+        const { message } = error instanceof Error ? error : new Error(String(error));
+        this.#services.log.error({ homeAddress: this.#homeAddress }, message);
+      }
     });
   }
 }

@@ -14,10 +14,14 @@ import {
   WireError,
 } from '../wire/index.js';
 import { sumDrops } from './drop-counts.js';
+import { fairShare } from './fair-share.js';
 import type { RouteOptimisationServices, StandingRegistration } from './home-routes.js';
 import { HomeRoutes } from './home-routes.js';
 
 export type { RouteOptimisationServices, StandingRegistration };
+
+/** The engine's limit for one tunnel. */
+const MAX_ROUTES = 1024;
 
 /**
  * Route optimisation for one guest (RFC 6275 sections 9 and 11): the mobile node's role and the correspondent's, which its own
@@ -46,9 +50,13 @@ export class RouteOptimisation {
     this.#homes.get(homeAddress)?.unbound(reason);
   }
 
-  /** For the tunnel of these home addresses. */
+  /**
+   * For the tunnel of these home addresses: no more than it takes, shared out fairly. Outsiders make routes; those of one home
+   * address must not take the room of another's.
+   */
   routes(homeAddresses: readonly Address[]): RouteSpec[] {
-    return homeAddresses.flatMap((address) => this.#homes.get(address)?.routes() ?? []);
+    const wanted = homeAddresses.map((address) => this.#homes.get(address)?.routes() ?? []);
+    return fairShare(wanted, MAX_ROUTES);
   }
 
   /** A packet of the slow path: true when its kind is ours, whatever came of it. */

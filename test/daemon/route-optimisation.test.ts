@@ -1,5 +1,6 @@
 import pino from 'pino';
 import t from 'tap';
+import { fairShare } from '../../src/daemon/fair-share.js';
 import { RouteOptimisation } from '../../src/daemon/route-optimisation.js';
 import { drainSlowPath } from '../../src/daemon/slow-path.js';
 import type { MemoryPort, MemoryUplink, SlowPathPacket } from '../../src/datapath/index.js';
@@ -49,13 +50,16 @@ class Host {
   readonly homeAddress: Address;
   readonly homeAgent: Address;
   careOfAddress: Address;
+  /** the engine takes no table */
+  broken = false;
+  readonly log: string[] = [];
 
   constructor(where: typeof FIRST) {
     this.homeAddress = where.homeAddress;
     this.homeAgent = where.homeAgent;
     this.careOfAddress = where.careOfAddress;
     this.routes = new RouteOptimisation([this.homeAddress], {
-      log: pino({ level: 'silent' }),
+      log: pino({ level: 'error' }, { write: (line) => this.log.push(line) }),
       transmit: (packet) => this.engine.transmit('uplink', packet),
       changed: () => this.#publish(),
     });
@@ -76,6 +80,7 @@ class Host {
   }
 
   #publish(): void {
+    if (this.broken) throw new Error('a tunnel has more than 1024 routes');
     this.engine.publish({
       tunnels: [
         {
@@ -260,6 +265,33 @@ t.test('RFC 6275 9.3.1, 11.3.6: a binding that is lost is told of and made anew'
     return first.straight ? true : undefined;
   });
   t.match(await network.one(99), { source: FIRST.careOfAddress, destination: SECOND.homeAddress });
+});
+
+t.test('what a tunnel has room for is shared out fairly', (t) => {
+  const list = (name: string, length: number) => Array.from({ length }, (_, i) => `${name}${i}`);
+  const many = fairShare([list('a', 512), list('b', 512), list('c', 512)], 1024);
+  t.equal(many.length, 1024);
+  for (const name of ['a', 'b', 'c']) {
+    t.ok(many.filter((item) => item.startsWith(name)).length >= 341);
+    t.ok(many.includes(`${name}0`), 'the first of each');
+  }
+  const few = fairShare([list('a', 600), list('b', 2), list('c', 500)], 1000);
+  t.equal(few.length, 1000);
+  t.equal(few.filter((item) => item.startsWith('b')).length, 2, 'who wants little gets it all');
+  t.equal(few.filter((item) => item.startsWith('c')).length, 499);
+  t.same(fairShare([list('a', 3), []], 1024), ['a0', 'a1', 'a2']);
+  t.same(fairShare([], 1024), []);
+  t.end();
+});
+
+t.test('routes that the engine does not take end nothing: it is logged', async (t) => {
+  const network = new Network();
+  t.teardown(() => network.close());
+  const [first] = network.hosts;
+  first.broken = true;
+  await network.until('routes', () => first.routes.routes([FIRST.homeAddress]).length > 0);
+  await eventually('the log', () => (first.log.length > 0 ? true : undefined));
+  t.match(first.log[0], /more than 1024 routes/);
 });
 
 t.test('RFC 6275 11.3.5: a correspondent without support: the tunnel, remembered', async (t) => {

@@ -68,7 +68,7 @@ t.test('a list of home agents, by preference', async (t) => {
   });
   const noticed = performance.now() - sign;
   t.comment(`noticed ${noticed.toFixed(0)} ms after the first sign`);
-  t.ok(noticed < 3500, 'within 3 s');
+  t.ok(noticed < 3000, 'within 3 s, the time to ask and the ping included');
   await homeIs(testbed, 'the second', ({ state, homeAgent: bound }) => {
     return state === 'registered' && bound === SECOND;
   });

@@ -19,6 +19,9 @@ t.test('RFC 6275 10.6, 11.4.3: the home network is renumbered', async (t) => {
     'net.ipv6.conf.eth0.accept_ra': 2,
     'net.ipv6.conf.eth0.autoconf': 1,
   });
+  // With the metric of routes that are learnt, a route by hand makes Linux give up the whole Router Advertisement.
+  await guest.ip('-6 route del default');
+  await guest.ip(`-6 route add default via ${PAPER.homeRouter} dev eth0 metric 2048`);
   const agent = await testbed.startHomeAgent();
   const host = await testbed.startHost();
   await moveAway(testbed);
@@ -59,7 +62,14 @@ prefix = "${NEXT}"
   };
   await until('the Router Advertisement to the guest', advertisement);
   await heard.stop();
-  t.comment(await guest.ip('-6 address show dev eth0 scope global'));
+  const prefix = NEXT.replace('::/64', ':');
+  const address = async (): Promise<string | undefined> => {
+    const shown = await guest.ip('-6 address show dev eth0 scope global -tentative');
+    return shown.split('\n').find((line) => line.includes(`inet6 ${prefix}`));
+  };
+  t.match(await until('an address of the new prefix', address), /\/64 .*dynamic/);
+  t.match(await guest.ip(`-6 route show ${NEXT}`), /dev eth0 proto kernel .*expires/);
+  t.match(await guest.ip('-6 route show default proto ra'), `via ${PAPER.homeRouter} dev eth0`);
   t.equal((await twenty(hostA, PAPER.guest)).lost, 0, 'its home address is pinged as before');
 
   await capture.stop();

@@ -299,6 +299,47 @@ t.test('a restart: what was accepted before stays accepted once', async (t) => {
   t.equal(received(after.homeAgent, sent(after.mobileNode.emit(update(2))))?.authentication, 'ok');
 });
 
+for (const ahead of [60_000, 86_400_000, 3_600_000_000]) {
+  t.test(`a clock that was ${ahead} ms ahead and is set back locks nobody out`, async (t) => {
+    const stored: number[] = [];
+    const setBack: number[] = [];
+    const { homeAgent, mobileNode, time } = world({
+      noise: Math.random,
+      accepted: (milliseconds) => stored.push(milliseconds),
+      setBack: (milliseconds) => setBack.push(milliseconds),
+    });
+    time.homeAgent += ahead;
+    received(homeAgent, sent(mobileNode.emit(update(1))));
+    received(mobileNode, sent(homeAgent.emit(answer(1, 144))));
+    const bound = sent(mobileNode.emit(update(2)));
+    t.equal(received(homeAgent, bound)?.authentication, 'ok');
+    received(mobileNode, sent(homeAgent.emit(answer(2))));
+
+    time.homeAgent -= ahead;
+    t.equal(received(homeAgent, bound)?.authentication, 'replayed', 'it is not of our time');
+    t.equal(received(homeAgent, sent(mobileNode.emit(update(3))))?.authentication, 'replayed');
+    received(mobileNode, sent(homeAgent.emit(answer(3, 144))));
+    t.equal(received(homeAgent, sent(mobileNode.emit(update(4))))?.authentication, 'ok');
+    t.match(received(mobileNode, sent(homeAgent.emit(answer(4)))), { authentication: 'ok' });
+    t.equal(setBack.length, 1, 'told once');
+    t.ok((setBack[0] ?? 0) > 50_000);
+    t.ok(Math.abs((stored.at(-1) ?? 0) - TIME_OF_DAY) < 8000, 'what is stored is of our time');
+  });
+}
+
+t.test('a restart with a clock that was set back: what was stored locks nobody out', async (t) => {
+  const near = world({ lastAccepted: TIME_OF_DAY + 7000 });
+  t.equal(
+    received(near.homeAgent, sent(near.mobileNode.emit(update(1))))?.authentication,
+    'replayed',
+  );
+  const far = world({ lastAccepted: TIME_OF_DAY + 7001 });
+  t.equal(received(far.homeAgent, sent(far.mobileNode.emit(update(1))))?.authentication, 'ok');
+  const again = sent(far.mobileNode.emit(update(2)));
+  t.equal(received(far.homeAgent, again)?.authentication, 'ok');
+  t.equal(received(far.homeAgent, again)?.authentication, 'replayed', 'timestamps grow again');
+});
+
 t.test('an association is not made of wrong parts, and says so without the key', async (t) => {
   for (const spi of [0, 255, 2 ** 32, 300.5]) {
     t.throws(() => authOption({ spi, key: MOBILITY_KEY }), RangeError);

@@ -311,19 +311,71 @@ t.test(
 );
 
 t.test(
-  'one key and one SPI for both directions: a reflected message is not believed',
+  'one key and one SPI for both directions: a reflected message moves no window',
   async (t) => {
-    const { mobileNode, homeAgent } = espEnds(AES_SHA1, { toAgent: 1000, toNode: 1000 });
-    const update = parsePacket(sent(mobileNode.emit(UPDATE)));
-    const acknowledgement = parsePacket(sent(homeAgent.emit(ACKNOWLEDGEMENT)));
-    t.equal(mobileNode.read({ ...acknowledgement, payload: update.payload }), undefined);
-    t.equal(dropped(mobileNode), 'unexpected_message 1');
-    t.equal(homeAgent.read({ ...update, payload: acknowledgement.payload }), undefined);
-    t.equal(dropped(homeAgent), 'unexpected_message 1');
-    t.match(homeAgent.read(update), { kind: 'mobility' });
-    t.match(mobileNode.read(acknowledgement), { kind: 'mobility' });
+    const tops: number[] = [];
+    const accepted = (_: unknown, top: number) => tops.push(top);
+    const { mobileNode, homeAgent } = espEnds(
+      AES_SHA1,
+      { toAgent: 1000, toNode: 1000 },
+      { accepted },
+    );
+    const refreshRequest: Signal = {
+      ...ACKNOWLEDGEMENT,
+      message: {
+        kind: 'binding-refresh-request',
+        options: [{ kind: 'padN', data: new Uint8Array(0) }],
+      },
+    };
+    const { source, destination } = UPDATE;
+    const prefixes = { identifier: 1, managed: false, other: false, options: [] };
+    const toAgent = [
+      mobileNode.emit(UPDATE),
+      mobileNode.emitIcmpv6({
+        source,
+        destination,
+        homeAddressOption: HOME_ADDRESS,
+        message: { kind: 'mobile-prefix-solicitation', identifier: 1 },
+      }),
+    ].map((packet) => parsePacket(sent(packet)));
+    const toNode = [
+      homeAgent.emit(ACKNOWLEDGEMENT),
+      homeAgent.emit(refreshRequest),
+      homeAgent.emitIcmpv6({
+        source: destination,
+        destination: source,
+        routingHeader: HOME_ADDRESS,
+        message: { kind: 'mobile-prefix-advertisement', ...prefixes },
+      }),
+    ].map((packet) => parsePacket(sent(packet)));
+    const [update, acknowledgement] = [toAgent[0], toNode[0]];
+    if (update === undefined || acknowledgement === undefined) throw new Error('nothing sent');
+    // Swapped ends give the same checksum.
+    for (const { payload } of toNode) t.equal(homeAgent.read({ ...update, payload }), undefined);
+    t.equal(dropped(homeAgent), 'unexpected_message 2, esp_payload 1');
+    for (const { payload } of toAgent) {
+      t.equal(mobileNode.read({ ...acknowledgement, payload }), undefined);
+    }
+    t.equal(dropped(mobileNode), 'unexpected_message 1, esp_payload 1');
+    t.same(tops, [], 'no window moved');
+    for (const packet of toAgent) t.ok(homeAgent.read(packet));
+    for (const packet of toNode) t.ok(mobileNode.read(packet));
+    t.same(tops, [1, 2, 1, 2, 3]);
   },
 );
+
+t.test('Mobility Headers that the other end of ESP never sends move no window', async (t) => {
+  const { homeAgent, tops } = world();
+  const ends = { source: HOME_ADDRESS, destination: HOME_AGENT };
+  const header = emitMobility(UPDATE.message, ends);
+  for (const type of [0, 1, 2, 3, 4, 6, 7]) {
+    const other = Uint8Array.from(header);
+    other[2] = type;
+    t.equal(homeAgent.read(inside(PROTOCOL.mobility, other)), undefined);
+    t.equal(dropped(homeAgent), 'unexpected_message 1', `type ${type}`);
+  }
+  t.same(tops, []);
+});
 
 t.test('cut at every length: dropped', async (t) => {
   for (const algorithms of PAIRS) {

@@ -111,6 +111,14 @@ t.test(
   },
 );
 
+t.test('RFC 4862 5.5.3 c: nothing is told to be preferred longer than it is valid', (t) => {
+  const prefixes = [{ ...HOME, validLifetime: 40 }, NEW];
+  t.match(icmpv6Messages(solicit(bound({ prefixes }))), [
+    { options: [{ validLifetime: 40, preferredLifetime: 40 }, { preferredLifetime: 604_800 }] },
+  ]);
+  t.end();
+});
+
 t.test('RFC 6275 10.6.2: after status 1 the mobile node gets what it asks for', (t) => {
   const prefixes = [{ ...HOME, preferredLifetime: 0 }];
   const harness = new AgentHarness({ ...PROTECTED, prefixes });

@@ -23,12 +23,12 @@ function answerEcho(harness: RegistrationHarness): void {
 }
 
 t.test(
-  'RFC 6275 11.7.1: a sign of trouble: three questions in 3 s, then the home agent is lost',
+  'RFC 6275 11.7.1: a sign of trouble: three questions in less than 3 s, then the home agent is lost',
   async (t) => {
     const harness = watched({ livenessInterval: 0 });
     harness.pass(10_000);
     harness.handle({ type: 'path-error', error: unreachable() });
-    harness.pass(2999);
+    harness.pass(2799);
     t.same(
       harness.sent.slice(1).map(([at]) => at),
       [10_000, 11_000, 12_000],
@@ -63,7 +63,7 @@ t.test('RFC 6275 11.4.1: the home agent is lost: the next one of the list at onc
     [10_000, HOME_AGENT],
     [11_000, HOME_AGENT],
     [12_000, HOME_AGENT],
-    [13_000, SECOND_AGENT],
+    [12_800, SECOND_AGENT],
   ]);
   t.match(harness.summary, { state: 'lost', homeAgent: HOME_AGENT }, 'the old tunnel is in use');
   t.same(ofType(harness.outputs, 'unbound'), []);
@@ -90,10 +90,10 @@ t.test(
 );
 
 t.test(
-  'RFC 6275 11.7.1: a refresh without an answer: lost 3 s after the first one was missed',
+  'RFC 6275 11.7.1: a refresh without an answer: lost less than 3 s after the first one was missed',
   async (t) => {
     const harness = RegistrationHarness.registered({ lifetime: 600 });
-    harness.pass(483_999);
+    harness.pass(483_799);
     t.match(harness.summary, { state: 'registered' });
     harness.pass(1);
     t.match(harness.summary, { state: 'lost' });
@@ -144,7 +144,7 @@ t.test('three echo requests without reply: a Binding Update asks', async (t) => 
   t.equal(harness.updates.length, 1);
   harness.pass(1);
   t.equal(harness.updates.length, 2);
-  harness.pass(3000);
+  harness.pass(2800);
   t.match(harness.summary, { state: 'lost' }, 'and no answer to that means lost');
 });
 
