@@ -63,13 +63,9 @@ ${security}`,
 }
 
 async function comeHome(t: Test, protection: 'esp' | 'none'): Promise<void> {
-  // Two hosts with one association and numbers of their own: a window would refuse those of the second.
-  const testbed = await buildTestbed({
-    register: 'traffic',
-    protection,
-    replayWindow: 0,
-    realWire: true,
-  });
+  // Two hosts with one association, each with a store of its own: the numbers of the second go on where those of the first
+  // are, or the Home Agent's replay window would refuse them.
+  const testbed = await buildTestbed({ register: 'traffic', protection, realWire: true });
   t.teardown(() => testbed.remove());
   const { hostA, hostB, homeAgent, guest, directory } = testbed;
   const agent = await testbed.startHomeAgent();

@@ -26,8 +26,6 @@ export interface ConfigurationOptions {
   protection?: 'esp' | 'none';
   /** Of ESP, `aes-128-cbc` unless told; `null` lets anybody on the wire read what is protected. */
   encryption?: 'aes-128-cbc' | 'null';
-  /** Packets, at both ends; 1024 unless told. */
-  replayWindow?: number;
   /** More lines for the tables of the guest, of its host and of the Home Agent. */
   guest?: string;
   host?: string;
@@ -80,7 +78,7 @@ encryption = "${options.encryption ?? 'aes-128-cbc'}"
 authentication = "hmac-sha1-96"
 spi_out = ${out}
 spi_in = ${back}
-replay_window = ${options.replayWindow ?? 1024}
+replay_window = 1024
 key_file = "${files.keys}"
 `;
   await writeFile(
