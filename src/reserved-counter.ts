@@ -1,3 +1,5 @@
+import { KagemushaError } from './errors.js';
+
 export interface ReservedCounterOptions {
   /** the first number to give out */
   readonly next: number;
@@ -11,6 +13,8 @@ export interface ReservedCounterOptions {
    * modulo `last + 1`.
    */
   readonly reserve: (until: number) => void;
+  /** Numbers below this are not given out any more: it grows, with time say. */
+  readonly floor?: () => number;
 }
 
 /**
@@ -33,20 +37,34 @@ export class ReservedCounter {
     return this.#next;
   }
 
-  /** The next number; undefined when there is none left. */
+  /** The next number; undefined when there is none left, or it could not be reserved (a KagemushaError, which the store told of). */
   take(): number | undefined {
-    const { last, wraps = false, block, reserve } = this.#options;
+    const { last, wraps = false, block, reserve, floor } = this.#options;
+    if (floor !== undefined) this.#skipTo(floor());
     const number = this.#next;
     if (number > last) return undefined;
     if (this.#left === 0) {
       // One past the last number stands for "all used".
       const end = number + block;
-      reserve(wraps ? end % (last + 1) : Math.min(end, last + 1));
+      try {
+        reserve(wraps ? end % (last + 1) : Math.min(end, last + 1));
+      } catch (error) {
+        if (error instanceof KagemushaError) return undefined;
+        throw error;
+      }
       this.#left = wraps ? block : Math.min(block, last + 1 - number);
     }
     this.#left -= 1;
     this.#next = wraps ? (number + 1) % (last + 1) : number + 1;
     return number;
+  }
+
+  /** What is skipped of the reserved block is given up. */
+  #skipTo(floor: number): void {
+    const skipped = floor - this.#next;
+    if (skipped <= 0) return;
+    this.#next = floor;
+    this.#left = Math.max(0, this.#left - skipped);
   }
 
   /** Goes on from another number, which the other side asked for. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { test } from 'tap';
+import { KagemushaError } from '../src/errors.js';
 import { ReservedCounter } from '../src/reserved-counter.js';
 
 test('numbers are reserved in blocks before the first of a block is used', async (t) => {
@@ -84,4 +85,39 @@ test('whatever the instant of a crash, no number is given out twice', async (t) 
     }),
   );
   t.pass();
+});
+
+test('a floor that grows is never undercut, and what it skips is not reserved', async (t) => {
+  const reserved: number[] = [];
+  let floor = 100;
+  const counter = new ReservedCounter({
+    next: 7,
+    last: 0xffffffff,
+    block: 4,
+    floor: () => floor,
+    reserve: (until) => reserved.push(until),
+  });
+  t.same([counter.take(), counter.take()], [100, 101]);
+  floor = 102;
+  t.equal(counter.take(), 102, 'inside the block');
+  floor = 50;
+  t.equal(counter.take(), 103, 'a clock set back changes nothing');
+  floor = 1000;
+  t.equal(counter.take(), 1000);
+  t.same(reserved, [104, 1004]);
+});
+
+test('what cannot be reserved is not given out', async (t) => {
+  let full = true;
+  const counter = new ReservedCounter({
+    next: 1,
+    last: 0xffffffff,
+    block: 4,
+    reserve: () => {
+      if (full) throw new KagemushaError('STORE_FAILED', 'the disk is full');
+    },
+  });
+  t.equal(counter.take(), undefined);
+  full = false;
+  t.equal(counter.take(), 1, 'the same number later');
 });

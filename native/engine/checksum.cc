@@ -8,6 +8,8 @@
 namespace kagemusha {
 namespace {
 
+constexpr std::uint16_t kUdpChecksum = 6;  // RFC 768
+
 // A one's complement sum of words does not care in which byte order they are read, as long as it is turned
 // once at the end (RFC 1071 2 B).
 std::uint16_t swapOnLittleEndian(std::uint16_t value) {
@@ -77,8 +79,8 @@ bool completeChecksum(Packet& packet, ConstBytes tail) {
   const std::size_t start = packet.offload.csum_start;
   const std::size_t field = start + packet.offload.csum_offset;
   const auto sum = static_cast<std::uint16_t>(~checksumAdd(tail, checksumAdd(packet.bytes.subspan(start))));
-  // 0 would say "no checksum" in UDP; 0xffff is the same number (RFC 8200 8.1), and right for the others too.
-  writeBig16(packet.bytes, field, sum == 0 ? 0xffff : sum);
+  // 0 would say "no checksum" in UDP; 0xffff is the same number (RFC 8200 8.1).
+  writeBig16(packet.bytes, field, sum == 0 && packet.offload.csum_offset == kUdpChecksum ? 0xffff : sum);
   packet.offload.flags &= static_cast<std::uint8_t>(~VIRTIO_NET_HDR_F_NEEDS_CSUM);
   packet.offload.csum_start = 0;
   packet.offload.csum_offset = 0;

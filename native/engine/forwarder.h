@@ -62,7 +62,7 @@ class Forwarder {
   const Tunnel* straightTunnel(const Ipv6View& outer, const Type2Routing& routing);
   bool straightToMobileNode(Packet packet, const Ipv6View& outer, const Tunnel& tunnel);
   bool fromHomeAddress(Packet packet, const Ipv6View& view, const Tunnel& tunnel, bool routed);
-  bool holdStraight(const Tunnel& tunnel, Packet packet);
+  bool holdStraight(const Tunnel& tunnel, Packet packet, bool routed);
 
   // To JavaScript as far as policing lets it, in control_path.cc.
   // False: dropped and counted, at the home address's tunnel or else at `drops`. `ours`: its destination is.
@@ -103,7 +103,7 @@ class Forwarder {
   Instant now_ = 0;
   Coalescer coalescer_{kBatch};
   std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment being cut
-  RecentlyTold correspondents_, unbound_;
+  RecentlyTold correspondents_, unbound_, heard_{RecentlyTold::kHeardAgain};
   bool wakeNeeded_ = false;
 };
 

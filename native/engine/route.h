@@ -67,6 +67,9 @@ class RecentlyTold {
   static constexpr std::size_t kPlaces = 256;
   static constexpr Instant kAgain = 10 * kSecond;  // the same pair is told of again
   static constexpr Instant kOther = kSecond;       // another pair may have the place
+  static constexpr Instant kHeardAgain = 5 * kSecond;
+
+  explicit RecentlyTold(Instant again = kAgain) : again_(again) {}
 
   // True when it is time to tell of the pair; false a moment later.
   bool due(const Address& one, const Address& other, Instant now);
@@ -76,6 +79,7 @@ class RecentlyTold {
     std::uint64_t pair = 0;
     Instant at = 0;  // 0: free
   };
+  Instant again_;
   std::array<Place, kPlaces> places_{};
 };
 

@@ -43,7 +43,7 @@ bool Forwarder::straightToMobileNode(Packet packet, const Ipv6View& outer, const
   if (view->nextHeader() == kDestination) return fromHomeAddress(packet, *view, tunnel, true);
   const RouteSpec* route = table_->route(view->destination(), source);
   if (!route || !route->accepted) return tunnel.counters.drop(Drop::routing_header), false;
-  return holdStraight(tunnel, packet);
+  return holdStraight(tunnel, packet, true);
 }
 
 // A packet whose source is a care-of address, when the Home Address option says so and a binding confirms it
@@ -64,11 +64,17 @@ bool Forwarder::fromHomeAddress(Packet packet, const Ipv6View& view, const Tunne
     return tunnel.counters.drop(Drop::home_address_option), false;
   }
   if (!stripHomeAddress(packet)) return tunnel.counters.drop(Drop::malformed), false;
-  return holdStraight(tunnel, packet);
+  return holdStraight(tunnel, packet, routed);
 }
 
-bool Forwarder::holdStraight(const Tunnel& tunnel, Packet packet) {
+// JavaScript is told now and again that the correspondent is heard on the straight way (`routed`: without our
+// home agent): what is sent there without an answer may be lost.
+bool Forwarder::holdStraight(const Tunnel& tunnel, Packet packet, bool routed) {
   refreshPseudoSum(packet);
+  const auto view = routed ? viewIpv6(packet.bytes) : std::nullopt;
+  if (view && heard_.due(view->destination(), view->source(), now_))
+    tellSlowPath({.kind = SlowPathKind::heard, .tunnelSlot = tunnel.spec.slot},
+                 packet.bytes.first(kIpv6Header));
   tunnel.counters.add(TunnelCounter::straightFrom);
   return hold(tunnel, packet);
 }

@@ -18,6 +18,7 @@ enum class SlowPathKind : std::uint32_t {
   unbound,
   correspondent,  // an IPv6 header of the guest's
   homeAddress,    // headers with a Home Address option that no binding covers
+  heard,          // an IPv6 header of a correspondent's, as the guest gets it: it came straight
 };
 
 inline constexpr std::uint32_t kNone = 0xffffffff;      // no port, no tunnel

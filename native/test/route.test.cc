@@ -399,6 +399,28 @@ TEST_CASE("RFC 6275 11.3.3: what comes straight from a correspondent is delivere
   CHECK(world.allDrops() == 0);
 }
 
+TEST_CASE("JavaScript hears now and again that a correspondent is heard on the straight way") {
+  RouteWorld world;
+  for (int round = 0; round < 5; ++round) {
+    world.fromUplink(Slot(arriving(segmentOf(far, home), far, false)));
+    world.fromUplink(Slot(tunnelled(optioned(segmentOf(other, home), peerCareOf), agent, careOf)));
+  }
+  SlowPathRing ring = world.region.receiveRing();
+  const auto entry = ring.front();
+  REQUIRE(entry);
+  CHECK(entry->record.kind == SlowPathKind::heard);
+  CHECK(entry->record.tunnelSlot == 0);
+  const Octets header = copy(entry->bytes);
+  REQUIRE(header.size() == 40);
+  CHECK(reference::addressAt(header, 8) == far);
+  CHECK(reference::addressAt(header, 24) == home);
+  ring.pop();
+  CHECK(!ring.front());  // what a home agent has tunnelled says nothing of the straight way
+  world.now += 5 * kSecond;
+  world.fromUplink(Slot(arriving(segmentOf(far, home), far, false)));
+  CHECK(world.told(SlowPathKind::heard).size() == 1);
+}
+
 TEST_CASE("straight packets of one flow become one train") {
   RouteWorld world;
   std::vector<Slot> slots;

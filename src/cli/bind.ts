@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request, requestStatus } from '../daemon/control-client.js';
-import type { BindingStatus } from '../daemon/status.js';
+import type { BindingStatus, GuestStatus } from '../daemon/status.js';
 import { KagemushaError } from '../errors.js';
 import { chooseSocket } from './socket.js';
 
@@ -14,10 +14,11 @@ const PATIENCE_MS = 10_000;
 
 /** `kagemusha bind GUEST`: registers now, or at home de-registers, and waits for the outcome. */
 export async function bind(guest: string, options: BindArguments): Promise<number> {
-  return await change(guest, 'bind', options, (binding) => {
+  return await change(guest, 'bind', options, ({ binding, bindings }) => {
     if (binding.state === 'registered')
       return { exitCode: 0, text: `registered${granted(binding)}` };
-    if (binding.state === 'at-home') return { exitCode: 0, text: why('at home', binding) };
+    if (binding.state === 'at-home' && bindings.every(({ state }) => state === 'at-home'))
+      return { exitCode: 0, text: why('at home', binding) };
     if (binding.state === 'rejected') return { exitCode: 1, text: why('rejected', binding) };
     return undefined;
   });
@@ -25,9 +26,13 @@ export async function bind(guest: string, options: BindArguments): Promise<numbe
 
 /** `kagemusha unbind GUEST`: de-registers now and waits for the outcome. */
 export async function unbind(guest: string, options: BindArguments): Promise<number> {
-  return await change(guest, 'unbind', options, (binding) =>
-    binding.state === 'idle' ? { exitCode: 0, text: 'not registered any more' } : undefined,
-  );
+  return await change(guest, 'unbind', options, ({ binding, bindings }) => {
+    if (![binding, ...bindings].every(({ state }) => state === 'idle' || state === 'at-home'))
+      return undefined;
+    const text =
+      binding.state === 'at-home' ? 'is at home, has no binding' : 'not registered any more';
+    return { exitCode: 0, text };
+  });
 }
 
 interface Outcome {
@@ -39,14 +44,14 @@ async function change(
   guest: string,
   verb: 'bind' | 'unbind',
   options: BindArguments,
-  outcomeOf: (binding: BindingStatus) => Outcome | undefined,
+  outcomeOf: (guest: GuestStatus) => Outcome | undefined,
 ): Promise<number> {
   const socket = chooseSocket(options.socket);
   await request(socket, 'POST', `/v1/guests/${encodeURIComponent(guest)}/${verb}`);
   const end = Date.now() + PATIENCE_MS;
   for (;;) {
-    const binding = await bindingOf(socket, guest);
-    const outcome = outcomeOf(binding);
+    const now = await guestOf(socket, guest);
+    const outcome = outcomeOf(now);
     if (outcome !== undefined) {
       if (outcome.exitCode !== 0)
         throw new KagemushaError('BINDING_REJECTED', `${guest}: ${outcome.text}`);
@@ -54,21 +59,21 @@ async function change(
       return 0;
     }
     if (Date.now() > end) {
-      const message = `${guest}: ${why(binding.state, binding)}; it goes on trying, see kagemusha status`;
+      const message = `${guest}: ${why(now.binding.state, now.binding)}; it goes on trying, see kagemusha status`;
       throw new KagemushaError('BINDING_SLOW', message);
     }
     await sleep(POLL_MS);
   }
 }
 
-async function bindingOf(socket: string, name: string): Promise<BindingStatus> {
+async function guestOf(socket: string, name: string): Promise<GuestStatus> {
   const status = await requestStatus(socket);
   const guest =
     status.role === 'host' ? status.guests.find((candidate) => candidate.name === name) : undefined;
   if (guest === undefined) {
     throw new KagemushaError('GUEST_UNKNOWN', `guest "${name}" is gone from the configuration`);
   }
-  return guest.binding;
+  return guest;
 }
 
 const granted = ({ lifetime }: BindingStatus) =>

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Cap } from 'cap';
 import { requestDevices, requestStatus } from '../daemon/control-client.js';
-import type { CaptureDevice, DaemonStatus } from '../daemon/status.js';
+import type { CaptureDevice, DaemonStatus, GuestStatus } from '../daemon/status.js';
 import { KagemushaError } from '../errors.js';
 import type { Address } from '../wire/address.js';
 import {
@@ -114,13 +114,20 @@ function targetsOf(known: Known | undefined, options: CaptureArguments): Target[
     const names = guests.map((candidate) => candidate.name).join(', ') || 'none';
     throw new KagemushaError('GUEST_UNKNOWN', `no guest "${options.guest}"; there are: ${names}`);
   }
-  // Of what all guests share, only this guest's tunnel.
-  const own = `ip6 host ${guest.careOfAddress}`;
-  const shared = filter === '' ? own : `(${filter}) and (${own})`;
+  const tunnel = tunnelFilter(guest);
   return devices.flatMap((device) => {
     if (device.name === guest.name) return [{ ...device, filter }];
-    return guests.some(({ name }) => name === device.name) ? [] : [{ ...device, filter: shared }];
+    if (tunnel === undefined || guests.some(({ name }) => name === device.name)) return [];
+    return [{ ...device, filter: filter === '' ? tunnel : `(${filter}) and (${tunnel})` }];
   });
+}
+
+/** Of what all guests share, only this guest's tunnel; undefined while it has no care-of address. */
+function tunnelFilter({ careOfAddress, bindings }: GuestStatus): string | undefined {
+  if (careOfAddress === undefined) return undefined;
+  // A tunnel stays with its care-of address until the next one is confirmed.
+  const ends = new Set([careOfAddress, ...bindings.map((home) => home.careOfAddress)]);
+  return [...ends].map((end) => `ip6 host ${end}`).join(' or ');
 }
 
 /**

@@ -103,31 +103,46 @@ function mayUseTun(owner: number | undefined): boolean {
 /** What the daemon of each role must be allowed to do, beyond what setup gives it. */
 function rights(config: Config): Finding[] {
   const { netAdmin, netRaw } = readCapabilities();
-  if (config.role === 'host') {
-    const auto = config.guests.filter(({ careOfAddress }) => careOfAddress === 'auto');
-    if (auto.length > 0 && !netAdmin) {
-      const what = 'right to make routes (CAP_NET_ADMIN), for care_of_address = "auto"';
-      const mend = [
-        'run it as root, or: sudo setpriv --reuid $USER --init-groups --inh-caps +net_admin --ambient-caps +net_admin kagemusha host …',
-      ];
-      return [{ what, problem: 'missing', mend }];
-    }
+  const needed: Right[] = config.role === 'host' ? hostRights(config) : homeAgentRights(config);
+  if (needed.length === 0) {
     const what = netAdmin
       ? 'rights: this user may also make what is missing'
       : 'rights: none needed once the devices below are there';
     return [{ what }];
   }
+  const names = [...new Set(needed.map(({ capability }) => capability))];
+  const capabilities = names.map((name) => `+${name}`).join(',');
   const mend = [
-    'run it as root, or: sudo setpriv --reuid $USER --init-groups --inh-caps +net_admin,+net_raw --ambient-caps +net_admin,+net_raw kagemusha home-agent …',
+    `run it as root, or: sudo setpriv --reuid $USER --init-groups --inh-caps ${capabilities} --ambient-caps ${capabilities} kagemusha ${config.role} …`,
   ];
-  const finding = (what: string, there: boolean): Finding =>
-    there ? { what } : { what, problem: 'missing', mend };
+  return needed.map(({ what, capability }): Finding => {
+    const there = capability === 'net_admin' ? netAdmin : netRaw;
+    const full = `right to ${what} (CAP_${capability.toUpperCase()})`;
+    return there ? { what: full } : { what: full, problem: 'missing', mend };
+  });
+}
+
+/** A capability of the daemon, and what for. */
+interface Right {
+  readonly what: string;
+  readonly capability: 'net_admin' | 'net_raw';
+}
+
+function hostRights({ guests }: HostConfig): Right[] {
+  const auto = guests.some(({ careOfAddress }) => careOfAddress === 'auto');
+  const links = new Set(guests.flatMap(({ homeLink }) => homeLink?.device ?? []));
   return [
-    finding('right to change routes (CAP_NET_ADMIN)', netAdmin),
-    ...(config.homeLink === undefined
-      ? []
-      : [finding(`right to listen on ${config.homeLink} (CAP_NET_RAW)`, netRaw)]),
+    ...(auto
+      ? [{ what: 'make routes for care_of_address = "auto"', capability: 'net_admin' as const }]
+      : []),
+    ...[...links].map((link): Right => ({ what: `listen on ${link}`, capability: 'net_raw' })),
   ];
+}
+
+function homeAgentRights({ homeLink }: HomeAgentConfig): Right[] {
+  const routes: Right = { what: 'change routes', capability: 'net_admin' };
+  if (homeLink === undefined) return [routes];
+  return [routes, { what: `listen on ${homeLink}`, capability: 'net_raw' }];
 }
 
 function systemFindings(plan: SetupPlan, system: SystemState): Finding[] {

@@ -1,5 +1,5 @@
 import { requestStatus } from '../daemon/control-client.js';
-import type { Count, HomeAgentStatus, HostStatus } from '../daemon/status.js';
+import type { Count, GuestStatus, HomeAgentStatus, HostStatus } from '../daemon/status.js';
 import { chooseSocket } from './socket.js';
 import { formatBytes, formatDrops, formatTable } from './table.js';
 
@@ -18,6 +18,9 @@ export async function status(options: StatusArguments): Promise<number> {
     );
   return 0;
 }
+
+/** A lifetime that does not end (RFC 4861 4.6.2). */
+const FOR_EVER = 0xffff_ffff;
 
 const traffic = ({ packets, bytes }: Count) => `${packets} packets ${formatBytes(bytes)}`;
 const seconds = (value: number | undefined) =>
@@ -48,11 +51,42 @@ function hostTable(host: HostStatus): string {
     traffic(guest.traffic.toGuest),
     formatDrops(guest.drops),
   ]);
-  const reasons = host.guests.flatMap(({ name, binding }) =>
-    binding.reason === undefined ? [] : [`${name}: ${binding.reason}`],
-  );
   const table = rows.length === 0 ? 'no guests' : formatTable(header, rows);
-  return [table, ...reasons, ...dropsOf(host.drops)].join('\n');
+  const more = host.guests.flatMap((guest) =>
+    [...reasonsOf(guest), ...prefixesOf(guest), ...correspondentsOf(guest)].map(
+      (line) => `${guest.name}: ${line}`,
+    ),
+  );
+  return [table, ...more, ...dropsOf(host.drops)].join('\n');
+}
+
+/** Of several home addresses each that is not registered; else of the one that the table shows. */
+function reasonsOf({ binding, bindings }: GuestStatus): string[] {
+  const without = bindings.filter(({ state }) => state !== 'registered');
+  if (bindings.length > 1 && without.length > 0) {
+    return without.map(({ homeAddress, state, reason }) =>
+      reason === undefined ? `${homeAddress} ${state}` : `${homeAddress} ${state}: ${reason}`,
+    );
+  }
+  return binding.reason === undefined || binding.reason === '' ? [] : [binding.reason];
+}
+
+/** What the Home Agents told of the home network. */
+function prefixesOf({ bindings }: GuestStatus): string[] {
+  const told = bindings.flatMap(({ homePrefixes = [] }) => homePrefixes);
+  const prefixes = new Map(told.map((entry) => [entry.prefix, entry]));
+  if (prefixes.size === 0) return [];
+  const lifetime = (value: number) => (value === FOR_EVER ? 'for ever' : `for ${value} s`);
+  const each = [...prefixes.values()].map(
+    ({ prefix, validLifetime }) => `${prefix} valid ${lifetime(validLifetime)}`,
+  );
+  return [`home prefixes: ${each.join(', ')}`];
+}
+
+function correspondentsOf({ correspondents = [] }: GuestStatus): string[] {
+  if (correspondents.length === 0) return [];
+  const straight = correspondents.filter(({ state }) => state === 'optimised').length;
+  return [`${straight} of ${correspondents.length} correspondents optimised`];
 }
 
 function homeAgentTable(homeAgent: HomeAgentStatus): string {

@@ -6,9 +6,10 @@ import { chooseCareOf } from './care-of-auto.js';
 import { careOfSteps } from './care-of-steps.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import type { Logger } from './log.js';
-import { applyMissing } from './setup/apply.js';
+import { applyMissing, takeBack } from './setup/apply.js';
+import { missingSteps } from './setup/plan.js';
 import { readSystem, type SystemState } from './setup/system.js';
-import { explainMissing, planSetup } from './setup.js';
+import { planSetup } from './setup.js';
 import { CARE_OF_SECRET, type Store } from './store/index.js';
 
 /** The care-of address of a guest, or why there is none. */
@@ -29,6 +30,7 @@ export class CareOfAddresses {
   /** One look at the network at a time. */
   #busy: Promise<unknown> = Promise.resolve();
   #onChange: (choices: CareOfChoices) => void = () => {};
+  #closed = false;
 
   constructor(store: Store, log: Logger) {
     this.#store = store;
@@ -38,11 +40,9 @@ export class CareOfAddresses {
   /** For every guest of the configuration with `care_of_address = "auto"`. */
   async choose(config: HostConfig): Promise<CareOfChoices> {
     this.#config = config;
-    const choices = this.#busy.then(async () => await this.#look(config));
-    this.#busy = choices.catch(() => undefined);
-    this.#choices = await choices;
+    const choices = await this.#inTurn(config);
     this.#follow();
-    return this.#choices;
+    return choices;
   }
 
   /** `onChange` gets the new choices whenever one of them has changed with the network. */
@@ -50,35 +50,72 @@ export class CareOfAddresses {
     this.#onChange = onChange;
   }
 
-  close(): void {
+  /** No tunnel uses these addresses any more: this host must not answer for them. */
+  retire(addresses: readonly Address[]): void {
+    const config = this.#config;
+    if (config === undefined || !readCapabilities().netAdmin) return;
+    const gone = new Set(addresses);
+    this.#busy = this.#busy.then(async () => {
+      try {
+        await takeBack(
+          config,
+          (resource) =>
+            (resource.kind === 'route' || resource.kind === 'proxy') && gone.has(resource.address),
+        );
+        this.#log.info({ addresses }, 'care-of addresses left');
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#log.warn(`${addresses.join(', ')}: routes stay: ${why}`);
+      }
+    });
+  }
+
+  /** Nothing is chosen or changed once this resolves. */
+  async close(): Promise<void> {
+    this.#closed = true;
     this.#monitor?.close();
+    await this.#busy;
   }
 
   /** Watches the network while a guest depends on it. */
   #follow(): void {
-    const wanted = this.#choices.size > 0;
+    const wanted = this.#choices.size > 0 && !this.#closed;
     if (wanted === (this.#monitor !== undefined)) return;
     this.#monitor?.close();
     this.#monitor = wanted
       ? new AddressMonitor({
-          onChange: () => void this.#changed(),
+          onChange: (system) => void this.#changed(system),
           onError: ({ message }) => this.#log.warn(`the network cannot be watched: ${message}`),
         })
       : undefined;
   }
 
-  async #changed(): Promise<void> {
+  async #changed(system: SystemState): Promise<void> {
     const config = this.#config;
-    if (config === undefined) return;
-    const before = JSON.stringify([...this.#choices]);
-    const choices = await this.choose(config);
-    if (JSON.stringify([...choices]) !== before) this.#onChange(choices);
+    if (config === undefined || this.#closed) return;
+    try {
+      const before = JSON.stringify([...this.#choices]);
+      const choices = await this.#inTurn(config, system);
+      if (this.#closed || JSON.stringify([...choices]) === before) return;
+      this.#onChange(choices);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#log.error(`the care-of addresses could not follow the network: ${why}`);
+    }
   }
 
-  async #look(config: HostConfig): Promise<CareOfChoices> {
+  /** One look after the other: each makes changes of the system. */
+  async #inTurn(config: HostConfig, system?: SystemState): Promise<CareOfChoices> {
+    const choices = this.#busy.then(async () => await this.#look(config, system));
+    this.#busy = choices.catch(() => undefined);
+    this.#choices = await choices;
+    return this.#choices;
+  }
+
+  async #look(config: HostConfig, known?: SystemState): Promise<CareOfChoices> {
     const automatic = config.guests.filter(({ careOfAddress }) => careOfAddress === 'auto');
     if (automatic.length === 0) return new Map();
-    const system = await readSystem();
+    const system = known ?? (await readSystem());
     const taken = config.guests.flatMap(({ careOfAddress }) =>
       careOfAddress === undefined || careOfAddress === 'auto' ? [] : [careOfAddress],
     );
@@ -125,7 +162,12 @@ export class CareOfAddresses {
     const place = { name, uplink: config.uplink.device, system };
     const plan = { ...planSetup(config, system), steps: careOfSteps(address, place) };
     if (!readCapabilities().netAdmin) {
-      explainMissing(plan, system, this.#log);
+      if (missingSteps(plan, system).some(({ advice }) => advice !== true)) {
+        throw new KagemushaError(
+          'SETUP_MISSING',
+          `care_of_address = "auto" needs CAP_NET_ADMIN to route ${address} here; run as root, or write that address into the configuration and run kagemusha setup --apply`,
+        );
+      }
       return;
     }
     await applyMissing(plan, system, (step, commands) => {

@@ -41,9 +41,14 @@ export async function serve(role: Role, log: Logger): Promise<void> {
     }),
     onFailure: (error) => log.error({ err: error }, 'a request to the control socket failed'),
   });
+  // One after the other: the file that was written last is the one that holds.
+  let reloading = Promise.resolve();
   process.on('SIGHUP', () => {
     notifier.reloading();
-    void reload(role, log).finally(() => notifier.ready());
+    reloading = reloading.then(async () => {
+      await reload(role, log);
+      notifier.ready();
+    });
   });
   role.start();
   log.info({ socket: role.controlSocket }, 'ready');
@@ -51,6 +56,7 @@ export async function serve(role: Role, log: Logger): Promise<void> {
   const signal = await stopped;
   log.info({ signal }, 'stopping; bindings and devices stay');
   notifier.stopping();
+  await reloading;
   await server.close();
 }
 
@@ -59,7 +65,10 @@ async function reload(role: Role, log: Logger): Promise<void> {
     await role.reload();
     log.info('configuration read again');
   } catch (error) {
-    if (!(error instanceof KagemushaError)) throw error;
-    log.error({ code: error.code }, `${error.message}; the running configuration stays`);
+    if (error instanceof KagemushaError) {
+      log.error({ code: error.code }, `${error.message}; the running configuration stays`);
+    } else {
+      log.error({ err: error }, 'the configuration could not be followed');
+    }
   }
 }

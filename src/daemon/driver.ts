@@ -49,9 +49,10 @@ export class Driver<Event, Output> {
         }
       }
     } finally {
+      // Whatever was thrown: what the machine waits for still comes.
       this.#draining = false;
+      this.#schedule();
     }
-    this.#schedule();
   }
 
   /** Ends the timer; later events are ignored. */

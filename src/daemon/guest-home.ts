@@ -116,11 +116,6 @@ export class GuestHome {
     return this.#tunnel && { homeAddress: this.address, ...this.#tunnel };
   }
 
-  /** Every address that packets of this registration may come to. */
-  get careOfAddresses(): Address[] {
-    return [...new Set([this.#careOfAddress, this.#tunnel?.careOfAddress ?? this.#careOfAddress])];
-  }
-
   send(event: HomeRegistrationEvent): void {
     if (event.type === 'move') this.#careOfAddress = event.careOfAddress;
     this.#driver.send(event);

@@ -1,6 +1,5 @@
 import type {
   Engine,
-  LocalSpec,
   PortId,
   SignalerSpec,
   SlowPathPacket,
@@ -10,6 +9,7 @@ import { Drops } from '../drops.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
 import {
   type Envelope,
+  type HomeRegistrationEvent,
   type LearntPrefix,
   SecurityPolicies,
   UpdateRate,
@@ -61,7 +61,6 @@ export interface GuestServices {
 /** What a guest has in the engine's table. */
 export interface GuestTable {
   readonly tunnels: readonly TunnelSpec[];
-  readonly locals: readonly LocalSpec[];
   readonly signalers: readonly SignalerSpec[];
 }
 
@@ -82,6 +81,9 @@ export class Guest {
   /** none unless the configuration asks for it */
   readonly #routes: RouteOptimisation | undefined;
   #careOfAddress: Address;
+  readonly #unsettled: HomeRegistrationEvent[] = [];
+  /** What was registered before had another care-of address: it is registered anew once the guest shows itself. */
+  #wasElsewhere = false;
   #mac: Mac | undefined;
   #watching: NodeJS.Timeout | undefined;
 
@@ -142,7 +144,7 @@ export class Guest {
     }
     // What a process before this one had registered is open again, but the guest may have left meanwhile (with a host that was
     // started anew, say): its answer is the sign that it is here.
-    const resumed = register !== 'start' && this.#isOpen;
+    const resumed = register !== 'start' && (this.#isOpen || this.#wasElsewhere);
     if (register === 'traffic' || resumed) this.#watch();
     if (register !== 'traffic' || resumed) this.#linkDriver.send({ type: 'arrived' });
     if (register === 'start') this.bind();
@@ -159,23 +161,29 @@ export class Guest {
     for (const home of this.#homes) home.send({ type: 'deregister' });
   }
 
-  /** Another care-of address from now on. */
+  /** Another care-of address from now on; `settle` says so to the Home Agent. */
   move(careOfAddress: Address): void {
     if (careOfAddress === this.#careOfAddress) return;
     this.#log.info({ careOfAddress, before: this.#careOfAddress }, 'care-of address changed');
     this.#careOfAddress = careOfAddress;
-    for (const home of this.#homes) home.send({ type: 'move', careOfAddress });
-    this.#services.changed();
+    this.#unsettled.push({ type: 'move', careOfAddress });
   }
 
-  /** Follows a configuration that differs in nothing but care-of address, home agents and lifetime. */
+  /** Follows a configuration that differs in nothing but care-of address, home agents and lifetime; see `settle`. */
   reconfigure(config: GuestConfig): void {
     const { homeAgents, lifetime } = config;
     this.#config = config;
     if (config.careOfAddress !== 'auto' && config.careOfAddress !== undefined) {
       this.move(config.careOfAddress);
     }
-    for (const home of this.#homes) home.send({ type: 'reconfigure', homeAgents, lifetime });
+    this.#unsettled.push({ type: 'reconfigure', homeAgents, lifetime });
+  }
+
+  /** Tells the Home Agent what has changed, once the engine has this guest's new table: its answer may come at once. */
+  settle(): void {
+    for (const event of this.#unsettled.splice(0)) {
+      for (const home of this.#homes) home.send(event);
+    }
   }
 
   /** Ends the timers; says nothing to the Home Agent (the guest lives on). */
@@ -189,27 +197,29 @@ export class Guest {
 
   /** The part of the engine's table that is this guest's. */
   table(): GuestTable {
-    const side = 'mobile-node' as const;
     if (this.#atHome !== undefined) {
       return {
         tunnels: [],
-        locals: [],
         signalers: this.#homes.map((home) => home.signalerSpec(home.address)),
       };
     }
-    const addresses = this.careOfAddresses;
     return {
       tunnels: this.#tunnels(),
-      locals: addresses.map((address) => ({ address, side })),
       // The newest address has the policing: what comes to an old one is the last of what was on its way.
       signalers: this.#homes.map((home) => home.signalerSpec(this.#careOfAddress)),
     };
   }
 
+  /** Where its tunnels begin from now on; undefined at home. */
+  get careOfAddress(): Address | undefined {
+    return this.#atHome === undefined ? this.#careOfAddress : undefined;
+  }
+
   /** Every address that packets of this guest's tunnels come to; none at home. */
   get careOfAddresses(): Address[] {
     if (this.#atHome !== undefined) return [];
-    return [...new Set(this.#homes.flatMap((home) => home.careOfAddresses))];
+    const tunnels = this.#homes.flatMap(({ ends }) => ends?.careOfAddress ?? []);
+    return [...new Set([this.#careOfAddress, ...tunnels])];
   }
 
   /** The packet port on the home link, of a guest at home. */
@@ -309,7 +319,7 @@ export class Guest {
     return {
       name: this.#config.name,
       homeAddresses: [...this.#config.homeAddresses],
-      careOfAddress: this.#careOfAddress,
+      ...(this.careOfAddress === undefined ? {} : { careOfAddress: this.careOfAddress }),
       ...(homeAgent === undefined ? {} : { homeAgent }),
       protection: this.#protection,
       binding: mostUrgent(bindings),
@@ -354,6 +364,7 @@ export class Guest {
       const known = stored.get(address);
       const slot = this.slots[index] ?? 0;
       const resumed = known?.careOfAddress === this.#careOfAddress ? known : undefined;
+      if (known !== undefined && resumed === undefined) this.#wasElsewhere = true;
       return new GuestHome(address, slot, this.#careOfAddress, this.#config, resumed, {
         engine,
         store,
@@ -457,7 +468,7 @@ function mostUrgent(bindings: readonly BindingStatus[]): BindingStatus {
   return bindings.find(({ state }) => state !== 'registered') ?? bindings[0] ?? { state: 'idle' };
 }
 
-/** Whether a packet may be signaling for a guest, or is ICMPv6 that needs no protection to be looked at. */
+/** Whether a packet may be signaling: in the clear, or under ESP. */
 export function isSignaling(packet: Ipv6Packet): boolean {
   return packet.protocol === PROTOCOL.mobility || packet.protocol === PROTOCOL.esp;
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Engine, type SlowPathPacket } from '../datapath/index.js';
-import { Drops } from '../drops.js';
+import type { Drops } from '../drops.js';
 import { answerEcho } from '../homelink/index.js';
 import {
   HomeAgent,
@@ -29,17 +29,21 @@ import type { HomeAgentConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import { HomeLink, type HomeLinkNews } from './home-link.js';
+import { HomeRouting } from './home-routing.js';
 import type { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
 import { ServedNodes } from './served-nodes.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, HomeAgentBindingStatus, HomeAgentStatus } from './status.js';
-import type { HomeAgentBinding, Store } from './store/index.js';
+import type { Store } from './store/index.js';
+import { StoredBindings } from './stored-bindings.js';
 import { TunnelSlots } from './tunnel-slots.js';
 import { openUplink } from './uplink.js';
 
-/** Tunnels of one process. */
-const MAX_TUNNELS = 1024;
+/** Tunnels that a process has room for, at least: `max_bindings` can grow so far without a restart. */
+const MIN_TUNNELS = 1024;
+/** As long as a binding can last at most (RFC 6275 6.1.7), its sequence number is remembered, milliseconds. */
+const LONGEST_MEMORY = 262_140_000;
 /** Mobile nodes that policing tells apart, at least. */
 const MIN_SIGNALERS = 1024;
 
@@ -55,6 +59,7 @@ export class HomeAgentDaemon {
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #store: Store;
+  readonly #stored: StoredBindings;
   readonly #nodes: ServedNodes;
   readonly #policies: SecurityPolicies;
   readonly #agent: HomeAgent;
@@ -62,20 +67,26 @@ export class HomeAgentDaemon {
   /** none where the home link is virtual */
   readonly #homeLink: HomeLink | undefined;
   readonly #routes: RouteWriter;
-  readonly #routing = new Map<Address, Promise<void>>();
+  readonly #routing: HomeRouting;
   readonly #tunnels = new Map<Address, Tunnel>();
   readonly #slots: TunnelSlots;
-  readonly #drops = new Drops();
+  readonly #room: number;
+  readonly #drops: Drops;
+  /** the whole table is published at the end: with thousands of bindings one for each would take minutes */
+  #restoring = true;
+  #closed = false;
 
   /**
    * Opens the tunnel device and the home link; the devices are there already (see home-agent-setup.ts).
    *
+   * @param drops of what no binding can be blamed for
    * @param threadedNapi see openUplink
    * @throws KagemushaError of the engine when a device cannot be opened
    */
   constructor(
     config: HomeAgentConfig,
     store: Store,
+    drops: Drops,
     routes: RouteWriter,
     log: Logger,
     threadedNapi?: string,
@@ -83,33 +94,49 @@ export class HomeAgentDaemon {
     this.#config = config;
     this.#log = log;
     this.#store = store;
+    this.#drops = drops;
+    this.#stored = new StoredBindings(store, this.#drops, log);
     this.#routes = routes;
-    this.#slots = new TunnelSlots(MAX_TUNNELS);
-    const room = Math.max(MIN_SIGNALERS, config.mobileNodes.length);
+    this.#routing = new HomeRouting(routes, config.tunnelDevice, log);
+    this.#room = Math.max(MIN_TUNNELS, config.maxBindings);
+    this.#slots = new TunnelSlots(this.#room);
+    const signalers = Math.max(MIN_SIGNALERS, config.mobileNodes.length);
     this.#engine = new Engine({
       workers: config.workers,
       maxPorts: 1,
-      maxTunnels: MAX_TUNNELS,
-      maxSignalers: room,
+      maxTunnels: this.#room,
+      maxSignalers: signalers,
     });
+    const begun: { stop(): void }[] = [];
     try {
-      this.#nodes = new ServedNodes(config.address, this.#engine, store, room);
+      this.#nodes = new ServedNodes(config.address, this.#engine, store, signalers);
       this.#policies = new SecurityPolicies('home-agent', this.#nodes.follow(config), Date.now);
-      this.#agent = new HomeAgent(policy(config));
+      this.#agent = new HomeAgent(policy(config, this.#room));
       this.#agentDriver = new Driver(this.#agent, (output) => this.#onAgent(output));
+      begun.push(this.#agentDriver);
       this.#homeLink =
         config.homeLink === undefined
           ? undefined
           : new HomeLink(this.#engine, config.homeLink, config, (news) => this.#onHomeLink(news));
-      this.#publish();
+      if (this.#homeLink !== undefined) begun.push(this.#homeLink);
       this.#restore();
+      this.#restoring = false;
+      this.#publish();
       // Last: whoever is bound is known before the first of its packets comes.
       openUplink(this.#engine, config.tunnelDevice, threadedNapi);
     } catch (error) {
+      for (const machine of begun) machine.stop();
+      void this.#routing.end();
       this.#engine.close();
       throw error;
     }
-    this.#engine.onReadable(() => drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)));
+    this.#engine.onReadable(() =>
+      drainSlowPath(
+        this.#engine,
+        (packet) => this.#dispatch(packet),
+        (error) => this.#failed(error),
+      ),
+    );
   }
 
   /** Announces the Home Agent's address on the home link. */
@@ -123,18 +150,16 @@ export class HomeAgentDaemon {
    */
   #restore(): void {
     const now = monotonicNow();
+    this.#store.pruneBindings(Date.now() - LONGEST_MEMORY);
     const held = this.#store.bindings().map((stored): StoredBinding => {
       // A wall clock that was set back must not make a binding last longer than it was granted.
       const left = Math.min(stored.expiresAt - Date.now(), 1000 * stored.lifetime);
+      // In the clear the number tells the next Binding Update from a forgery.
+      this.#nodes.accepted(stored.homeAddress, stored.sequence);
       return { ...stored, expiresAt: now + left };
     });
-    for (const { homeAddress, expiresAt } of held) {
-      if (expiresAt <= now) this.#store.deleteBinding(homeAddress);
-    }
-    this.#agent.restore(
-      now,
-      held.filter(({ expiresAt }) => expiresAt > now),
-    );
+    // What has ended is restored for its sequence number only: an old Binding Update must not bind again.
+    this.#agent.restore(now, held);
     this.#agentDriver.send({ type: 'tick' });
   }
 
@@ -147,11 +172,14 @@ export class HomeAgentDaemon {
     if (!isDeepStrictEqual(fixed(config), fixed(this.#config))) {
       this.#log.warn('changes of devices and addresses take effect with the next start');
     }
+    if (config.maxBindings > this.#room) {
+      this.#log.warn(`max_bindings beyond ${this.#room} takes effect with the next start`);
+    }
     const { mobileNodes, allow, maxLifetime, maxBindings, prefixes } = config;
     this.#config = { ...this.#config, mobileNodes, allow, maxLifetime, maxBindings, prefixes };
     this.#policies.update(this.#nodes.follow(this.#config));
     this.#publish();
-    this.#agent.reconfigure(policy(this.#config));
+    this.#agent.reconfigure(policy(this.#config, this.#room));
     this.#agentDriver.send({ type: 'tick' });
   }
 
@@ -198,10 +226,12 @@ export class HomeAgentDaemon {
     return homeLink === undefined ? [tunnel] : [tunnel, { device: homeLink, name: 'home link' }];
   }
 
-  /** Ends the machines and the engine, and takes the home addresses' routes away. */
+  /** Ends the machines, then the engine that they send with, and takes the home addresses' routes away. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#agentDriver.stop();
     this.#homeLink?.stop();
+    await this.#routing.end();
     this.#engine.close();
     const removed = [...this.#tunnels.keys()].map((home) =>
       this.#routes.removeHomeRoute(home, this.#config.tunnelDevice),
@@ -212,7 +242,8 @@ export class HomeAgentDaemon {
   #onAgent(output: HomeAgentOutput): void {
     switch (output.type) {
       case 'transmit':
-        this.#onceRouted(receiver(output.signal), () => this.#transmitSignal(output.signal));
+        if (!this.#stored.allows(output.signal)) break;
+        this.#routing.once(receiver(output.signal), () => this.#transmitSignal(output.signal));
         break;
       case 'transmit-icmpv6':
         this.#transmit(this.#policies.emitIcmpv6(output));
@@ -222,10 +253,10 @@ export class HomeAgentDaemon {
         else this.#agentDriver.send({ type: 'unique', homeAddress: output.homeAddress });
         break;
       case 'defend':
-        this.#onceRouted(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
+        this.#routing.once(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
         break;
       case 'release':
-        this.#onceRouted(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
+        this.#routing.once(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
         break;
       case 'bind':
         this.#bind(output.homeAddress, output.careOfAddress);
@@ -235,10 +266,10 @@ export class HomeAgentDaemon {
         break;
       case 'store':
         this.#nodes.accepted(output.binding.homeAddress, output.binding.sequence);
-        this.#store.putBinding(storable(output.binding));
+        this.#stored.put(output.binding);
         break;
       case 'forget':
-        this.#store.deleteBinding(output.homeAddress);
+        this.#stored.end(output.homeAddress);
         break;
     }
   }
@@ -263,16 +294,6 @@ export class HomeAgentDaemon {
     else this.#drops.count(packet);
   }
 
-  /**
-   * Acts once the route of a home address is as its binding says: what follows makes neighbours, or the mobile node, send packets
-   * that need it.
-   */
-  #onceRouted(homeAddress: Address, act: () => void): void {
-    const routing = this.#routing.get(homeAddress);
-    if (routing === undefined) act();
-    else void routing.then(act);
-  }
-
   #bind(homeAddress: Address, careOfAddress: Address): void {
     const known = this.#tunnels.get(homeAddress);
     if (known !== undefined) known.careOfAddress = careOfAddress;
@@ -280,9 +301,7 @@ export class HomeAgentDaemon {
       const slot = this.#slots.take();
       this.#engine.resetTunnelCounters(slot);
       this.#tunnels.set(homeAddress, { slot, careOfAddress });
-      this.#route(homeAddress, () =>
-        this.#routes.addHomeRoute(homeAddress, this.#config.tunnelDevice),
-      );
+      this.#routing.add(homeAddress);
     }
     this.#publish();
     this.#log.info({ homeAddress, careOfAddress }, known === undefined ? 'bound' : 'moved');
@@ -294,19 +313,8 @@ export class HomeAgentDaemon {
     this.#tunnels.delete(homeAddress);
     this.#publish();
     this.#slots.release(tunnel.slot);
-    this.#route(homeAddress, () =>
-      this.#routes.removeHomeRoute(homeAddress, this.#config.tunnelDevice),
-    );
+    this.#routing.remove(homeAddress);
     this.#log.info({ homeAddress, reason }, 'unbound');
-  }
-
-  #route(homeAddress: Address, change: () => Promise<void>): void {
-    const done = change()
-      .catch((error: Error) => this.#log.error({ homeAddress }, error.message))
-      .finally(() => {
-        if (this.#routing.get(homeAddress) === done) this.#routing.delete(homeAddress);
-      });
-    this.#routing.set(homeAddress, done);
   }
 
   #onHomeLink(news: HomeLinkNews): void {
@@ -315,6 +323,7 @@ export class HomeAgentDaemon {
   }
 
   #publish(): void {
+    if (this.#restoring) return;
     const { address, homePrefix, tunnelMtu } = this.#config;
     const side = 'home-agent' as const;
     this.#engine.publish({
@@ -334,7 +343,13 @@ export class HomeAgentDaemon {
     });
   }
 
+  #failed(error: unknown): void {
+    this.#drops.count('internal_error');
+    this.#log.error({ err: error }, 'a packet was not dealt with');
+  }
+
   #dispatch(packet: SlowPathPacket): void {
+    if (this.#closed) return;
     if (packet.port !== undefined) {
       this.#homeLink?.onFrame(packet.bytes);
       return;
@@ -432,11 +447,8 @@ function receiver(signal: Signal): Address {
   return signal.routingHeader ?? signal.destination;
 }
 
-function storable(binding: StoredBinding): HomeAgentBinding {
-  return { ...binding, expiresAt: Date.now() + (binding.expiresAt - monotonicNow()) };
-}
-
-function policy(config: HomeAgentConfig): ConstructorParameters<typeof HomeAgent>[0] {
+/** @param room tunnels that the engine was made for */
+function policy(config: HomeAgentConfig, room: number): ConstructorParameters<typeof HomeAgent>[0] {
   return {
     address: config.address,
     homePrefix: config.homePrefix,
@@ -446,9 +458,8 @@ function policy(config: HomeAgentConfig): ConstructorParameters<typeof HomeAgent
       homeAddress,
       protection: security.kind,
       ...(maxLifetime === undefined ? {} : { maxLifetime }),
-      ...(security.kind === 'esp' && security.replayWindow === 0 ? { replayable: true } : {}),
     })),
-    maxBindings: Math.min(config.maxBindings, MAX_TUNNELS),
+    maxBindings: Math.min(config.maxBindings, room),
     prefixes: config.prefixes,
     homeLink: config.homeLink === undefined ? 'virtual' : 'real',
     random: Math.random,

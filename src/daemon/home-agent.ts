@@ -1,3 +1,4 @@
+import { Drops } from '../drops.js';
 import { type Address, contains, homeAgentsAnycast } from '../wire/index.js';
 import { loadHomeAgentConfig } from './config/load.js';
 import type { HomeAgentConfig } from './config/schema.js';
@@ -6,41 +7,48 @@ import { serve } from './daemon-process.js';
 import { HomeAgentDaemon } from './home-agent-daemon.js';
 import { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
+import { openStore } from './open-store.js';
 import { readSystem } from './setup/system.js';
 import { ensureSetup } from './setup.js';
-import { SqliteStore, type Store } from './store/index.js';
+import type { Store } from './store/index.js';
 import { threadedNapiFile } from './uplink.js';
 
 /**
  * `kagemusha home-agent`: makes or checks the devices, opens them, and serves until it is told to stop.
  *
- * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING and those of the engine: the first thing that is wrong
+ * @throws KagemushaError CONFIG_INVALID, DAEMON_RUNNING, SETUP_MISSING, those of the store and of the engine: the first thing that is wrong
  */
 export async function runHomeAgent(configPath: string, log: Logger): Promise<void> {
   const config = loadHomeAgentConfig(configPath);
   await refuseSecond(config.controlSocket);
-  await ensureSetup(config, log);
-  const store = new SqliteStore(config.stateDirectory);
-  const routes = new RouteWriter();
-  await removeStaleRoutes(config, store, routes);
-  const threadedNapi = await threadedNapiFile(config.tunnelDevice);
-  const daemon = new HomeAgentDaemon(config, store, routes, log, threadedNapi);
+  const drops = new Drops();
+  const prepare = async (): Promise<void> => await ensureSetup(config, log);
+  const store = await openStore(config.stateDirectory, prepare, drops, log);
+  let daemon: HomeAgentDaemon | undefined;
   try {
+    const routes = new RouteWriter();
+    await removeStaleRoutes(config, store, routes);
+    const threadedNapi = await threadedNapiFile(config.tunnelDevice);
+    const running = new HomeAgentDaemon(config, store, drops, routes, log, threadedNapi);
+    daemon = running;
     // The bindings that it holds again have their routes before it says `ready`.
     await routes.settled();
     await serve(
       {
         controlSocket: config.controlSocket,
-        status: () => daemon.status(),
-        devices: () => daemon.devices(),
-        start: () => daemon.start(),
-        reload: async () => daemon.reload(loadHomeAgentConfig(configPath)),
+        status: () => running.status(),
+        devices: () => running.devices(),
+        start: () => running.start(),
+        reload: async () => running.reload(loadHomeAgentConfig(configPath)),
       },
       log,
     );
   } finally {
-    await daemon.close();
-    store.close();
+    try {
+      await daemon?.close();
+    } finally {
+      store.close();
+    }
   }
 }
 

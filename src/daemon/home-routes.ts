@@ -121,6 +121,10 @@ export class HomeRoutes {
     this.#correspondentDriver.send({ type: 'correspondent', address });
   }
 
+  onHeard(address: Address): void {
+    this.#optimiserDriver.send({ type: 'heard', address });
+  }
+
   onHomeAddressOption(source: Address, homeAddress: Address): void {
     this.#correspondentDriver.send({ type: 'home-address-option', source, homeAddress });
   }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Engine, type SlowPathKind, type SlowPathPacket } from '../datapath/index.js';
-import { Drops } from '../drops.js';
+import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
 import {
@@ -32,7 +32,12 @@ import { openUplink } from './uplink.js';
 const MAX_GUESTS = 1024;
 
 /** What the engine leaves to route optimisation; it names the tunnel. */
-const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set(['correspondent', 'home-address', 'inner']);
+const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
+  'correspondent',
+  'home-address',
+  'heard',
+  'inner',
+]);
 
 /** What a guest may change without being made anew. */
 type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
@@ -47,8 +52,11 @@ export class HostDaemon {
   /** Guests whose care-of address is yet to be found, and what it waits for. */
   readonly #waiting = new Map<string, { readonly config: GuestConfig; readonly reason: string }>();
   #chosen: CareOfChoices;
+  #onLeft: (addresses: readonly Address[]) => void = () => {};
+  /** false while several changes are made at once */
+  #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
-  readonly #drops = new Drops();
+  readonly #drops: Drops;
   readonly #ping: TunnelPing;
   readonly #store: Store;
   #config: HostConfig;
@@ -56,6 +64,7 @@ export class HostDaemon {
   /**
    * Opens the uplink and every guest's port; the devices are there already (see host-setup.ts).
    *
+   * @param drops of what no guest can be blamed for
    * @param chosen the care-of addresses of guests that have `auto`
    * @param threadedNapi see openUplink
    * @throws KagemushaError of the engine when a device cannot be opened
@@ -63,17 +72,20 @@ export class HostDaemon {
   constructor(
     config: HostConfig,
     store: Store,
+    drops: Drops,
     chosen: CareOfChoices,
     log: Logger,
     threadedNapi?: string,
   ) {
     this.#config = config;
+    this.#drops = drops;
     this.#store = store;
     this.#chosen = chosen;
     this.#log = log;
     this.#engine = new Engine({
       workers: config.workers,
-      maxPorts: MAX_GUESTS,
+      // A guest at home has a port on the home link besides its own.
+      maxPorts: 2 * MAX_GUESTS,
       maxTunnels: MAX_GUESTS,
     });
     this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), (packet) =>
@@ -82,7 +94,11 @@ export class HostDaemon {
     try {
       openUplink(this.#engine, config.uplink.device, threadedNapi);
       this.#engine.onReadable(() =>
-        drainSlowPath(this.#engine, (packet) => this.#dispatch(packet)),
+        drainSlowPath(
+          this.#engine,
+          (packet) => this.#dispatch(packet),
+          (error) => this.#failed(error),
+        ),
       );
       for (const guest of config.guests) this.#add(guest);
     } catch (error) {
@@ -90,6 +106,11 @@ export class HostDaemon {
       throw error;
     }
     this.#publish();
+  }
+
+  /** `onLeft` gets care-of addresses that nothing uses any more. */
+  watchAddresses(onLeft: (addresses: readonly Address[]) => void): void {
+    this.#onLeft = onLeft;
   }
 
   /** Registers the guests that are registered at start. */
@@ -100,33 +121,29 @@ export class HostDaemon {
   /** Follows a changed configuration; guests that did not change are not touched. */
   reload(config: HostConfig, chosen: CareOfChoices): void {
     this.#chosen = chosen;
-    const fixed = (c: HostConfig) => [c.uplink, c.workers, c.uplinkMtu, c.controlSocket];
-    if (!isDeepStrictEqual(fixed(config), fixed(this.#config))) {
+    if (!isDeepStrictEqual(fixedPart(config), fixedPart(this.#config))) {
       this.#log.warn('changes of [host] take effect with the next start');
     }
     const wanted = new Map(config.guests.map((guest) => [guest.name, guest]));
-    this.#waiting.clear();
-    for (const guest of [...this.#guests.values()]) {
-      const changed = wanted.get(guest.config.name);
-      if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
-      else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest);
-    }
     this.#config = { ...this.#config, guests: config.guests };
-    this.#addMissing();
+    this.#atOnce(() => {
+      for (const guest of [...this.#guests.values()]) {
+        const changed = wanted.get(guest.config.name);
+        if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
+        else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest);
+      }
+      this.#followChoices();
+      this.#addMissing();
+    });
   }
 
   /** Follows the network: the care-of addresses of guests that have `auto`. */
   moveTo(chosen: CareOfChoices): void {
     this.#chosen = chosen;
-    for (const guest of this.#guests.values()) {
-      const choice = chosen.get(guest.config.name);
-      // Where there is none now the old one stays: the network may only be away for a moment.
-      if (guest.config.careOfAddress === 'auto' && choice?.kind === 'address') {
-        guest.move(choice.address);
-      }
-    }
-    this.#waiting.clear();
-    this.#addMissing();
+    this.#atOnce(() => {
+      this.#followChoices();
+      this.#addMissing();
+    });
   }
 
   /** @throws KagemushaError GUEST_UNKNOWN */
@@ -186,8 +203,37 @@ export class HostDaemon {
     this.#engine.close();
   }
 
+  /** Guests with `auto` go where the network is now. */
+  #followChoices(): void {
+    for (const guest of this.#guests.values()) {
+      const choice = this.#chosen.get(guest.config.name);
+      // Where there is none now the old one stays: the network may only be away for a moment.
+      if (guest.config.careOfAddress === 'auto' && choice?.kind === 'address') {
+        guest.move(choice.address);
+      }
+    }
+  }
+
+  /** Several changes, one table: guests may have exchanged addresses. */
+  #atOnce(change: () => void): void {
+    this.#publishing = false;
+    try {
+      change();
+    } finally {
+      this.#publishing = true;
+      this.#publish();
+    }
+    for (const guest of this.#guests.values()) guest.settle();
+  }
+
+  #failed(error: unknown): void {
+    this.#drops.count('internal_error');
+    this.#log.error({ err: error }, 'a packet was not dealt with');
+  }
+
   /** Adds and starts what the configuration has and the daemon has not. */
   #addMissing(): void {
+    this.#waiting.clear();
     const added: Guest[] = [];
     for (const config of this.#config.guests) {
       if (this.#guests.has(config.name)) continue;
@@ -196,10 +242,10 @@ export class HostDaemon {
         if (guest !== undefined) added.push(guest);
       } catch (error) {
         if (!(error instanceof KagemushaError)) throw error;
+        this.#waiting.set(config.name, { config, reason: error.message });
         this.#log.error({ guest: config.name, code: error.code }, error.message);
       }
     }
-    this.#publish();
     for (const guest of added) guest.start();
   }
 
@@ -212,9 +258,10 @@ export class HostDaemon {
       return undefined;
     }
     const port = this.#engine.openTap(config.port.device, { localMac: ROUTER_MAC });
-    const slots = config.homeAddresses.map(() => this.#slots.take());
-    for (const slot of slots) this.#engine.resetTunnelCounters(slot);
+    const slots: number[] = [];
     try {
+      for (const _ of config.homeAddresses) slots.push(this.#slots.take());
+      for (const slot of slots) this.#engine.resetTunnelCounters(slot);
       const guest = new Guest(config, port, slots, careOf.address, {
         engine: this.#engine,
         store: this.#store,
@@ -252,21 +299,38 @@ export class HostDaemon {
   #guest(name: string): Guest {
     const guest = this.#guests.get(name);
     if (guest !== undefined) return guest;
+    const waiting = this.#waiting.get(name);
+    if (waiting !== undefined) {
+      throw new KagemushaError('GUEST_WAITS', `${name} cannot be registered: ${waiting.reason}`);
+    }
     const known = [...this.#guests.keys()].join(', ') || 'none';
     throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}"; this host has: ${known}`);
   }
 
   #publish(): void {
+    if (!this.#publishing) return;
     const guests = [...this.#guests.values()];
-    this.#byCareOf = new Map(
-      guests.flatMap((guest) => guest.careOfAddresses.map((address) => [address, guest] as const)),
-    );
-    const tables = guests.map((guest) => guest.table());
+    const owners = new Map<Address, Guest>();
+    // An address that another guest has now is no longer that of a guest which had it before.
+    for (const guest of guests) {
+      for (const address of guest.careOfAddresses) {
+        if (!owners.has(address)) owners.set(address, guest);
+      }
+    }
+    for (const guest of guests) {
+      if (guest.careOfAddress !== undefined) owners.set(guest.careOfAddress, guest);
+    }
+    const left = [...this.#byCareOf.keys()].filter((address) => !owners.has(address));
+    this.#byCareOf = owners;
+    const tables = guests.map((guest) => ({ guest, ...guest.table() }));
     this.#engine.publish({
-      tunnels: tables.flatMap(({ tunnels }) => tunnels),
-      locals: tables.flatMap(({ locals }) => locals),
+      tunnels: tables.flatMap(({ guest, tunnels }) =>
+        tunnels.filter(({ local }) => owners.get(local) === guest),
+      ),
+      locals: [...owners.keys()].map((address) => ({ address, side: 'mobile-node' })),
       signalers: tables.flatMap(({ signalers }) => signalers),
     });
+    if (left.length > 0) this.#onLeft(left);
   }
 
   #dispatch(packet: SlowPathPacket): void {
@@ -365,6 +429,12 @@ function isHomeDiscovery(message: Icmpv6Message): boolean {
   return (
     message.kind === 'home-agent-discovery-reply' || message.kind === 'mobile-prefix-advertisement'
   );
+}
+
+/** What of a configuration is read at start only. */
+function fixedPart(config: HostConfig): Omit<HostConfig, 'guests'> {
+  const { guests: _, ...rest } = config;
+  return rest;
 }
 
 /** Whether two configurations of a guest differ only in what it can follow while it runs. */

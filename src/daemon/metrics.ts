@@ -6,10 +6,19 @@ export interface Metrics {
   scrape(): Promise<string>;
 }
 
+/** A home address and the state of its binding. */
+interface Home {
+  readonly homeAddress: string;
+  readonly state: string;
+}
+
 /** Something with traffic of its own: a guest of a host, a binding of a Home Agent. */
 interface Source {
   readonly label: string;
   readonly registered: boolean;
+  readonly homes: readonly Home[];
+  /** The state of each correspondent. */
+  readonly correspondents: readonly string[];
   readonly expiresIn: number | undefined;
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
@@ -25,8 +34,20 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
   const registers = [registry];
   const registered = new Gauge({
     name: 'kagemusha_guest_registered',
-    help: 'Whether the binding of the guest is in force',
+    help: 'Whether the binding of the guest is in force, that of each home address',
     labelNames: ['guest'],
+    registers,
+  });
+  const states = new Gauge({
+    name: 'kagemusha_guest_state',
+    help: '1 for the state that the binding of a home address is in',
+    labelNames: ['guest', 'home_address', 'state'],
+    registers,
+  });
+  const correspondents = new Gauge({
+    name: 'kagemusha_correspondents',
+    help: 'Correspondents of a guest with route optimisation, by state',
+    labelNames: ['guest', 'state'],
     registers,
   });
   const expires = new Gauge({
@@ -54,14 +75,19 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     registers,
   });
 
+  const metrics = [registered, states, correspondents, expires, packets, bytes, drops];
   const refresh = (): void => {
-    for (const metric of [registered, expires, packets, bytes, drops]) metric.reset();
+    for (const metric of metrics) metric.reset();
     const now = status();
     for (const [reason, count] of Object.entries(now.drops))
       drops.inc({ guest: '', reason }, count);
     for (const source of sourcesOf(now)) {
       const guest = source.label;
       registered.set({ guest }, source.registered ? 1 : 0);
+      for (const { homeAddress, state } of source.homes) {
+        states.set({ guest, home_address: homeAddress, state }, 1);
+      }
+      for (const state of source.correspondents) correspondents.inc({ guest, state });
       if (source.expiresIn !== undefined) expires.set({ guest }, source.expiresIn);
       for (const [direction, count] of [
         ['to_home', source.traffic.toHome],
@@ -84,11 +110,16 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
   };
 }
 
+const stands = ({ expiresIn = 0 }: { readonly expiresIn?: number }) => expiresIn > 0;
+
 function sourcesOf(status: DaemonStatus): Source[] {
   if (status.role === 'host') {
-    return status.guests.map(({ name, binding, traffic, drops }) => ({
+    return status.guests.map(({ name, binding, bindings, correspondents, traffic, drops }) => ({
       label: name,
-      registered: binding.state === 'registered',
+      // Whatever the last answer said: the tunnel is open as long as the binding stands.
+      registered: bindings.length > 0 && bindings.every(stands),
+      homes: bindings,
+      correspondents: (correspondents ?? []).map(({ state }) => state),
       expiresIn: binding.expiresIn,
       traffic,
       drops,
@@ -96,7 +127,9 @@ function sourcesOf(status: DaemonStatus): Source[] {
   }
   return status.bindings.map(({ homeAddress, state, expiresIn, traffic, drops }) => ({
     label: homeAddress,
-    registered: state === 'bound',
+    registered: state === 'bound' && stands({ expiresIn }),
+    homes: [{ homeAddress, state }],
+    correspondents: [],
     expiresIn,
     traffic,
     drops,

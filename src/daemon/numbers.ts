@@ -6,7 +6,7 @@ import { espSequence, mobilitySequence } from './store/index.js';
 
 /** How many numbers a crash may skip. */
 const MOBILITY_BLOCK = 16;
-const ESP_BLOCK = 64;
+const ESP_BLOCK = 256;
 
 /** Sequence numbers of Binding Updates: a restart goes on where the last process may have stopped (RFC 6275 6.1.7). */
 export function mobilityNumbers(store: Store, homeAddress: Address): ReservedCounter {
@@ -21,11 +21,24 @@ export function mobilityNumbers(store: Store, homeAddress: Address): ReservedCou
   });
 }
 
-/** Sequence numbers of an outbound security association: never twice under one key (RFC 4303 3.3.3). */
+/** 2025-01-01, in milliseconds since 1970. */
+const ESP_EPOCH = 1_735_689_600_000;
+
+/** Seconds since then: 32 bits of them are 136 years. */
+function secondsSinceEpoch(): number {
+  return Math.max(1, Math.floor((Date.now() - ESP_EPOCH) / 1000));
+}
+
+/**
+ * Sequence numbers of an outbound security association: never twice under one key (RFC 4303 3.3.3). They do not lag behind the clock:
+ * when the guest moves to another host, whose store has never counted for it, its numbers go on where those of the first host
+ * ended, about, and a replay window at the home agent lets them pass. Signaling needs fewer than one a second in the long run.
+ */
 export function espNumbers(store: Store, homeAddress: Address, spi: number): ReservedCounter {
   const name = espSequence(homeAddress, spi);
   return new ReservedCounter({
     next: store.reserved(name) ?? 1,
+    floor: secondsSinceEpoch,
     last: 0xffff_ffff,
     block: ESP_BLOCK,
     reserve: (until) => store.reserve(name, until),

@@ -37,8 +37,8 @@ export function protectionOf(
           return known;
         },
         accepted: (peer, sequence) => {
-          // Without a window nothing is refused for its number, so that nothing is to be remembered.
-          if (replayWindow > 0) store.putReplayTop(top(peer), sequence);
+          // Without a window too: there may be one after the next start.
+          store.putReplayTop(top(peer), sequence);
           seen(sequence);
         },
       });

@@ -68,6 +68,9 @@ export class RouteOptimisation {
       case 'home-address':
         this.#onHomeAddressOption(packet.bytes);
         return true;
+      case 'heard':
+        this.#onHeard(packet.bytes);
+        return true;
       case 'inner': {
         const parsed = attempt(() => parsePacket(packet.bytes));
         return !(parsed instanceof WireError) && this.onPacket(parsed, true);
@@ -131,6 +134,11 @@ export class RouteOptimisation {
   #onCorrespondent(bytes: Uint8Array): void {
     const ends = peekAddresses(bytes);
     if (ends !== undefined) this.#homes.get(ends.source)?.onCorrespondent(ends.destination);
+  }
+
+  #onHeard(bytes: Uint8Array): void {
+    const ends = peekAddresses(bytes);
+    if (ends !== undefined) this.#homes.get(ends.destination)?.onHeard(ends.source);
   }
 
   #onHomeAddressOption(bytes: Uint8Array): void {

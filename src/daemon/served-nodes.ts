@@ -18,13 +18,18 @@ interface Served {
 export class ServedNodes {
   readonly #address: Address;
   readonly #store: Store;
-  readonly #engine: Engine;
+  readonly #engine: Pick<Engine, 'expectSequence'>;
   readonly #indexes: TunnelSlots;
   readonly #room: number;
   #served = new Map<Address, Served>();
 
   /** @param room signalers that the engine has room for */
-  constructor(address: Address, engine: Engine, store: Store, room: number) {
+  constructor(
+    address: Address,
+    engine: Pick<Engine, 'expectSequence'>,
+    store: Store,
+    room: number,
+  ) {
     this.#address = address;
     this.#engine = engine;
     this.#store = store;
@@ -35,7 +40,7 @@ export class ServedNodes {
   /** Follows the configuration: the numbers of nodes whose security did not change go on. Gives the policies that hold now. */
   follow({ mobileNodes }: HomeAgentConfig): HomeAddressPolicy[] {
     const before = this.#served;
-    this.#served = new Map();
+    const served = new Map<Address, Served>();
     const listed = new Set(mobileNodes.map(({ homeAddress }) => homeAddress));
     for (const [homeAddress, { index }] of before) {
       if (index !== undefined && !listed.has(homeAddress)) this.#indexes.release(index);
@@ -44,12 +49,16 @@ export class ServedNodes {
       const { homeAddress, security } = config;
       const known = before.get(homeAddress);
       const index = known?.index ?? this.#index();
-      const protection =
-        known !== undefined && sameSecurity(known.config.security, security)
-          ? known.protection
-          : this.#protect(homeAddress, config, index);
-      this.#served.set(homeAddress, { config, protection, index });
+      // A protection tells the engine of its numbers by this index; who gets one now is told of anew.
+      const same =
+        known !== undefined &&
+        known.index === index &&
+        sameSecurity(known.config.security, security);
+      const protection = same ? known.protection : this.#protect(homeAddress, config, index);
+      served.set(homeAddress, { config, protection, index });
     }
+    // All of it or, when the store fails above, nothing.
+    this.#served = served;
     return [...this.#served].map(([homeAddress, { protection }]) => ({ homeAddress, protection }));
   }
 

@@ -9,6 +9,7 @@ const KINDS = [
   'unbound',
   'correspondent',
   'home-address',
+  'heard',
 ] as const;
 
 export type SlowPathKind = (typeof KINDS)[number];
@@ -23,7 +24,8 @@ export interface SlowPathPacket {
    * agent addressed to a local, at the mobile node a Mobility Header for a home address where the tunnel says `signaling`;
    * first-frame: what watchFirstFrame() waited for; unbound: a tunnel packet at the home agent whose inner source has no
    * binding, with its outer header; correspondent: an IPv6 header of the guest's, now and again while
-   * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers.
+   * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers;
+   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again.
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */

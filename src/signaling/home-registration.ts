@@ -177,10 +177,11 @@ export class HomeRegistration {
   }
 
   #deregister(now: Millis): void {
+    // At home there is nothing but the de-registration anyway.
+    if (this.#home.active || this.#wanted === 'home') return;
     this.#wanted = 'nothing';
     this.#discovery.stop();
-    // At home there is nothing but the de-registration anyway.
-    if (!this.#home.active) this.#node.handle(now, { type: 'deregister' });
+    this.#node.handle(now, { type: 'deregister' });
   }
 
   /** RFC 6275 11.5.5 */

@@ -7,7 +7,8 @@ import { controlRoutes } from '../../src/daemon/control-routes.js';
 import { createControlServer } from '../../src/daemon/control-server.js';
 import type { BindingStatus, DaemonStatus, HostStatus } from '../../src/daemon/status.js';
 import { KagemushaError } from '../../src/errors.js';
-import { homeAgentStatus, hostStatus } from '../daemon/fixtures.js';
+import { parseAddress } from '../../src/wire/address.js';
+import { home, homeAgentStatus, hostStatus } from '../daemon/fixtures.js';
 import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
 
 /** One line on stderr with the code in front, nothing on stdout. */
@@ -154,12 +155,51 @@ t.test('status: a table for people, the contract for programs', async (t) => {
   t.match(await kagemusha(['--socket', empty]), { code: 0, out: 'no guests\n' });
 });
 
+t.test(
+  'status: a line for each thing that is not well, and for what the network told',
+  async (t) => {
+    const homePrefixes = [
+      { prefix: '2001:db8:2000::/64', validLifetime: 0xffff_ffff, preferredLifetime: 600 },
+      { prefix: '2001:db8:2001::/64', validLifetime: 700, preferredLifetime: 600 },
+    ];
+    const bindings = [
+      { ...home('2001:db8:2000::10', { state: 'registered', reason: 'well' }), homePrefixes },
+      { ...home('2001:db8:2000::20', { state: 'lost', reason: 'no answer' }), homePrefixes },
+      home('2001:db8:2000::30', { state: 'idle' }),
+    ];
+    const correspondents = (['optimised', 'testing', 'tunnel'] as const).map((state, i) => ({
+      correspondent: parseAddress(`2001:db8:4000::${i + 1}`),
+      state,
+    }));
+    const socket = await stand(t, () => ({
+      ...hostStatus,
+      guests: hostStatus.guests
+        .slice(0, 1)
+        .map((guest) => ({ ...guest, bindings, correspondents })),
+      drops: {},
+    }));
+    const { out } = await kagemusha(['--socket', socket]);
+    t.strictSame(out.split('\n').slice(2), [
+      'vm1: 2001:db8:2000::20 lost: no answer',
+      'vm1: 2001:db8:2000::30 idle',
+      'vm1: home prefixes: 2001:db8:2000::/64 valid for ever, 2001:db8:2001::/64 valid for 700 s',
+      'vm1: 1 of 3 correspondents optimised',
+      '',
+    ]);
+  },
+);
+
 t.test('bind and unbind wait for the outcome', async (t) => {
   let binding: BindingStatus = { state: 'idle' };
   let then: BindingStatus = binding;
+  let second: BindingStatus | undefined;
   const status = (): HostStatus => ({
     ...hostStatus,
-    guests: hostStatus.guests.slice(0, 1).map((guest) => ({ ...guest, binding })),
+    guests: hostStatus.guests.slice(0, 1).map((guest) => ({
+      ...guest,
+      binding,
+      bindings: [home('2001:db8:2000::10', binding), home('2001:db8:2000::20', second ?? binding)],
+    })),
   });
   const socket = await stand(t, status, (verb) => {
     if (then.state === 'rejected' && verb === 'unbind')
@@ -175,6 +215,15 @@ t.test('bind and unbind wait for the outcome', async (t) => {
   t.match(await call('bind'), { code: 0, out: 'vm1: registered for 60 s\n', err: '' });
   then = { state: 'idle' };
   t.match(await call('unbind'), { code: 0, out: 'vm1: not registered any more\n' });
+  then = { state: 'at-home', reason: 'the guest is at home and needs no binding' };
+  t.match(await call('unbind'), { code: 0, out: 'vm1: is at home, has no binding\n', err: '' });
+  second = { state: 'deregistering' };
+  setTimeout(() => {
+    second = undefined;
+  }, 1500);
+  const begun = Date.now();
+  t.match(await call('bind'), { code: 0, out: /^vm1: at home: the guest is at home/ });
+  t.ok(Date.now() - begun > 1000, 'when every home address is');
   then = { state: 'rejected', status: 132, reason: 'not home subnet' };
   t.match(await call('bind'), fails(1, /BINDING_REJECTED: vm1: rejected: not home subnet/));
   t.match(await call('unbind'), fails(1, /GUEST_UNKNOWN: no guest "x"/));

@@ -409,7 +409,7 @@ t.test('key files that are refused, without a word of a key', async (t) => {
     /keys:1: encryption_key is not used here; take it away/,
   ]);
   t.match(problems(esp(`key_file = "${join(directory, 'nowhere')}"`)), [
-    /nowhere is not there; make it/,
+    /nowhere is not there; make it like examples\/vm1.keys.example/,
   ]);
   t.match(problems(esp(`key_file = "${directory}"`)), [/ is not a plain file/]);
   t.match(problems(esp('key_file = "/dev/null"')), [/ is not a plain file/]);

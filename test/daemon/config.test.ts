@@ -262,10 +262,21 @@ t.test('a care-of address: written, automatic, or none at home', async (t) => {
     [home.replace('52:54', '53:54'), /^4: guest.mac: "53:54.*" is not the address of one station/],
     [home.replace('52:54', '5254'), /^4: guest.mac: "5254.*" is not a MAC address, write aa:bb/],
     [home.replace('"br0"', '"kgtap0"'), /^3: guest.home_link: "kgtap0" is the uplink or a guest's/],
+    [
+      `${home}care_of_address = "2001:db8:3000::44"\n`,
+      /guest.care_of_address: "2001:db8:3000::44" is of a network visited, and home_link = "br0" of the home network; take one of the two away$/,
+    ],
+    [
+      `${home}register = "traffic"\n`,
+      /guest.register: "traffic" waits for the guest to register it, .*; write "start" or "command" beside home_link$/,
+    ],
     [home.replace('"br0"', '"a/b"'), /^3: guest.home_link: "a\/b" is not a device name/],
     [
       home +
-        GUEST.replace('::10', '::11').replaceAll('vm1', 'vm2').replace('kgtap0', 'kgtap1') +
+        GUEST.replace('::10', '::11')
+          .replaceAll('vm1', 'vm2')
+          .replace('kgtap0', 'kgtap1')
+          .replace(/^care_of_address.*\n/m, '') +
         'home_link = "br0"\nmac = "52:54:00:aa:bb:01"\n',
       /guest.mac: "52:54:00:aa:bb:01" is already that of guest "vm1"; give each its own/,
     ],
@@ -282,6 +293,13 @@ t.test('liveness and route optimisation', async (t) => {
   ]);
   t.match(said('liveness_interval = 3601')[0], /^3: .*3601 is not 0 or/);
   t.match(said('route_optimisation = "no"')[0], /^3: .* "no" is not true or false; write false/);
+});
+
+t.test('as many bindings as a process has room for', async (t) => {
+  const said = (count: number) =>
+    problems(HOME_AGENT.replace('home_link', `max_bindings = ${count}\nhome_link`));
+  t.strictSame(said(4096), []);
+  t.match(said(4097), [/^4: home_agent.max_bindings: 4097 is not a whole number from 1 to 4096/]);
 });
 
 t.test('a home link: real, or virtual; prefixes that are advertised', async (t) => {

@@ -3,7 +3,8 @@ import { parseCapabilities } from '../../src/daemon/capabilities.js';
 import { createMetrics } from '../../src/daemon/metrics.js';
 import { createNotifier } from '../../src/daemon/notify.js';
 import type { DaemonStatus } from '../../src/daemon/status.js';
-import { homeAgentStatus, hostStatus } from './fixtures.js';
+import { parseAddress } from '../../src/wire/address.js';
+import { home, homeAgentStatus, hostStatus } from './fixtures.js';
 
 /** The samples of our own metrics, sorted. */
 async function samples(status: () => DaemonStatus): Promise<string[]> {
@@ -19,6 +20,7 @@ t.test('a host: every scrape is the status of that moment', async (t) => {
     for (const line of [
       'kagemusha_guest_registered{guest="vm1"} 1',
       'kagemusha_guest_registered{guest="vm2"} 0',
+      'kagemusha_guest_state{guest="vm2",home_address="2001:db8:2000::11",state="rejected"} 1',
       'kagemusha_binding_expires_seconds{guest="vm1"} 41.2',
       'kagemusha_packets_total{guest="vm1",direction="to_home"} 10',
       'kagemusha_bytes_total{guest="vm1",direction="to_home"} 12345',
@@ -35,10 +37,45 @@ t.test('a host: every scrape is the status of that moment', async (t) => {
   t.notMatch(await metrics.scrape(), /vm1/, 'a guest that went leaves nothing behind');
 });
 
+t.test('registered is whose binding stands, whatever was answered last', async (t) => {
+  const [guest] = hostStatus.guests;
+  if (guest === undefined) return;
+  const [first, second] = ['2001:db8:2000::10', '2001:db8:2000::20'];
+  const scrape = async (...bindings: ReturnType<typeof home>[]) => {
+    const [binding = guest.binding] = bindings;
+    const correspondents = ['optimised', 'tunnel', 'optimised'].map((state, i) => ({
+      correspondent: parseAddress(`2001:db8:4000::${i + 1}`),
+      state: state as 'optimised' | 'tunnel',
+    }));
+    const now = { ...guest, binding, bindings, correspondents };
+    return await samples(() => ({ ...hostStatus, guests: [now] }));
+  };
+  const [yes, no] = [1, 0].map((value) => `kagemusha_guest_registered{guest="vm1"} ${value}`);
+  for (const state of ['registered', 'lost', 'rejected', 'deregistering'] as const) {
+    const lines = await scrape(home(first, { state, expiresIn: 12 }));
+    t.ok(lines.includes(yes ?? ''), state);
+    t.ok(
+      lines.includes(
+        `kagemusha_guest_state{guest="vm1",home_address="${first}",state="${state}"} 1`,
+      ),
+    );
+    t.equal(lines.filter((line) => line.startsWith('kagemusha_guest_state')).length, 1);
+  }
+  const two = await scrape(
+    home(first, { state: 'registered', expiresIn: 12 }),
+    home(second, { state: 'rejected', status: 129 }),
+  );
+  t.ok(two.includes(no ?? ''), 'every home address counts');
+  t.ok(two.includes('kagemusha_correspondents{guest="vm1",state="optimised"} 2'));
+  t.ok(two.includes('kagemusha_correspondents{guest="vm1",state="tunnel"} 1'));
+});
+
 t.test('a home agent: its bindings', async (t) => {
   const lines = await samples(() => homeAgentStatus);
   t.ok(lines.includes('kagemusha_guest_registered{guest="2001:db8:2000::10"} 1'));
   t.ok(lines.includes('kagemusha_bytes_total{guest="2001:db8:2000::10",direction="to_guest"} 4'));
+  const at = 'guest="2001:db8:2000::10",home_address="2001:db8:2000::10"';
+  t.ok(lines.includes(`kagemusha_guest_state{${at},state="bound"} 1`));
 });
 
 t.test('sd_notify(3)', async (t) => {

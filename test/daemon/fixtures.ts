@@ -1,7 +1,33 @@
-import type { HomeAgentStatus, HostStatus } from '../../src/daemon/status.js';
+import type {
+  BindingStatus,
+  HomeAgentStatus,
+  HomeStatus,
+  HostStatus,
+} from '../../src/daemon/status.js';
 import { parseAddress } from '../../src/wire/address.js';
 
 const none = { packets: 0, bytes: 0 };
+
+const registered: BindingStatus = { state: 'registered', status: 0, lifetime: 60, expiresIn: 41.2 };
+const rejected: BindingStatus = {
+  state: 'rejected',
+  status: 132,
+  reason: 'not home subnet, next try in 10 s',
+};
+
+/** A home address, unless told behind the care-of address of the first guest. */
+export function home(
+  homeAddress: string,
+  binding: BindingStatus,
+  careOfAddress = '2001:db8:3000::44',
+): HomeStatus {
+  return {
+    homeAddress: parseAddress(homeAddress),
+    careOfAddress: parseAddress(careOfAddress),
+    protection: 'esp',
+    ...binding,
+  };
+}
 
 /** One guest at work and one that was refused. */
 export const hostStatus: HostStatus = {
@@ -14,8 +40,8 @@ export const hostStatus: HostStatus = {
       careOfAddress: parseAddress('2001:db8:3000::44'),
       homeAgent: parseAddress('2001:db8:2000::1'),
       protection: 'esp',
-      bindings: [],
-      binding: { state: 'registered', status: 0, lifetime: 60, expiresIn: 41.2 },
+      bindings: [home('2001:db8:2000::10', registered)],
+      binding: registered,
       traffic: { toHome: { packets: 10, bytes: 12_345 }, toGuest: { packets: 20, bytes: 1 } },
       drops: { spoofed_source: 3, malformed: 0 },
     },
@@ -25,8 +51,8 @@ export const hostStatus: HostStatus = {
       careOfAddress: parseAddress('2001:db8:3000::45'),
       homeAgent: parseAddress('2001:db8:2000::1'),
       protection: 'none',
-      bindings: [],
-      binding: { state: 'rejected', status: 132, reason: 'not home subnet, next try in 10 s' },
+      bindings: [home('2001:db8:2000::11', rejected, '2001:db8:3000::45')],
+      binding: rejected,
       traffic: { toHome: none, toGuest: none },
       drops: {},
     },

@@ -101,7 +101,13 @@ class Host {
   }
 
   #drain(): void {
-    drainSlowPath(this.engine, (packet) => this.#dispatch(packet));
+    drainSlowPath(
+      this.engine,
+      (packet) => this.#dispatch(packet),
+      (error) => {
+        throw error;
+      },
+    );
   }
 
   #dispatch(packet: SlowPathPacket): void {

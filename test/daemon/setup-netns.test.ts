@@ -1,8 +1,9 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { SqliteStore } from '../../src/daemon/store/index.js';
 import { parseAddress } from '../../src/wire/address.js';
 
 /*
@@ -144,6 +145,50 @@ port = { kind = "tap", device = "kgtap0" }
       err: /^kagemusha: SETUP_OBSTACLE: care_of_address of vm1/,
     });
     ip(`-n ${netns} address del 2001:db8:3000::44/64 dev wan0`);
+  });
+
+  t.test('a guest on its home network: what an ordinary user lacks is said', (t) => {
+    const home = join(directory, 'home.toml');
+    const lines = 'home_link = "wan0"\nmac = "52:54:00:00:00:01"';
+    writeFileSync(home, readFileSync(host, 'utf8').replace(/^care_of_address.*$/m, lines));
+    execFileSync('chmod', ['-R', 'a+rX', directory]);
+    const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const words = [...user, ...PLAIN_NODE, KAGEMUSHA, 'check', '--config', home];
+    const { status, stdout } = spawnSync('ip', ['netns', 'exec', netns, ...words], {
+      encoding: 'utf8',
+    });
+    t.equal(status, 1);
+    t.match(
+      stdout,
+      /\nmissing {2}right to listen on wan0 \(CAP_NET_RAW\)\n +run it as root, or: .* \+net_raw kagemusha host …\n/,
+    );
+    t.notMatch(stdout, /none needed/);
+    t.end();
+  });
+
+  t.test('a second home agent is refused before it changes anything', async (t) => {
+    const file = join(directory, 'second.toml');
+    writeFileSync(
+      file,
+      `[home_agent]
+control_socket = "${directory}/second/ha.sock"
+state_directory = "${directory}/first"
+address = "2001:db8:2000::1"
+home_prefix = "2001:db8:2000::/64"
+virtual_home_link = true
+`,
+    );
+    mkdirSync(join(directory, 'first'));
+    const first = new SqliteStore(join(directory, 'first'));
+    const before = { links: ip(`-n ${netns} -br link`), routes: ip(`-n ${netns} -6 route`) };
+    t.match(await kagemusha('home-agent', '--config', file), {
+      code: 1,
+      err: /^kagemusha: STORE_BUSY: [^\n]+\n$/,
+    });
+    t.equal(ip(`-n ${netns} -br link`), before.links);
+    t.equal(ip(`-n ${netns} -6 route`), before.routes);
+    t.notOk(existsSync(join(directory, 'second')));
+    first.close();
   });
 
   t.test("in a namespace that still has another's /sys", async (t) => {

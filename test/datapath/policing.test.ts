@@ -139,6 +139,18 @@ t.test('every order of headers of RFC 6275 and RFC 3776 comes to us whole', asyn
   }
 });
 
+/** Whether most of many updates with this number are, however slowly they come. */
+async function mostArePoliced(both: Both, sequence: number): Promise<boolean> {
+  const before = both.policed();
+  const read = both.engine.counters().uplinkPacketsRead ?? 0;
+  for (let count = 0; count < 200; count++) await both.inject(update(CARE_OF, HOME, sequence));
+  await eventually(
+    'all read',
+    () => both.engine.counters().uplinkPacketsRead === read + 200 || undefined,
+  );
+  return both.policed() - before > 100;
+}
+
 t.test(
   'a flood in the name of one home address: its valid messages pass, others too',
   async (t) => {
@@ -152,7 +164,7 @@ t.test(
     await eventually('all read', () => engine.counters().uplinkPacketsRead === 1200 || undefined);
     t.ok(both.policed() > 1100, `${both.policed()} policed`);
     t.same(Object.keys(engine.drops()), [], 'counted at the tunnels');
-    t.notOk(await both.passes(update(CARE_OF, HOME, 30_000)));
+    t.ok(await mostArePoliced(both, 30_000), 'far from what is expected');
     t.ok(await both.passes(update(CARE_OF, HOME, 101)), 'the next Binding Update');
     t.ok(await both.passes(espAcknowledgement(HOME, 1001, 101)), 'the next of the association');
     t.ok(await both.passes(espUpdate(OTHER_CARE_OF, OTHER_HOME, 5, 5)), "another's");
@@ -161,7 +173,7 @@ t.test(
     engine.expectSequence(0, 29_999);
     t.ok(await both.passes(update(CARE_OF, HOME, 30_000)), 'told of with no call');
     engine.expectSequence(0, undefined);
-    t.notOk(await both.passes(update(CARE_OF, HOME, 30_001)));
+    t.ok(await mostArePoliced(both, 30_001), 'nothing is expected');
     t.throws(() => engine.expectSequence(4, 0), RangeError);
   },
 );

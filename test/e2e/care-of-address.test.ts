@@ -46,12 +46,18 @@ t.test('another care-of address in the file and SIGHUP', async (t) => {
   );
   t.equal(stream.report.error, undefined, 'the TCP stream is alive');
   const { lost } = await pinging.stop();
-  t.equal(lost, 0, 'not one echo was lost');
+  // What left by the old tunnel while the update was under way is refused (RFC 6275 10.4.5): that is one round trip.
+  t.ok(lost <= 2, `${lost} echoes lost, 2 at most`);
   await dad.stop();
   const probes = await tshark(dad.file, `icmpv6.nd.ns.target_address == ${PAPER.guest}`);
   t.same(probes, [], 'no duplicate address detection for a node that only moved');
   t.match(await hostB.ip(`-6 route show ${NEXT}`), /dev kg0/, 'its route');
   t.match(await hostB.ip('-6 neighbour show proxy'), NEXT, 'its proxy entry');
+  await until('nobody answers for the old address', async () => {
+    const answered = await hostB.ip('-6 neighbour show proxy');
+    const routed = await hostB.ip(`-6 route show ${PAPER.careOf}`);
+    return answered.includes(PAPER.careOf) || routed !== '' ? undefined : true;
+  });
 });
 
 t.test('a care-of address that follows the network', async (t) => {
@@ -84,5 +90,9 @@ t.test('a care-of address that follows the network', async (t) => {
   t.equal((await twenty(hostA, PAPER.guest)).lost, 0, 'ping6 to the guest');
   t.equal((await twenty(guest, PAPER.hostA)).lost, 0, 'and from it');
   t.match(await hostB.ip(`-6 route show ${second}`), /dev kg0/, 'its route');
-  t.match(await hostB.ip('-6 neighbour show proxy'), second, 'its proxy entry');
+  const proxies = async () => await hostB.ip('-6 neighbour show proxy');
+  t.match(await proxies(), second, 'its proxy entry');
+  await until('nobody answers for the first address', async () =>
+    (await proxies()).includes(first ?? '-') ? undefined : true,
+  );
 });

@@ -71,6 +71,7 @@ class Pair {
         const event = { type: 'correspondent', address: other.homeAddress } as const;
         if (other === end) continue;
         end.optimiser.handle(this.now, event);
+        end.optimiser.handle(this.now, { type: 'heard', address: other.homeAddress });
         end.correspondent.handle(this.now, event);
       }
     }

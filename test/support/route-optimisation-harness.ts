@@ -205,8 +205,13 @@ export class OptimiserHarness {
     return this.handle({ type: 'bound', homeAgent: HOME_AGENT, careOfAddress });
   }
 
+  /** To and from a correspondent. */
   traffic(address = PEER): RouteOptimiserOutput[] {
-    return this.handle({ type: 'correspondent', address });
+    return [...this.handle({ type: 'correspondent', address }), ...this.heard(address)];
+  }
+
+  heard(address = PEER): RouteOptimiserOutput[] {
+    return this.handle({ type: 'heard', address });
   }
 
   receive(signal: Signal, tunnelled = false): RouteOptimiserOutput[] {

@@ -76,8 +76,12 @@ function readPrivate(path: string, user: number): { text: string; identity: stri
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') refuse(path, 'is not there; make it');
-    if (code === 'EACCES') refuse(path, 'may not be read by this user; run chown and chmod 0600');
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      refuse(path, 'is not there; make it like examples/vm1.keys.example');
+    if (code === 'EACCES') {
+      const mend = `run chown ${user} ${path} && chmod 0600 ${path}, and let that user into its directory`;
+      refuse(path, `may not be read by user ${process.geteuid?.() ?? user}; ${mend}`);
+    }
     refuse(path, `cannot be read (${code ?? 'unknown error'})`);
   }
   try {

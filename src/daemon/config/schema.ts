@@ -41,6 +41,9 @@ const LIFETIME = { min: 4, max: 262_140, multiple: 4, unit: 'seconds' } as const
 /** The most home agents of one guest: each is tried for some seconds when those before it do not answer. */
 const MAX_HOME_AGENTS = 8;
 
+/** The most bindings of a Home Agent: each has room of its own in the engine. */
+const MAX_BINDINGS = 4096;
+
 /** So many Prefix Information options fit into a Mobile Prefix Advertisement of 1280 octets. */
 const MAX_PREFIXES = 32;
 
@@ -137,7 +140,7 @@ export const homeAgentSchema = table({
     virtual_home_link: flag(true).default(false),
     tunnel_device: deviceName('kgha0').default('kgha0'),
     max_lifetime: integer({ ...LIFETIME, example: 3600 }).default(3600),
-    max_bindings: integer({ min: 1, max: 65_536, example: 1024 }).default(1024),
+    max_bindings: integer({ min: 1, max: MAX_BINDINGS, example: 1024 }).default(1024),
     allow: choice(['listed', 'any']).default('listed'),
     prefix: list(advertisedPrefix, '[[home_agent.prefix]]', 1, MAX_PREFIXES).optional(),
     ...common,
@@ -201,28 +204,44 @@ function toHomeAgents(raw: 'auto' | Address | readonly Address[]): HomeAgents {
   return { kind: 'list', addresses: [first, ...others] };
 }
 
-/** What is wrong between `home_link`, `mac` and `care_of_address`, before they become one value. */
+/** What is wrong between `home_link` and what goes with it, before they become one value. */
 function linkFaults(raw: z.output<typeof guest>, index: number): Fault[] {
+  if (raw.home_link !== undefined) return homeFaults(raw, index);
   const fault = (key: string, message: string): Fault[] => [
     { path: ['guest', index, key], message },
   ];
-  if (raw.home_link !== undefined && raw.mac === undefined) {
-    return fault(
-      'mac',
-      'is missing; write "52:54:00:12:34:56", the guest\'s own, for home_link to announce',
-    );
-  }
-  if (raw.mac !== undefined && raw.home_link === undefined) {
+  if (raw.mac !== undefined) {
     return fault(
       'mac',
       'is only used on the home network; write home_link = "br0" beside it, or take it away',
     );
   }
-  if (raw.care_of_address === undefined && raw.home_link === undefined) {
+  if (raw.care_of_address === undefined) {
     const home = 'on the home network home_link and mac instead';
     return fault('care_of_address', `is missing; write "2001:db8:3000::44" or "auto", ${home}`);
   }
   return [];
+}
+
+/** What is wrong with a guest on the home network. */
+function homeFaults(raw: z.output<typeof guest>, index: number): Fault[] {
+  const faults: Fault[] = [];
+  const fault = (key: string, message: string): void => {
+    faults.push({ path: ['guest', index, key], message });
+  };
+  if (raw.mac === undefined) {
+    const why = "the guest's own, for home_link to announce";
+    fault('mac', `is missing; write "52:54:00:12:34:56", ${why}`);
+  }
+  if (raw.care_of_address !== undefined) {
+    const what = `"${raw.care_of_address}" is of a network visited, and home_link = "${raw.home_link}"`;
+    fault('care_of_address', `${what} of the home network; take one of the two away`);
+  }
+  if (raw.register === 'traffic') {
+    const why = 'waits for the guest to register it, and at home it is de-registered';
+    fault('register', `"traffic" ${why}; write "start" or "command" beside home_link`);
+  }
+  return faults;
 }
 
 /** The daemon's view of a host's file that met the schema; what is still wrong goes into `reading`. */

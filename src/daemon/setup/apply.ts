@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KagemushaError } from '../../errors.js';
 import { run } from '../ip-route.js';
@@ -17,12 +17,13 @@ interface SetupRecord {
   readonly changes: readonly Change[];
 }
 
-const recordPath = (plan: SetupPlan) => join(plan.stateDirectory, 'setup.json');
+const recordPath = (stateDirectory: string) => join(stateDirectory, 'setup.json');
 
-function readRecord(plan: SetupPlan): readonly Change[] {
+function readRecord({ stateDirectory }: Pick<SetupPlan, 'stateDirectory'>): readonly Change[] {
+  const path = recordPath(stateDirectory);
   let text: string;
   try {
-    text = readFileSync(recordPath(plan), 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -33,14 +34,31 @@ function readRecord(plan: SetupPlan): readonly Change[] {
   } catch {
     // Falls through: it is not ours.
   }
-  const message = `${recordPath(plan)} is not a record of kagemusha setup; move it away`;
+  const message = `${path} is not a record of kagemusha setup; move it away`;
   throw new KagemushaError('SETUP_RECORD', message);
 }
 
-function writeRecord(plan: SetupPlan, changes: readonly Change[]): void {
-  mkdirSync(plan.stateDirectory, { recursive: true });
+/** Whole or not at all, whenever the process is killed. */
+function writeRecord(stateDirectory: string, changes: readonly Change[]): void {
+  mkdirSync(stateDirectory, { recursive: true });
   const record: SetupRecord = { version: 1, changes };
-  writeFileSync(recordPath(plan), `${JSON.stringify(record, null, 2)}\n`);
+  const path = recordPath(stateDirectory);
+  writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+}
+
+/**
+ * Makes the state directory, and records it, unless it is there: for a daemon that must have it before it changes anything else.
+ * @returns false when this user may not make it
+ */
+export function makeStateDirectory(path: string): boolean {
+  if (existsSync(path)) return true;
+  try {
+    writeRecord(path, [{ resource: { kind: 'directory', path } }]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const sameThing = (a: Resource, b: Resource) =>
@@ -63,8 +81,8 @@ export function refuseObstacles(plan: SetupPlan): void {
 }
 
 /**
- * Makes what is missing, telling of each step, and records it in the state directory. What was made before a failure
- * stays and is recorded.
+ * Makes what is missing, telling of each step. Each change is recorded in the state directory before it is made, so that taking
+ * back knows of it however the process ends; what was made before a failure stays.
  * @returns the steps that were made
  * @throws KagemushaError SETUP_OBSTACLE, IP_COMMAND_FAILED
  */
@@ -74,25 +92,30 @@ export async function applyMissing(
   tell: (step: Step, commands: readonly (readonly string[])[]) => void,
 ): Promise<Step[]> {
   refuseObstacles(plan);
-  const steps = missingSteps(plan, system);
+  const steps = stateDirectoryFirst(plan, missingSteps(plan, system));
   if (steps.length === 0) return [];
   const changes = [...readRecord(plan)];
-  try {
-    for (const step of steps) {
-      const { resource } = step;
+  for (const step of steps) {
+    const { resource } = step;
+    // Of several changes of one sysctl the first knows the value before kagemusha.
+    const known = changes.some((change) => sameThing(change.resource, resource));
+    if (!known && !goesWithDevice(resource)) {
       const previous = resource.kind === 'sysctl' ? system.sysctl(resource.name) : undefined;
-      const commands = makeCommands(resource, system);
-      for (const command of commands) await run(command);
-      tell(step, commands);
-      if (goesWithDevice(resource)) continue;
-      // Of several changes of one sysctl the first knows the value before kagemusha.
-      if (changes.some((change) => sameThing(change.resource, resource))) continue;
       changes.push(previous === undefined ? { resource } : { resource, previous });
+      writeRecord(plan.stateDirectory, changes);
     }
-  } finally {
-    writeRecord(plan, changes);
+    const commands = makeCommands(resource, system);
+    for (const command of commands) await run(command);
+    tell(step, commands);
   }
   return steps;
+}
+
+/** The record is in it: writing the first change makes it. */
+function stateDirectoryFirst({ stateDirectory }: SetupPlan, steps: readonly Step[]): Step[] {
+  const isIt = ({ resource }: Step) =>
+    resource.kind === 'directory' && resource.path === stateDirectory;
+  return [...steps.filter(isIt), ...steps.filter((step) => !isIt(step))];
 }
 
 /** A daemon that runs must not lose its routes one by one and then keep its devices. */
@@ -143,7 +166,7 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
       commands.push(command);
     }
   }
-  rmSync(recordPath(plan), { force: true });
+  rmSync(recordPath(plan.stateDirectory), { force: true });
   for (const { resource } of recorded.toReversed()) {
     if (resource.kind !== 'directory' || !isRemovable(resource, system)) continue;
     for (const command of removeCommands(resource)) {
@@ -152,4 +175,26 @@ export async function undo(plan: SetupPlan): Promise<Undone> {
     }
   }
   return { commands, left };
+}
+
+/**
+ * Takes away what was made (by us, as the record says) and is not needed any more.
+ * @throws KagemushaError IP_COMMAND_FAILED, SETUP_RECORD
+ */
+export async function takeBack(
+  where: Pick<SetupPlan, 'stateDirectory'>,
+  superfluous: (resource: Resource) => boolean,
+): Promise<void> {
+  const recorded = readRecord(where);
+  const gone = recorded.filter(({ resource }) => superfluous(resource));
+  if (gone.length === 0) return;
+  const system = await readSystem();
+  for (const { resource, previous } of gone.toReversed()) {
+    if (!isRemovable(resource, system)) continue;
+    for (const command of removeCommands(resource, previous)) await run(command);
+  }
+  writeRecord(
+    where.stateDirectory,
+    recorded.filter((change) => !gone.includes(change)),
+  );
 }

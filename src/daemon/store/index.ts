@@ -1,3 +1,4 @@
+export { GuardedStore } from './guarded-store.js';
 export { MemoryStore } from './memory-store.js';
 export {
   authTimestamp,

@@ -7,7 +7,7 @@ import { nextSequence } from '../sequence.js';
 import type { Signal } from '../signal.js';
 import { AddressTest } from './address-test.js';
 import { isAuthorized } from './authorization.js';
-import { ATTEMPTS, IN_USE, REST } from './constants.js';
+import { ATTEMPTS, HEARD_LATE, IN_USE, REST, SILENCE } from './constants.js';
 import type { CorrespondentUpdate } from './correspondent-update.js';
 import { correspondentUpdate, secretOf } from './correspondent-update.js';
 
@@ -70,6 +70,8 @@ export class CorrespondentRegistration {
   #phase: Phase = { kind: 'testing' };
   #sequence: number;
   #seenAt: Millis;
+  /** when it was last heard on the straight way, or that way was taken */
+  #heardAt: Millis = Number.NEGATIVE_INFINITY;
   #renewAt: Millis = Number.NEGATIVE_INFINITY;
   #restartedAt: Millis = Number.NEGATIVE_INFINITY;
   #repeats = 0;
@@ -125,7 +127,16 @@ export class CorrespondentRegistration {
 
   /** The engine saw traffic with the correspondent. */
   seen(now: Millis): void {
+    const unheard = this.#seenAt > this.#heardAt + HEARD_LATE && now > this.#heardAt + SILENCE;
     this.#seenAt = now;
+    if (this.#routed && unheard) {
+      this.rest(now, 'silent', 'nothing comes back on the straight way');
+    }
+  }
+
+  /** The engine saw something come straight from the correspondent. */
+  heard(now: Millis): void {
+    this.#heardAt = now;
   }
 
   /** The home registration has another care-of address: what the correspondent knows is worth nothing (RFC 6275 11.6.1). */
@@ -356,6 +367,7 @@ export class CorrespondentRegistration {
     this.#phase = { kind: 'bound', refreshAt: Math.max(now, expiresAt - 1000 * ahead) };
     if (this.#routed) return;
     this.#routed = true;
+    this.#heardAt = now;
     const { correspondent, emit } = this.#config;
     emit({ type: 'optimise', correspondent, careOfAddress: this.#careOfAddress });
   }

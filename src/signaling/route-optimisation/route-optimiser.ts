@@ -26,6 +26,8 @@ export interface RouteOptimiserConfig {
 export type RouteOptimiserEvent =
   /** The engine saw traffic with it, in the tunnel or straight. */
   | { readonly type: 'correspondent'; readonly address: Address }
+  /** Something came from it on the straight way; told within 5 s, as `correspondent` is within 10 s. */
+  | { readonly type: 'heard'; readonly address: Address }
   /** A Mobility Header message; `tunnelled` when it came out of the home agent's tunnel. */
   | { readonly type: 'signal'; readonly signal: Signal; readonly tunnelled: boolean }
   /** The home registration stands, perhaps with another care-of address. */
@@ -107,6 +109,9 @@ export class RouteOptimiser {
     switch (event.type) {
       case 'correspondent':
         this.#seen(now, event.address);
+        break;
+      case 'heard':
+        this.#entries.get(event.address)?.heard(now);
         break;
       case 'signal':
         this.#signal(now, event.signal, event.tunnelled);

@@ -225,6 +225,8 @@ t.test(
     const harness = new RegistrationHarness(AUTO);
     harness.handle({ type: 'at-home' });
     t.equal(requests(harness).length, 1);
+    harness.handle({ type: 'deregister' });
+    t.match(harness.summary, { state: 'discovering' }, 'which is what is wanted anyway');
     harness.discover([HOME_AGENT]);
     t.match(harness.last.signal, { source: HOME_ADDRESS, destination: HOME_AGENT });
   },

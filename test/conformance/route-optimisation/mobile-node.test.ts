@@ -497,6 +497,30 @@ t.test('what still comes straight is welcome until the binding has run out', (t)
   t.end();
 });
 
+t.test('nothing comes back on the straight way: the tunnel within 26 s, for ten minutes', (t) => {
+  const harness = OptimiserHarness.optimised();
+  const send = () => harness.handle({ type: 'correspondent', address: PEER });
+  for (let round = 0; round < 3; round += 1) {
+    harness.pass(10_000);
+    if (harness.optimiser.summary()[0]?.state === 'optimised') send();
+  }
+  t.same(harness.types(), ['optimise', 'revert']);
+  t.match(harness.optimiser.summary(), [{ state: 'tunnel', reason: /nothing comes back/ }]);
+  t.end();
+});
+
+t.test('what is answered is not silence, however seldom it is sent', (t) => {
+  const harness = OptimiserHarness.optimised();
+  // The engine tells of what is sent each 10 s at most, of what is heard each 5 s.
+  for (const gap of [10_000, 60_000, 20_000, 100_000]) {
+    harness.pass(gap);
+    harness.traffic();
+    harness.pass(5000);
+  }
+  t.same(harness.types(), ['optimise']);
+  t.end();
+});
+
 t.test('correspondents are bounded, and begun at a limited rate', (t) => {
   const harness = new OptimiserHarness();
   const address = (i: number) => parseAddress(`2001:db8:9000::${i.toString(16)}`);
