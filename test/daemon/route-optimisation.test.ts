@@ -200,7 +200,9 @@ class Network {
       return bytes && bytes.length === 14 + sent.length ? bytes : undefined;
     });
     t.same(Buffer.from(parseEthernet(got).payload), Buffer.from(sent));
-    return this.crossed.filter(({ protocol }) => protocol === PROTOCOL.udp).at(-1);
+    return this.crossed.findLast(
+      ({ protocol, source }) => protocol === PROTOCOL.udp && source === first.careOfAddress,
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import {
 } from '../../src/signaling/index.js';
 import type { Icmpv6Message, Ipv6Packet } from '../../src/wire/index.js';
 import {
+  alignMobilityOptions,
   alignOptions,
   attempt,
   emitIcmpv6,
@@ -324,7 +325,7 @@ t.test(
       ...ACKNOWLEDGEMENT,
       message: {
         kind: 'binding-refresh-request',
-        options: [{ kind: 'padN', data: new Uint8Array(0) }],
+        options: alignMobilityOptions([], 'binding-refresh-request'),
       },
     };
     const { source, destination } = UPDATE;
