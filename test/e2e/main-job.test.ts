@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { PAPER } from '../../src/cli/demo/configuration.js';
@@ -98,6 +99,15 @@ async function mainJob(t: Test, protection: 'esp' | 'none'): Promise<void> {
   const shown = JSON.parse(await kagemusha('status', '--json')) as HostStatus;
   t.match(shown, { schemaVersion: 1, role: 'host', guests: [{ name: 'vm1' }] });
   t.match(await kagemusha(), /vm1.*registered/s, 'status is the default command');
+
+  const told = [
+    agent.log,
+    host.log,
+    JSON.stringify([shown, await homeAgentStatus(agent.socket)]),
+  ].join('\n');
+  for (const [, key] of (await readFile(testbed.files.keys, 'utf8')).matchAll(/"([0-9a-f]+)"/g)) {
+    t.notOk(told.toLowerCase().includes(key ?? ''), 'no key in logs and status');
+  }
 
   await kagemusha('unbind', 'vm1');
   await until('de-registration', async () =>
