@@ -269,7 +269,7 @@ export class HomeAgentDaemon {
         this.#stored.put(output.binding);
         break;
       case 'forget':
-        this.#stored.end(output.homeAddress);
+        this.#stored.end(output.homeAddress, this.#nodes.lists(output.homeAddress));
         break;
     }
   }

@@ -62,6 +62,10 @@ export class ServedNodes {
     return [...this.#served].map(([homeAddress, { protection }]) => ({ homeAddress, protection }));
   }
 
+  lists(homeAddress: Address): boolean {
+    return this.#served.has(homeAddress);
+  }
+
   /** The last Binding Update of this node that was accepted: in the clear it tells the next one from a forgery. */
   accepted(homeAddress: Address, sequence: number): void {
     const served = this.#served.get(homeAddress);

@@ -10,14 +10,18 @@ const FIRST_REFUSAL = 128;
 
 /** The bindings in the store. A store that fails, for want of space say, costs acknowledgements and not the daemon. */
 export class StoredBindings {
-  readonly #store: Pick<Store, 'putBinding' | 'endBinding'>;
+  readonly #store: Pick<Store, 'putBinding' | 'endBinding' | 'deleteBinding'>;
   readonly #log: Logger;
   readonly #drops: Drops;
   /** accepted, and not written down: the mobile node must not hear that they stand */
   readonly #unstored = new Set<Address>();
 
   /** @param drops counts each failure as `store_failed` */
-  constructor(store: Pick<Store, 'putBinding' | 'endBinding'>, drops: Drops, log: Logger) {
+  constructor(
+    store: Pick<Store, 'putBinding' | 'endBinding' | 'deleteBinding'>,
+    drops: Drops,
+    log: Logger,
+  ) {
     this.#store = store;
     this.#drops = drops;
     this.#log = log;
@@ -32,10 +36,13 @@ export class StoredBindings {
     else this.#unstored.add(homeAddress);
   }
 
-  /** It has ended: what stays in the store is its sequence number. */
-  end(homeAddress: Address): void {
+  /** It has ended. @param remembered its sequence number stays in the store: of listed nodes, which are bounded */
+  end(homeAddress: Address, remembered: boolean): void {
     this.#unstored.delete(homeAddress);
-    this.#try(homeAddress, () => this.#store.endBinding(homeAddress, Date.now()));
+    this.#try(homeAddress, () => {
+      if (remembered) this.#store.endBinding(homeAddress, Date.now());
+      else this.#store.deleteBinding(homeAddress);
+    });
   }
 
   /**

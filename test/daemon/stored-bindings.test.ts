@@ -72,7 +72,7 @@ t.test('what could not be written down is not acknowledged', async (t) => {
   t.same(lines, [[{ homeAddress, code: 'STORE_FAILED' }, 'no space left on the device']]);
   t.equal(drops.get('store_failed'), 1);
 
-  bindings.end(homeAddress);
+  bindings.end(homeAddress, true);
   t.ok(bindings.allows(acknowledgement(0)), 'a de-registration is acknowledged all the same');
   t.equal(lines.length, 2);
   t.equal(drops.get('store_failed'), 2);
@@ -83,4 +83,16 @@ t.test('what could not be written down is not acknowledged', async (t) => {
   t.ok(bindings.allows(acknowledgement(0)), 'the next update finds room');
   t.match(store.bindings(), [{ homeAddress, sequence: 7 }]);
   t.equal(drops.get('store_failed'), 3);
+});
+
+t.test('of a listed node the sequence number stays, of others nothing', async (t) => {
+  const store = new MemoryStore();
+  const bindings = new StoredBindings(store, new Drops(), { error: t.fail } as unknown as Logger);
+  bindings.put(binding);
+  bindings.end(homeAddress, true);
+  t.match(store.bindings(), [{ homeAddress, sequence: 7 }]);
+  t.ok((store.bindings()[0]?.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now());
+  bindings.put(binding);
+  bindings.end(homeAddress, false);
+  t.same(store.bindings(), []);
 });
