@@ -18,7 +18,9 @@ export async function captureOn(
   file: string,
   filter = '',
 ): Promise<Capture> {
-  const argv = ['tcpdump', '-Z', 'root', '-U', '-n', '-B', '65536', '-i', device, '-w', file];
+  // In immediate mode: what the kernel has not handed over yet when tcpdump ends, up to a second's packets, would be missing.
+  const options = ['-Z', 'root', '--immediate-mode', '-s', '65535', '-U', '-n', '-B', '65536'];
+  const argv = ['tcpdump', ...options, '-i', device, '-w', file];
   const child = netns.spawn([...argv, ...(filter === '' ? [] : [filter])], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
