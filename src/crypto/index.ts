@@ -35,6 +35,7 @@ export {
   peekSpi,
   SMALLEST_SPI,
 } from './security-association.js';
+export { sequenceOffset } from './sequence-offset.js';
 export {
   isLater,
   justAfter,

@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
+import { sequenceOffset } from '../crypto/index.js';
 import { ReservedCounter } from '../reserved-counter.js';
 import type { Address } from '../wire/index.js';
+import type { EspConfig } from './config/schema.js';
 import type { Store } from './store/index.js';
 import { espSequence, mobilitySequence } from './store/index.js';
 
@@ -24,9 +26,18 @@ export function mobilityNumbers(store: Store, homeAddress: Address): ReservedCou
 /** 2025-01-01, in milliseconds since 1970. */
 const ESP_EPOCH = 1_735_689_600_000;
 
-/** Seconds since then: 32 bits of them are 136 years. */
-function secondsSinceEpoch(): number {
-  return Math.max(1, Math.floor((Date.now() - ESP_EPOCH) / 1000));
+/**
+ * The number that an outbound association has reached by now: seconds since 2025 from an offset that its key gives, 31 bits each, so that
+ * every host with the key knows it and nobody else does.
+ *
+ * @param now milliseconds since 1970
+ */
+export function espFloor(
+  { spiOut, keys }: Pick<EspConfig, 'spiOut' | 'keys'>,
+  now: number,
+): number {
+  const seconds = Math.max(1, Math.floor((now - ESP_EPOCH) / 1000));
+  return sequenceOffset(keys.authentication, spiOut) + seconds;
 }
 
 /**
@@ -34,11 +45,15 @@ function secondsSinceEpoch(): number {
  * when the guest moves to another host, whose store has never counted for it, its numbers go on where those of the first host
  * ended, about, and a replay window at the home agent lets them pass. Signaling needs fewer than one a second in the long run.
  */
-export function espNumbers(store: Store, homeAddress: Address, spi: number): ReservedCounter {
-  const name = espSequence(homeAddress, spi);
+export function espNumbers(
+  store: Store,
+  homeAddress: Address,
+  security: EspConfig,
+): ReservedCounter {
+  const name = espSequence(homeAddress, security.spiOut, security.keyId);
   return new ReservedCounter({
     next: store.reserved(name) ?? 1,
-    floor: secondsSinceEpoch,
+    floor: () => espFloor(security, Date.now()),
     last: 0xffff_ffff,
     block: ESP_BLOCK,
     reserve: (until) => store.reserve(name, until),

@@ -21,7 +21,7 @@ export function protectionOf(
       return noProtection();
     case 'esp': {
       const { spiOut, spiIn, replayWindow, keyId } = security;
-      // Numbers begin at 1: policing knows the first ones before any has come.
+      // Those of a foreign home agent begin at 1; of ours the first one tells where it is.
       seen(0);
       const top = (peer: Address): string => espReplayTop(homeAddress, spiIn, keyId, peer);
       return espProtection({
@@ -29,7 +29,7 @@ export function protectionOf(
         keys: security.keys,
         spiOut,
         spiIn,
-        counter: espNumbers(store, homeAddress, spiOut),
+        counter: espNumbers(store, homeAddress, security),
         replayWindow,
         replayTop: (peer) => {
           const known = store.replayTop(top(peer));

@@ -102,15 +102,15 @@ t.test('both stores keep what they are told', async (t) => {
 t.test('everything is there in the next life', async (t) => {
   const directory = t.testdir();
   const first = new SqliteStore(directory);
-  first.reserve(espSequence(home, 1000), 129);
+  first.reserve(espSequence(home, 1000, 'abc'), 129);
   first.putReplayTop(espReplayTop(home, 1001, 'abc', peer), 77);
   first.putBinding({ ...binding, expiresAt: binding.expiresAt + 0.25 });
   first.putRegistration(registration);
   const secret = first.secret('care-of');
   first.close();
   const second = new SqliteStore(directory);
-  t.equal(second.reserved('esp/2001:db8:2000::10/1000'), 129);
-  t.equal(second.replayTop('esp/2001:db8:2000::10/1001/abc/2001:db8:2000::1'), 77);
+  t.equal(second.reserved('esp-out/2001:db8:2000::10/1000/abc'), 129);
+  t.equal(second.replayTop('esp-in/2001:db8:2000::10/1001/abc/2001:db8:2000::1'), 77);
   t.equal(second.reserved(mobilitySequence(home)), undefined);
   t.strictSame(second.bindings(), [binding], 'times are whole milliseconds');
   t.strictSame(second.registrations(), [registration]);

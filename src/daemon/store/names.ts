@@ -7,8 +7,9 @@ import type { Address } from '../../wire/address.js';
 /** Sequence numbers of Binding Updates for a home address (RFC 6275 6.1.7), modulo 2^16. */
 export const mobilitySequence = (homeAddress: Address) => `mh/${homeAddress}`;
 
-/** Sequence numbers of an outbound security association (RFC 4303 2.2). With new keys they go on, which is always right. */
-export const espSequence = (homeAddress: Address, spi: number) => `esp/${homeAddress}/${spi}`;
+/** Sequence numbers of an outbound security association (RFC 4303 2.2). New keys are a new one. @param keyId see EspConfig */
+export const espSequence = (homeAddress: Address, spi: number, keyId: string) =>
+  `esp-out/${homeAddress}/${spi}/${keyId}`;
 
 /**
  * The replay window of an inbound security association. New keys are a new association, whose numbers begin at 1: the
@@ -17,7 +18,7 @@ export const espSequence = (homeAddress: Address, spi: number) => `esp/${homeAdd
  * @param keyId see EspConfig
  */
 export const espReplayTop = (homeAddress: Address, spi: number, keyId: string, peer: Address) =>
-  `esp/${homeAddress}/${spi}/${keyId}/${peer}`;
+  `esp-in/${homeAddress}/${spi}/${keyId}/${peer}`;
 
 /** The last timestamp that a home agent accepted in place of a replay window (RFC 4285 6), milliseconds since 1970. */
 export const authTimestamp = (homeAddress: Address, spi: number, keyId: string) =>

@@ -38,7 +38,7 @@ export interface Store {
    * Numbers before `until` may be in use from now on. Replaces what was reserved under that name: a counter that wraps goes
    * back to small numbers, and so does one that another node's answer moved.
    *
-   * @param name of the counter: `mh/2001:db8::10`, `esp/2001:db8::10/1000`
+   * @param name of the counter: `mh/2001:db8::10`, `esp-out/2001:db8::10/1000/…`
    */
   reserve(name: string, until: number): void;
   /** Where a counter goes on; undefined when nothing was reserved yet. */
