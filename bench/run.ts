@@ -11,7 +11,7 @@ import { machine } from './machine.js';
 import type { NativeResult } from './native.js';
 import { nativeBenchmarks } from './native.js';
 
-const FILES = ['wire.bench.js', 'signaling.bench.js'];
+const FILES = ['wire.bench.js', 'signaling.bench.js', 'protection.bench.js', 'store.bench.js'];
 const RESULTS = 'bench/results';
 
 /** Each file in a process of its own: what one makes the compiler believe does not slow down the next. */

@@ -19,6 +19,8 @@ if (setUp.status !== 0) process.exit(setUp.status ?? 1);
 
 const chosen = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, with what it said: shown again at the end. */
+const failures = [];
 const began = Date.now();
 
 if (chosen.length === 0) {
@@ -43,6 +45,7 @@ await tap(
 await tap(all.filter(alone), 1);
 
 const seconds = Math.round((Date.now() - began) / 1000);
+for (const failure of failures) process.stdout.write(`\nfailed: ${failure}\n`);
 process.stdout.write(`\nin ${seconds} s\n`);
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
@@ -58,7 +61,8 @@ async function check(name, argv) {
 async function cxx() {
   const { code, output } = await run(['make', '-s', '-j2', '-C', 'native/test', 'run']);
   const cases = /test cases:\s+(\d+) \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
-  if (cases === null || (code !== 0 && cases[3] === '0')) return count('C++ tests', false);
+  if (cases === null || (code !== 0 && cases[3] === '0')) return count('C++ tests', false, output);
+  if (cases[3] !== '0') failures.push(`C++ tests\n${output}`);
   total.passed += Number(cases[2]);
   total.failed += Number(cases[3]);
 }
@@ -89,12 +93,44 @@ async function tap(files, jobs) {
       failedBefore = total.failed;
     }
   }
-  if (code !== 0 && total.failed === 0) count('tap', false);
+  failures.push(...failedAssertions(output));
+  if (code !== 0 && total.failed === 0) count('tap', false, output.slice(-4000));
 }
 
-function count(name, passed) {
+/** The innermost `not ok` lines of a TAP stream with the file they are of and what follows each between `---` and `...`. */
+function failedAssertions(output) {
+  const found = [];
+  const parents = [];
+  let details;
+  for (const line of output.split('\n')) {
+    const [, indent, what] = /^( *)(.*)$/.exec(line);
+    if (details !== undefined) {
+      details.push(line);
+      if (what === '...') details = undefined;
+    } else if (what.startsWith('# Subtest: ')) {
+      parents[indent.length / 4] = what.slice('# Subtest: '.length);
+    } else if (what.startsWith('not ok ')) {
+      found.push({
+        depth: indent.length,
+        lines: [[...parents.slice(0, indent.length / 4), what].join(' > ')],
+      });
+    } else if (what === '---') {
+      details = found.at(-1)?.lines ?? [];
+    }
+  }
+  // A test is reported after what failed in it.
+  const innermost = found.filter(
+    ({ depth }, index) => index === 0 || depth >= found[index - 1].depth,
+  );
+  return innermost.map(({ lines }) => lines.join('\n'));
+}
+
+function count(name, passed, said = '') {
   if (passed) total.passed += 1;
-  else total.failed += 1;
+  else {
+    total.failed += 1;
+    failures.push(`${name}\n${said}`);
+  }
   process.stdout.write(`${passed ? 'ok' : 'not ok'} - ${name}\n`);
 }
 

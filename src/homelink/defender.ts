@@ -15,10 +15,10 @@ import {
 import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
 import type { HomeAgentAdvertisement } from './home-agent-advertisement.js';
 import { homeAgentAdvertisement } from './home-agent-advertisement.js';
-import { HomeSender } from './home-sender.js';
 import type { MldQuery } from './mld-listener.js';
 import { MldListener, readMldQuery } from './mld-listener.js';
 import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
+import { NeighborSender } from './neighbor-sender.js';
 
 export interface HomeLinkDefenderConfig {
   /** of the home agent's interface on the home link */
@@ -102,7 +102,7 @@ export class HomeLinkDefender {
   /** nothing is due before; may be too early, never too late */
   #deadline: Millis | undefined;
   readonly #listener: MldListener;
-  readonly #sender: HomeSender;
+  readonly #sender: NeighborSender;
   readonly #outputs: HomeLinkDefenderOutput[] = [];
 
   constructor(config: HomeLinkDefenderConfig) {
@@ -110,7 +110,7 @@ export class HomeLinkDefender {
     this.#listener = new MldListener(config.mac, config.random, (bytes) =>
       this.#outputs.push({ type: 'frame', bytes }),
     );
-    this.#sender = new HomeSender({
+    this.#sender = new NeighborSender({
       solicit: (address) => this.#solicit(address),
       deliver: (mac, bytes) => this.#deliver(mac, bytes),
     });

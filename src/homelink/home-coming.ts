@@ -12,6 +12,7 @@ import {
 } from '../wire/index.js';
 import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
 import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
+import { NeighborSender } from './neighbor-sender.js';
 
 export interface HomeComingConfig {
   /** The guest's: on the home link it speaks for itself again. */
@@ -34,16 +35,6 @@ export type HomeComingOutput =
   /** What is no Neighbor Discovery and addressed to a home address: the home agent's answer, perhaps. */
   | { readonly type: 'packet'; readonly packet: Ipv6Packet };
 
-/** The home agent's link-layer address. */
-type Resolution =
-  | {
-      readonly kind: 'asking';
-      readonly askAt: Millis;
-      readonly left: number;
-      readonly waiting: readonly Uint8Array[];
-    }
-  | { readonly kind: 'known'; readonly mac: Mac };
-
 interface Announcement {
   readonly at: Millis;
   readonly left: number;
@@ -51,10 +42,7 @@ interface Announcement {
 
 /** RFC 4861 10 */
 const RETRANS_TIMER: Millis = 1000;
-const MAX_MULTICAST_SOLICIT = 3;
 const MAX_NEIGHBOR_ADVERTISEMENT = 3;
-/** Packets that wait for the home agent's link-layer address. */
-const MAX_WAITING = 4;
 const ANY_MAC = '33:33:00:00:00:01' as Mac;
 
 /**
@@ -68,13 +56,25 @@ export class HomeComing {
 
   readonly #config: HomeComingConfig;
   readonly #homeAddresses: ReadonlySet<Address>;
-  readonly #homeAgents = new Map<Address, Resolution>();
+  readonly #sender: NeighborSender;
+  /** link-layer addresses of home agents that were sought */
+  readonly #homeAgents = new Map<Address, Mac>();
   readonly #announcements = new Map<Address, Announcement>();
   readonly #outputs: HomeComingOutput[] = [];
 
   constructor(config: HomeComingConfig) {
     this.#config = config;
     this.#homeAddresses = new Set(config.homeAddresses);
+    this.#sender = new NeighborSender({
+      // From nobody, for the home address is not ours yet; the answer then comes to all nodes.
+      solicit: (target) =>
+        this.#send(UNSPECIFIED, solicitedNode(target), ANY_MAC, {
+          kind: 'neighbor-solicitation',
+          target,
+          options: [],
+        }),
+      deliver: (mac, bytes) => this.#deliver(mac, bytes),
+    });
   }
 
   /** The next thing to do, until undefined. */
@@ -85,7 +85,7 @@ export class HomeComing {
   /** When `handle` wants a tick at the latest. */
   wakeAt(): Millis | undefined {
     return earliest(
-      ...[...this.#homeAgents.values()].map((r) => (r.kind === 'asking' ? r.askAt : undefined)),
+      this.#sender.wakeAt(),
       ...[...this.#announcements.values()].map(({ at }) => at),
     );
   }
@@ -118,38 +118,15 @@ export class HomeComing {
       if (left > 1) this.#announcements.set(address, { at: now + RETRANS_TIMER, left: left - 1 });
       else this.#announcements.delete(address);
     }
-    for (const [homeAgent, resolution] of [...this.#homeAgents]) {
-      if (resolution.kind !== 'asking' || now < resolution.askAt) continue;
-      this.#ask(now, homeAgent, resolution);
-    }
-  }
-
-  #ask(now: Millis, homeAgent: Address, resolution: Extract<Resolution, { kind: 'asking' }>): void {
-    const { left } = resolution;
-    if (left === 0) {
-      // The next Binding Update asks again.
-      this.#homeAgents.delete(homeAgent);
+    for (let lost = this.#sender.advance(now); lost > 0; lost -= 1) {
       this.drops.count('home_agent_unresolved');
-      return;
     }
-    // From nobody, for the home address is not ours yet; the answer then comes to all nodes.
-    this.#send(UNSPECIFIED, solicitedNode(homeAgent), ANY_MAC, {
-      kind: 'neighbor-solicitation',
-      target: homeAgent,
-      options: [],
-    });
-    this.#homeAgents.set(homeAgent, { ...resolution, askAt: now + RETRANS_TIMER, left: left - 1 });
   }
 
   #packet(now: Millis, homeAgent: Address, bytes: Uint8Array): void {
     const known = this.#homeAgents.get(homeAgent);
-    if (known?.kind === 'known') {
-      this.#deliver(known.mac, bytes);
-      return;
-    }
-    const waiting = [...(known?.waiting ?? []), bytes].slice(-MAX_WAITING);
-    const { askAt, left } = known ?? { askAt: now, left: MAX_MULTICAST_SOLICIT };
-    this.#homeAgents.set(homeAgent, { kind: 'asking', askAt, left, waiting });
+    if (known !== undefined) this.#deliver(known, bytes);
+    else this.#sender.send(now, homeAgent, bytes);
   }
 
   #deliver(destination: Mac, payload: Uint8Array): void {
@@ -198,11 +175,9 @@ export class HomeComing {
   }
 
   #learn(target: Address, mac: Mac): void {
-    const resolution = this.#homeAgents.get(target);
-    if (resolution === undefined) return;
-    this.#homeAgents.set(target, { kind: 'known', mac });
-    if (resolution.kind !== 'asking') return;
-    for (const bytes of resolution.waiting) this.#deliver(mac, bytes);
+    if (this.#sender.advertised(target, mac) || this.#homeAgents.has(target)) {
+      this.#homeAgents.set(target, mac);
+    }
   }
 
   /**
@@ -211,9 +186,7 @@ export class HomeComing {
    */
   #solicited(source: Address, mac: Mac, target: Address): void {
     if (!this.#homeAddresses.has(target) || isUnspecified(source)) return;
-    const fromHomeAgent = [...this.#homeAgents.values()].some(
-      (resolution) => resolution.kind === 'known' && resolution.mac === mac,
-    );
+    const fromHomeAgent = [...this.#homeAgents.values()].includes(mac);
     if (fromHomeAgent) this.#claim(target, source, mac, true);
   }
 }

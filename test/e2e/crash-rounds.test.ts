@@ -1,12 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { machine } from '../../bench/machine.js';
 import { crashRounds } from '../support/crash/crash-rounds.js';
 import { judgeAssociations, judgeUpdates } from '../support/crash/sequence-judge.js';
 import type { SeenMessage, Sighting } from '../support/crash/sightings.js';
+import { record } from '../support/record.js';
 
 /*
  * `npm run crash-rounds` runs this file with more rounds and has it write down what came of them.
@@ -14,7 +12,7 @@ import type { SeenMessage, Sighting } from '../support/crash/sightings.js';
 const rounds = Number(process.env.CRASH_ROUNDS ?? 30);
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 0x1_0000_0000);
 const seconds = Number(process.env.CRASH_SECONDS ?? 240);
-const record = process.env.CRASH_RECORD;
+const output = process.env.CRASH_RECORD;
 
 function sighting(sequence: number, message?: SeenMessage): Sighting {
   const ends = { source: 'a', destination: 'b', homeAddress: 'h' };
@@ -62,7 +60,9 @@ t.test(title, { timeout: 1000 * (seconds + 60) }, async (t) => {
       t.same(await espNumbers(capture), read, 'tshark reads the same numbers');
     },
   });
-  if (record !== undefined) await write(record, report);
+  if (output !== undefined) {
+    await record(output, `npm run crash-rounds -- --rounds ${rounds}`, report);
+  }
   t.comment(JSON.stringify(report, null, 2));
   t.equal(report.rounds, rounds, 'all rounds were done');
   t.same(report.failures, [], `nothing failed (CRASH_SEED=${seed} chooses the same instants)`);
@@ -90,12 +90,4 @@ async function espNumbers(capture: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)('tshark', argv, options);
   const lines = stdout.split('\n').filter((line) => line !== '');
   return lines.map((line) => line.split(' ').map(Number).join(' '));
-}
-
-async function write(file: string, results: unknown): Promise<void> {
-  const command = `npm run crash-rounds -- --rounds ${rounds}`;
-  const date = new Date().toISOString();
-  const text = { schemaVersion: 1, date, machine: machine(), command, results };
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, `${JSON.stringify(text, null, 2)}\n`);
 }

@@ -6,6 +6,7 @@ import { cpuSeconds, type Daemon, residentBytes } from '../../src/cli/demo/proce
 import { espFloor } from '../../src/daemon/numbers.js';
 import { FLEET, Fleet, type FleetGuest } from '../support/fleet.js';
 import { buildFlood, type FloodOptions, type FloodResult, flood } from '../support/flood.js';
+import { record } from '../support/record.js';
 
 // An outsider floods each daemon with forged signaling in its guests' names. Generator, kernel and daemons share the
 // cores, so that some load is lost to any flood. How much, the same packets show with a destination that is nobody's: once one that
@@ -29,6 +30,8 @@ const ROUNDS = 2;
 /** MiB that the second half may need more than the first: a garbage collector's own ups and downs. */
 const MEMORY_ALLOWED = 8;
 const MIB = 1024 * 1024;
+
+const COMMAND = 'FLOOD_RECORD=bench/results/flood.json npm test -- test/e2e/flood.test.ts';
 
 type Part = Pick<FloodOptions, 'kind' | 'sequence' | 'start' | 'spi'>;
 
@@ -85,6 +88,7 @@ async function attack(
 }
 
 t.test('100 000 forged mobility messages a second at each daemon', async (t) => {
+  const figures: unknown[] = [];
   const fleet = await Fleet.start(GUESTS, LIFETIME);
   t.teardown(async () => await fleet.remove());
   const program = await buildFlood(fleet.directory);
@@ -164,16 +168,16 @@ t.test('100 000 forged mobility messages a second at each daemon', async (t) => 
         const control = await attack(fleet, program, to(engine), CONTROL_SECONDS, still);
         t.comment(`nobody's address, in the engine: ${JSON.stringify(control)}`);
         before = await sequences();
-        const cpu = cpuSeconds(daemon.pid);
+        const begun = cpuSeconds(daemon.pid);
         const result = await attack(fleet, program, parts, SECONDS, watch);
-        const used = (cpuSeconds(daemon.pid) - cpu) / result.made.seconds;
+        const used = (cpuSeconds(daemon.pid) - begun) / result.made.seconds;
         t.comment(`attack: ${JSON.stringify(result)}; ${(100 * used).toFixed(0)} % of a core`);
         const excess = result.lost / result.sent - control.lost / control.sent;
-        return { control, result, excess };
+        return { control, result, excess, cpu: used };
       };
-      let { control, result, excess } = await round();
+      let { control, result, excess, cpu } = await round();
       for (let again = 1; again < ROUNDS && excess > LOSS_ALLOWED; again++) {
-        ({ control, result, excess } = await round());
+        ({ control, result, excess, cpu } = await round());
       }
 
       t.ok(result.made.rate >= LEAST_RATE, `${result.made.rate} packets a second were sent`);
@@ -200,7 +204,18 @@ t.test('100 000 forged mobility messages a second at each daemon', async (t) => 
         const resident = `${((early ?? 0) / MIB).toFixed(1)} MiB and then ${((late ?? 0) / MIB).toFixed(1)}`;
         t.ok(grown < MEMORY_ALLOWED, `${role} (${pid}): at most ${resident}`);
       }
-      t.comment(`drops: ${JSON.stringify(await drops(fleet, name))}`);
+      const dropped = await drops(fleet, name);
+      t.comment(`drops: ${JSON.stringify(dropped)}`);
+      const resident_mib = memory.map((samples) => Math.round(Math.max(...samples) / MIB));
+      figures.push({
+        attacked: name,
+        control,
+        attack: result,
+        cpu,
+        slowest,
+        resident_mib,
+        dropped,
+      });
       for (const { netns } of fleet.guests) {
         const calm = await until('calm', async () =>
           (await ping(netns, FLEET.correspondent, 10, 10)).lost === 0 ? true : undefined,
@@ -209,6 +224,8 @@ t.test('100 000 forged mobility messages a second at each daemon', async (t) => 
       }
     });
   }
+  const output = process.env.FLOOD_RECORD;
+  if (output !== undefined) await record(output, COMMAND, figures);
 });
 
 /**

@@ -5,7 +5,7 @@ import type { Address, Mac } from '../wire/index.js';
 /** RFC 4861 10 */
 const RETRANS_TIMER: Millis = 1000;
 const MAX_MULTICAST_SOLICIT = 3;
-/** Nodes that come home at a time, and packets that wait for the link-layer address of each. */
+/** Neighbours sought at a time, and packets that wait for the link-layer address of each. */
 const MAX_SOUGHT = 256;
 const MAX_WAITING = 4;
 
@@ -15,21 +15,21 @@ interface Sought {
   readonly waiting: readonly Uint8Array[];
 }
 
-export interface HomeSenderLink {
+export interface NeighborSenderLink {
   /** A Neighbor Solicitation for this address. */
   solicit(address: Address): void;
   deliver(destination: Mac, packet: Uint8Array): void;
 }
 
 /**
- * Packets of the home agent to nodes that are back on the home link while their binding stands (RFC 6275 11.5.5): every other way to the home
- * address leads into the tunnel. The link-layer address is asked for each time, for it was ours a moment ago.
+ * Packets to neighbours whose link-layer address is asked for first (RFC 4861 7.2.2) and then forgotten: on the way home it changes hands
+ * (RFC 6275 11.5.5).
  */
-export class HomeSender {
-  readonly #link: HomeSenderLink;
+export class NeighborSender {
+  readonly #link: NeighborSenderLink;
   readonly #sought = new Map<Address, Sought>();
 
-  constructor(link: HomeSenderLink) {
+  constructor(link: NeighborSenderLink) {
     this.#link = link;
   }
 
@@ -63,16 +63,20 @@ export class HomeSender {
     return true;
   }
 
-  advance(now: Millis): void {
+  /** Gives how many neighbours were given up. */
+  advance(now: Millis): number {
+    let lost = 0;
     for (const [address, sought] of [...this.#sought]) {
       if (now < sought.askAt) continue;
       if (sought.left === 0) {
-        // The next Binding Update brings the next answer.
+        // The next Binding Update, or its answer, asks again.
         this.#sought.delete(address);
+        lost += 1;
         continue;
       }
       this.#sought.set(address, { ...sought, askAt: now + RETRANS_TIMER, left: sought.left - 1 });
       this.#link.solicit(address);
     }
+    return lost;
   }
 }
