@@ -18,8 +18,8 @@ const ROLES = [
 ];
 const TESTS = /\.test\.(?:ts|cc)$/;
 
-/** Titles begin a string: 'RFC 6275 10.6.3, RFC 3776 3.3: ...'; letters are list items of a clause (RFC 4862 5.5.3 e). */
-const CLAUSE = String.raw`\d+(?:\.\d+)*(?: [a-z](?=[:,]))?`;
+/** Titles begin a string: 'RFC 6275 10.6.3, RFC 3776 3.3: ...'; letters are list items of a clause (RFC 4862 5.5.3 e, RFC 4443 2.4(f)). */
+const CLAUSE = String.raw`\d+(?:\.\d+)*(?: [a-z](?=[:,])|\([a-z]\))?`;
 const TITLE = new RegExp(`['"\`](RFC \\d+ ${CLAUSE}(?:, (?:RFC \\d+ )?${CLAUSE})*):`, 'g');
 
 export function clausesOf(source) {

@@ -36,6 +36,7 @@ t.test('clauses are read from titles', (t) => {
     \`RFC 6275 9.5.4: source \${text}\`,
     t.test("RFC 4862 5.5.3 e: two hours", () => {});
     TEST_CASE("RFC 2473 7.1: in C++") {
+    'RFC 4443 2.4(f): limited'
     // RFC 6275 11.1: a comment is no title
     'a sentence about RFC 6275 11.1: no title either',
   `;
@@ -46,6 +47,7 @@ t.test('clauses are read from titles', (t) => {
     'RFC 6275 10.6.4',
     'RFC 2473 7.1',
     'RFC 3776 3.3',
+    'RFC 4443 2.4(f)',
     'RFC 4862 5.5.3 e',
   ]);
   t.end();
@@ -57,9 +59,12 @@ t.test('every title with an RFC is read', (t) => {
     for (const path of files) {
       const source = readFileSync(join(ROOT, path), 'utf8');
       // A title that the pattern misses would be a clause that the tables hide.
-      const missed = [...source.matchAll(/['"`]RFC \d+ \d[^\n]*/g)]
-        .map(([title]) => title)
-        .filter((title) => clausesOf(title).length === 0);
+      // Elsewhere what has no colon is no title.
+      const strict = path.startsWith('test/conformance/');
+      const title = strict ? /['"`]RFC \d+ \d[^\n]*/g : /['"`]RFC \d+ \d[^\n'"`$:]*:/g;
+      const missed = [...source.matchAll(title)]
+        .map(([found]) => found)
+        .filter((found) => clausesOf(found).length === 0);
       t.same(missed, [], path);
     }
   }
