@@ -45,13 +45,13 @@ TEST_CASE("RFC 4861 6.1, 7.1, 8.1: no Neighbor Discovery out of the tunnel passe
 }
 
 TEST_CASE("what comes from afar, and ICMPv6 of other kinds, is the guest's to judge") {
-  for (const std::uint8_t type : {1, 2, 3, 4, 128, 129, 132, 134, 138}) {
+  for (const std::uint8_t type : Octets{1, 2, 3, 4, 128, 129, 132, 134, 138}) {
     World world;
     world.fromUplink(Slot(tunnelled(icmpv6(type, far, home, 254), agent, careOf)));
     CHECK(world.guest->take());
     CHECK(world.allDrops() == 0);
   }
-  for (const std::uint8_t type : {1, 2, 128, 132, 138}) {
+  for (const std::uint8_t type : Octets{1, 2, 128, 132, 138}) {
     World world;
     world.fromUplink(Slot(tunnelled(icmpv6(type, far, home, 255), agent, careOf)));
     CHECK(world.guest->take());
