@@ -24,6 +24,7 @@ namespace kagemusha {
   X(unexpected_protocol) /* uplink: TCP or UDP to an address of the tunnel's ends */              \
   X(outer_source)        /* the outer source is not this tunnel's other end */                    \
   X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */    \
+  X(neighbor_discovery)  /* inside the tunnel, with the hop limit of the guest's own link */      \
   X(inner_destination)   /* the inner destination is none of the guest's home addresses */        \
   X(routing_header)      /* a type 2 routing header that no tunnel asked for */                   \
   X(home_address_option) /* a Home Address option that no binding of its source covers */         \

@@ -5,7 +5,10 @@
 namespace kagemusha {
 namespace {
 
-constexpr std::uint8_t kEchoReply = 129;                  // RFC 4443 4.2
+constexpr std::uint8_t kEchoReply = 129;           // RFC 4443 4.2
+constexpr std::uint8_t kRouterSolicitation = 133;  // RFC 4861 4.1
+constexpr std::uint8_t kRedirect = 137;            // RFC 4861 4.5
+constexpr std::uint8_t kLinkHopLimit = 255;
 constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
 // Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
@@ -14,6 +17,16 @@ bool isTunnelPacket(const Ipv6View& view) {
   if (view.nextHeader() == kIpv6) return true;
   return view.nextHeader() == kDestination && view.bytes.size() > kIpv6Header &&
          view.bytes[kIpv6Header] == kIpv6;
+}
+
+// Neighbor Discovery that a guest would believe (RFC 4861 6.1, 7.1, 8.1: hop limit 255): on its link it hears
+// src/homelink, and nobody beyond the link can say such a thing, unless a tunnel packet is forged.
+bool isNeighborDiscovery(const Ipv6View& view) {
+  if (view.hopLimit() != kLinkHopLimit) return false;
+  const auto upper = findUpperLayer(view);
+  if (!upper || upper->protocol != kIcmpv6 || upper->offset >= view.bytes.size()) return false;
+  const std::uint8_t type = view.bytes[upper->offset];
+  return type >= kRouterSolicitation && type <= kRedirect;
 }
 
 // ICMPv6 of the home agent that answers us, not the guest.
@@ -72,6 +85,7 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
+  if (isNeighborDiscovery(*inner)) return counters.drop(Drop::neighbor_discovery), false;
   if (source == tunnel->spec.remote && fitsSlot(packet) && isAnswer(*inner)) {
     toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
     return false;
