@@ -5,14 +5,22 @@ import { loadHomeAgentConfig, loadHostConfig } from '../../src/daemon/config/loa
 import { ROUTER_MAC } from '../../src/daemon/guest.js';
 import { HomeAgentDaemon } from '../../src/daemon/home-agent-daemon.js';
 import { HostDaemon } from '../../src/daemon/host-daemon.js';
+import type { TunnelStatus } from '../../src/daemon/status.js';
 import { MemoryStore } from '../../src/daemon/store/index.js';
 import type { Engine, MemoryPort, MemoryUplink } from '../../src/datapath/index.js';
 import { Drops } from '../../src/drops.js';
 import type { Address, Icmpv6Message } from '../../src/wire/index.js';
-import { emitIcmpv6, PROTOCOL, parseAddress, peekAddresses } from '../../src/wire/index.js';
+import {
+  ETHERTYPE_IPV6,
+  emitEthernet,
+  emitIcmpv6,
+  PROTOCOL,
+  parseAddress,
+  peekAddresses,
+} from '../../src/wire/index.js';
 import { eventually, ipv6 } from '../datapath/world.js';
 import { icmpv6Frame, read } from './link-frames.js';
-import { CARE_OF, HOME_ADDRESS, HOME_AGENT } from './testbed-addresses.js';
+import { CARE_OF, GUEST_MAC, HOME_ADDRESS, HOME_AGENT } from './testbed-addresses.js';
 
 /** A second mobile node of the Home Agent. */
 export const OTHER_HOME = parseAddress('2001:db8:2000::11');
@@ -36,6 +44,16 @@ export interface Crossing {
 }
 
 const silent = pino({ level: 'silent' });
+
+/** A packet of the guest's in its frame. */
+export function guestFrame(payload: Uint8Array): Uint8Array {
+  return emitEthernet({
+    destination: ROUTER_MAC,
+    source: GUEST_MAC,
+    etherType: ETHERTYPE_IPV6,
+    payload,
+  });
+}
 
 /** An ICMPv6 message as an IPv6 packet. */
 export function icmpv6(source: Address, destination: Address, message: Icmpv6Message): Uint8Array {
@@ -102,13 +120,14 @@ export class DaemonPair {
     );
   }
 
-  /** Waits for the path MTU that both ends have in the end. */
-  async settled(pathMtu: number, states = ['confirmed', 'confirmed']): Promise<void> {
-    const both = () => [this.guestStatus.tunnel, this.binding?.tunnel];
+  /** Waits for the path MTU that both ends find in the end, at most `less` octets below this one. */
+  async settled(pathMtu: number, less = 0): Promise<void> {
+    const found = (tunnel: TunnelStatus | undefined) =>
+      tunnel?.state === 'confirmed' &&
+      tunnel.pathMtu <= pathMtu &&
+      tunnel.pathMtu >= pathMtu - less;
     await eventually(`a path MTU of ${pathMtu}`, () =>
-      both().every((tunnel, i) => tunnel?.pathMtu === pathMtu && tunnel.state === states[i])
-        ? true
-        : undefined,
+      found(this.guestStatus.tunnel) && found(this.binding?.tunnel) ? true : undefined,
     );
   }
 
