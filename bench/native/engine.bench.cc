@@ -59,14 +59,12 @@ void benchSegment() {
   const std::size_t segments = 44;
   const test::Slot train(test::buildTcp(fieldsOf(kPayload * segments)), test::trainOf(40, 72, 1428));
   Octets scratch(kHeadroom + 72);
-  const Address local = test::addressOf(1);
-  const Address remote = test::addressOf(2);
+  const Outer tunnel{test::addressOf(1), test::addressOf(2)};
   const double seconds = secondsOf([&] {
     std::size_t count = 0;
     segment(train.packet, 1460, scratch, kHeadroom, [&](const Segment& one) {
       Packet outer{one.headers, one.offload};
-      writeOuterHeader({one.headers.data() - 40, 40}, local, remote, one.headers,
-                       one.headers.size() + one.payload.size());
+      writeOuterHeader({one.headers.data() - 40, 40}, tunnel, one.headers.size() + one.payload.size());
       count += one.payload.size() + outer.offload.csum_start;
     });
     sink = sink + count;

@@ -8,6 +8,9 @@
 namespace kagemusha {
 namespace {
 
+// An ICMPv6 error quotes no more (RFC 4443 2.4 c: the minimum MTU).
+constexpr std::size_t kQuote = 1280;
+
 bool isTrain(const Offload& offload) { return offload.gso_type != VIRTIO_NET_HDR_GSO_NONE; }
 
 // A train of our own making, not one that came as it is: only its refusal says that the kernel takes none.
@@ -39,8 +42,35 @@ void growFront(Packet& packet, std::size_t count) {
 Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
     : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
 
-bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
-                            const DropCounters& drops, const RouteSpec* route) {
+std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Ipv6View& inner,
+                                             SlowPathRecord record, ConstBytes whole,
+                                             const DropCounters& drops) {
+  // RFC 2473 4.1.2: what is as a packet of this very tunnel would go round for ever.
+  if (inner.source() == tunnel.spec.local && inner.destination() == tunnel.spec.remote)
+    return drops.drop(Drop::recursive_encapsulation), std::nullopt;
+  const auto limit = findEncapsulationLimit(inner);
+  if (!limit || limit->value != 0) return outerFor(tunnel.spec, inner, limit);
+
+  drops.drop(Drop::encapsulation_limit);
+  if (policing_.admitRefused(tunnel.spec.slot, now_)) {
+    record.kind = SlowPathKind::encapsulationLimit;
+    record.tunnelSlot = tunnel.spec.slot;
+    record.mtu = static_cast<std::uint32_t>(limit->offset);
+    const std::size_t link = record.port == kNone ? 0 : kEthernetHeader;
+    tellSlowPath(record, whole.first(std::min(whole.size(), link + kQuote)));
+  }
+  return std::nullopt;
+}
+
+bool Forwarder::passesCongestion(Congestion congestion, const Tunnel& tunnel) {
+  if (congestion == Congestion::kUsual) return true;
+  tunnel.counters.add(TunnelCounter::ecnAlarms);
+  if (congestion == Congestion::kAlarm) return true;
+  return tunnel.counters.drop(Drop::ecn_congestion), false;
+}
+
+bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet packet, TunnelCounter packets,
+                            TunnelCounter bytes, const DropCounters& drops, const RouteSpec* route) {
   if (!soundOffload(packet)) return drops.drop(Drop::bad_offload), false;
   WireTotals sent{0, 0};
   bool complete = true;
@@ -50,12 +80,12 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
       goStraight(packet, tunnel.spec.local, *route);
       completeChecksum(packet);
     } else {
-      encapsulate(packet, tunnel.spec.local, tunnel.spec.remote);
+      encapsulate(packet, outer);
     }
     complete = writeUplink(packet, {}, drops);
     if (complete) sent = {1, length};
   } else {
-    const std::size_t mtu = route ? straightMtu(tunnel, *route) : tunnel.spec.mtu;
+    const std::size_t mtu = route ? straightMtu(tunnel, *route) : innerMtu(tunnel.spec, outer);
     const auto result = segment(packet, mtu, scratch_, kHeadroom, [&](const Segment& part) {
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
@@ -63,9 +93,8 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
         goStraight(head, tunnel.spec.local, *route);
         completeChecksum(head, part.payload);
       } else {
-        growFront(head, kIpv6Header);
-        writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers,
-                         length);
+        growFront(head, outer.length());
+        writeOuterHeader(head.bytes, outer, length);
       }
       // writev() does not write through its iovecs.
       const iovec payload{const_cast<std::uint8_t*>(part.payload.data()), part.payload.size()};

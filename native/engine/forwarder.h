@@ -5,6 +5,7 @@
 
 #include "coalesce.h"
 #include "encapsulate.h"
+#include "outer.h"
 #include "policing.h"
 #include "slow_path.h"
 #include "tunnel_table.h"
@@ -52,6 +53,7 @@ class Forwarder {
   bool toHomeAgent(Packet packet, const Ipv6View& outer);
   bool type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing);
   void toRegistered(Packet packet, const Ipv6View& view);
+  bool cameFromOurTunnel(Ipv6View packet) const;
   void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
 
   // Route optimisation, in route_path.cc.
@@ -77,10 +79,16 @@ class Forwarder {
   void fromLink(Port& port, const Packet& frame);
 
   // Both directions.
-  // Cuts, encapsulates (or, with a route, sends straight) and writes to the uplink. True when all of it was
-  // passed on.
-  bool sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
-                   const DropCounters& drops, const RouteSpec* route = nullptr);
+  // The outer header for a packet that is to enter the tunnel. std::nullopt: it may not; counted at `drops`,
+  // and JavaScript told with `record` and the start of `whole`, the packet or its frame.
+  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Ipv6View& inner, SlowPathRecord record,
+                                    ConstBytes whole, const DropCounters& drops);
+  // Counts what decapsulate() said of the packet's congestion marks. False: dropped.
+  static bool passesCongestion(Congestion congestion, const Tunnel& tunnel);
+  // Cuts, encapsulates (or, with a route, sends straight: `outer` does not count then) and writes to the
+  // uplink. True when all of it was passed on.
+  bool sendThrough(const Tunnel& tunnel, const Outer& outer, Packet packet, TunnelCounter packets,
+                   TunnelCounter bytes, const DropCounters& drops, const RouteSpec* route = nullptr);
   bool hold(const Tunnel& tunnel, Packet packet);
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);

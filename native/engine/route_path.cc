@@ -22,7 +22,7 @@ const RouteSpec* Forwarder::straightRoute(const Tunnel& tunnel, const Port& port
 }
 
 std::size_t Forwarder::straightMtu(const Tunnel& tunnel, const RouteSpec& route) {
-  return tunnel.spec.mtu + kIpv6Header - straightOverhead(route);
+  return tunnel.spec.mtu + outerOverhead(tunnel.spec) - straightOverhead(route);
 }
 
 const Tunnel* Forwarder::straightTunnel(const Ipv6View& outer, const Type2Routing& routing) {

@@ -19,6 +19,8 @@ enum class SlowPathKind : std::uint32_t {
   correspondent,  // an IPv6 header of the guest's
   homeAddress,    // headers with a Home Address option that no binding covers
   heard,          // an IPv6 header of a correspondent's, as the guest gets it: it came straight
+  // May not enter the tunnel, by the limit of 0 that it carries; `mtu`: where that stands.
+  encapsulationLimit,
 };
 
 inline constexpr std::uint32_t kNone = 0xffffffff;      // no port, no tunnel

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "flat_map.h"
@@ -25,6 +26,9 @@ struct TunnelSpec {
   bool signaling = false;  // mobile node's side: Mobility Headers for a home address come to the slow path
   bool optimise = false;   // mobile node's side: tell of correspondents, take their packets straight
   std::vector<RouteSpec> routes{};
+  std::uint8_t hopLimit = 64;                        // of outer headers, 1..255
+  std::optional<std::uint8_t> dscp{};                // of outer headers, 0..63; otherwise the inner packet's
+  std::optional<std::uint8_t> encapsulationLimit{};  // sent of our own accord (RFC 2473 4.1.1)
 };
 
 struct LocalSpec {
@@ -78,7 +82,8 @@ class TunnelTable {
   static constexpr std::size_t kMaxRoutes = 1024;    // of one tunnel
 
   // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in
-  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5), a signaler's index out of
+  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5), a hop limit of 0, a DSCP
+  // above 63, a signaler's index out of
   // range or taken twice, two signalers with one home address and local address, a route for a home address
   // that is not the tunnel's, twice, or beyond kMaxRoutes.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);

@@ -5,6 +5,9 @@
 namespace kagemusha {
 namespace {
 
+// Tunnels within tunnels that a packet for a home address may have been through already.
+constexpr int kMaxNesting = 8;
+
 constexpr std::uint8_t kEchoReply = 129;                  // RFC 4443 4.2
 constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
@@ -65,7 +68,9 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
   if (!tunnel) return counters_.drop(Drop::outer_source), false;
   const TunnelCounters& counters = tunnel->counters;
-  if (!decapsulate(packet)) return counters.drop(Drop::malformed), false;
+  const auto congestion = decapsulate(packet);
+  if (!congestion) return counters.drop(Drop::malformed), false;
+  if (!passesCongestion(*congestion, *tunnel)) return false;
   const auto inner = viewIpv6(packet.bytes);
   if (!inner) return counters.drop(Drop::malformed), false;
   if (!tunnel->owns(inner->destination())) return counters.drop(Drop::inner_destination), false;
@@ -103,7 +108,8 @@ bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Rou
 
 bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   const Packet whole = packet;
-  if (!decapsulate(packet)) return counters_.drop(Drop::malformed), false;
+  const auto congestion = decapsulate(packet);
+  if (!congestion) return counters_.drop(Drop::malformed), false;
   const auto inner = viewIpv6(packet.bytes);
   if (!inner) return counters_.drop(Drop::malformed), false;
   const Tunnel* tunnel = table_->homeAgentOf(inner->source());
@@ -115,6 +121,7 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   // RFC 6275 10.4.5: the outer source must be the care-of address bound to the inner source.
   if (tunnel->spec.remote != outer.source() || tunnel->spec.local != outer.destination())
     return counters.drop(Drop::outer_source), false;
+  if (!passesCongestion(*congestion, *tunnel)) return false;
 
   const Address destination = inner->destination();
   if (destination.isLinkLocal()) return counters.drop(Drop::link_local), false;
@@ -133,10 +140,13 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
   std::uint8_t& hopLimit = packet.bytes[7];
   if (hopLimit <= 1) return from.counters.drop(Drop::hop_limit);
   --hopLimit;
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > to.spec.mtu)
+  const auto outer = prepareOuter(to, Ipv6View{packet.bytes}, {}, packet.bytes, to.counters);
+  if (!outer) return;
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > innerMtu(to.spec, *outer))
     return to.counters.drop(Drop::too_big);
   const auto bytes = packet.bytes.size();
-  if (!sendThrough(to, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, to.counters))
+  if (!sendThrough(to, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
+                   to.counters))
     return;
   from.counters.add(TunnelCounter::toHomePackets);
   from.counters.add(TunnelCounter::toHomeBytes, bytes);
@@ -150,9 +160,34 @@ void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   if (destination.isMulticast()) return counters_.drop(Drop::multicast);
   const Tunnel* tunnel = table_->homeAgentOf(destination);
   if (!tunnel) return counters_.drop(Drop::not_ours);
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu)
+  if (cameFromOurTunnel(view)) return tunnel->counters.drop(Drop::recursive_encapsulation);
+  const auto outer = prepareOuter(*tunnel, view, {}, packet.bytes, tunnel->counters);
+  if (!outer) return;
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+      packet.bytes.size() > innerMtu(tunnel->spec, *outer))
     return tunnel->counters.drop(Drop::too_big);
-  sendThrough(*tunnel, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, tunnel->counters);
+  sendThrough(*tunnel, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
+              tunnel->counters);
+}
+
+// Whether a packet for a registered home address is one that we, or another tunnel after us, have already put
+// into a tunnel: a care-of address is a home address itself. To encapsulate it again would let two mobile
+// nodes that name each other's home address as their care-of address make us send for ever (RFC 2473 4.1.2).
+bool Forwarder::cameFromOurTunnel(Ipv6View packet) const {
+  for (int depth = 0; depth < kMaxNesting; ++depth) {
+    const auto upper = findUpperLayer(packet);
+    // The middle of a tunnel packet that was fragmented behind its limit option says only that options
+    // follow.
+    const bool tunnelled =
+        upper && (upper->protocol == kIpv6 || (upper->fragment && upper->protocol == kDestination));
+    if (!tunnelled) return false;
+    if (table_->localSide(packet.source())) return true;
+    if (upper->fragment) return false;
+    const auto inner = viewIpv6(packet.bytes.subspan(upper->offset));
+    if (!inner) return false;
+    packet = *inner;
+  }
+  return true;
 }
 
 }  // namespace kagemusha
