@@ -53,6 +53,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (slotTaken[tunnel.slot]) invalid("two tunnels use slot " + std::to_string(tunnel.slot));
     slotTaken[tunnel.slot] = true;
     if (tunnel.mtu < kMinimumMtu) invalid("an MTU of " + std::to_string(tunnel.mtu) + " is below 1280");
+    if (tunnel.pathMtu != 0 && tunnel.pathMtu < kMinimumMtu)
+      invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
 
     const bool mobileNode = tunnel.side == Side::kMobileNode;
     for (const Address& home : tunnel.homeAddresses)

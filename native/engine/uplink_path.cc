@@ -1,11 +1,11 @@
 // The way of a packet from the network: tunnel → guest at the mobile node's side; both ways at the home
 // agent's.
 #include "forwarder.h"
+#include "probe.h"
 
 namespace kagemusha {
 namespace {
 
-constexpr std::uint8_t kEchoReply = 129;                  // RFC 4443 4.2
 constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
 // Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
@@ -35,6 +35,11 @@ bool isMobility(const Ipv6View& view) {
 // 6275 6.4): in the clear, protected (RFC 3776), or behind options that only we can judge.
 bool isSignalling(std::uint8_t nextHeader) {
   return nextHeader == kMobility || nextHeader == kEsp || nextHeader == kDestination;
+}
+
+// Trains are cut to what fits.
+bool fits(const Packet& packet, const Tunnel& tunnel) {
+  return packet.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE || packet.bytes.size() <= tunnel.spec.mtu;
 }
 
 bool fitsSlot(const Packet& packet) { return packet.bytes.size() <= SlowPathRing::kPayload; }
@@ -72,9 +77,17 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
-  if (source == tunnel->spec.remote && fitsSlot(packet) && isAnswer(*inner)) {
-    toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
-    return false;
+  if (source == tunnel->spec.remote && fitsSlot(packet)) {
+    if (isProbe(*inner, kEchoRequest)) {
+      toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kProbe);
+      return false;
+    }
+    if (isAnswer(*inner)) {
+      const bool probe = isProbe(*inner, kEchoReply);
+      toInner(SlowPathKind::control, packet, *tunnel,
+              probe ? Policing::Inner::kProbe : Policing::Inner::kSelf);
+      return false;
+    }
   }
   if (tunnel->spec.signaling && isMobility(*inner)) {
     toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kMobility);
@@ -120,7 +133,8 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   if (destination.isLinkLocal()) return counters.drop(Drop::link_local), false;
   if (destination.isMulticast()) return counters.drop(Drop::multicast), false;
   if (table_->localSide(destination)) {
-    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kSelf);
+    const bool probe = isProbe(*inner, kEchoRequest) || isProbe(*inner, kEchoReply);
+    toInner(SlowPathKind::inner, packet, *tunnel, probe ? Policing::Inner::kProbe : Policing::Inner::kSelf);
     return false;
   }
   if (const Tunnel* other = table_->homeAgentOf(destination))
@@ -131,10 +145,18 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
 // From one mobile node to another: the router between them is us.
 void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to) {
   std::uint8_t& hopLimit = packet.bytes[7];
-  if (hopLimit <= 1) return from.counters.drop(Drop::hop_limit);
-  --hopLimit;
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > to.spec.mtu)
+  if (hopLimit <= 1) {
+    toErrors({.kind = SlowPathKind::hopLimit, .tunnelSlot = from.spec.slot}, packet, from,
+             Policing::Inner::kErrorFrom);
+    return from.counters.drop(Drop::hop_limit);
+  }
+  if (!fits(packet, to)) {
+    toErrors({.kind = SlowPathKind::tooBig, .tunnelSlot = to.spec.slot, .mtu = to.spec.mtu}, packet, from,
+             Policing::Inner::kErrorFrom);
     return to.counters.drop(Drop::too_big);
+  }
+  --hopLimit;
+  clamp(from, packet);
   const auto bytes = packet.bytes.size();
   if (!sendThrough(to, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, to.counters))
     return;
@@ -142,16 +164,19 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
   from.counters.add(TunnelCounter::toHomeBytes, bytes);
 }
 
-// At the home agent: the kernel routed a packet for a mobile node into our device, whose MTU is the tunnel's,
-// so that the kernel has already answered what is too big.
+// At the home agent: the kernel routed a packet for a mobile node into our device. What is too big for every
+// tunnel it has answered itself.
 void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Address source = view.source(), destination = view.destination();
   if (source.isLinkLocal() || destination.isLinkLocal()) return counters_.drop(Drop::link_local);
   if (destination.isMulticast()) return counters_.drop(Drop::multicast);
   const Tunnel* tunnel = table_->homeAgentOf(destination);
   if (!tunnel) return counters_.drop(Drop::not_ours);
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu)
+  if (!fits(packet, *tunnel)) {
+    toErrors({.kind = SlowPathKind::tooBig, .tunnelSlot = tunnel->spec.slot, .mtu = tunnel->spec.mtu}, packet,
+             *tunnel, Policing::Inner::kErrorTo);
     return tunnel->counters.drop(Drop::too_big);
+  }
   sendThrough(*tunnel, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, tunnel->counters);
 }
 
