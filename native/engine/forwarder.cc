@@ -72,6 +72,7 @@ bool Forwarder::passesCongestion(Congestion congestion, const Tunnel& tunnel) {
 bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet packet, TunnelCounter packets,
                             TunnelCounter bytes, const DropCounters& drops, const RouteSpec* route) {
   if (!soundOffload(packet)) return drops.drop(Drop::bad_offload), false;
+  clamp(tunnel, packet, route);
   WireTotals sent{0, 0};
   bool complete = true;
   if (!isTrain(packet.offload)) {
@@ -82,10 +83,12 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet pac
     } else {
       encapsulate(packet, outer);
     }
-    complete = writeUplink(packet, {}, drops);
+    complete = route || packet.bytes.size() <= tunnel.pathMtu()
+                   ? writeUplink(packet, {}, drops)
+                   : writeFragments(tunnel, packet, packet.bytes.size() - length, drops);
     if (complete) sent = {1, length};
   } else {
-    const std::size_t mtu = route ? straightMtu(tunnel, *route) : innerMtu(tunnel.spec, outer);
+    const std::size_t mtu = route ? straightMtu(tunnel, *route) : tunnel.unfragmentedMtu(outer.length());
     const auto result = segment(packet, mtu, scratch_, kHeadroom, [&](const Segment& part) {
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
@@ -114,8 +117,34 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet pac
   return complete;
 }
 
+bool Forwarder::writeFragments(const Tunnel& tunnel, const Packet& outer, std::size_t overhead,
+                               const DropCounters& drops) {
+  // The kernel would store a missing checksum in the first fragment, as if that were all.
+  Packet whole = outer;
+  completeChecksum(whole);
+  Fragments fragments(whole.bytes, overhead, tunnel.pathMtu(), identifications_.next(),
+                      Bytes(scratch_).subspan(kHeadroom));
+  std::uint64_t sent = 0;
+  for (auto part = fragments.next(); part; part = fragments.next()) {
+    const iovec payload{const_cast<std::uint8_t*>(part->payload.data()), part->payload.size()};
+    // Without one of them the others are of no use.
+    if (!writeUplink({part->headers, {}}, {&payload, 1}, drops)) return false;
+    tunnel.counters.add(TunnelCounter::fragmentsSent);
+    ++sent;
+  }
+  if (sent == 0) drops.drop(Drop::too_big);
+  return sent != 0;
+}
+
+void Forwarder::lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route) {
+  const std::size_t mtu = tunnel.unfragmentedMtu();
+  const std::size_t most = (route ? std::min(mtu, straightMtu(tunnel, *route)) : mtu) - kMssHeaders;
+  if (clampMss(packet, most)) tunnel.counters.add(TunnelCounter::mssClamped);
+}
+
 bool Forwarder::hold(const Tunnel& tunnel, Packet packet) {
   if (!soundOffload(packet)) return tunnel.counters.drop(Drop::bad_offload), false;
+  clamp(tunnel, packet);
   const bool mergeable =
       tunnel.spec.side == Side::kMobileNode
           ? tunnel.port && tunnel.port->mergeable.load(std::memory_order_relaxed)
@@ -201,8 +230,8 @@ void Forwarder::toSlowPath(SlowPathRecord record, Packet packet, const DropCount
   if (!tellSlowPath(record, packet.bytes)) drops.drop(Drop::slow_path_full);
 }
 
-bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes) {
-  if (!slowPath_.push(record, bytes)) return false;
+bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes, std::size_t most) {
+  if (!slowPath_.push(record, bytes, most)) return false;
   counters_.add(EngineCounter::slowPathPackets);
   wakeNeeded_ = true;
   return true;

@@ -58,11 +58,11 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   if (!outer) return;
   const std::size_t mtu = route ? straightMtu(*tunnel, *route) : innerMtu(tunnel->spec, *outer);
   if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > mtu) {
-    tellSlowPath({.kind = SlowPathKind::tooBig,
-                  .port = port.id,
-                  .tunnelSlot = tunnel->spec.slot,
-                  .mtu = static_cast<std::uint32_t>(mtu)},
-                 frame.bytes);
+    toErrors({.kind = SlowPathKind::tooBig,
+              .port = port.id,
+              .tunnelSlot = tunnel->spec.slot,
+              .mtu = static_cast<std::uint32_t>(mtu)},
+             packet, *tunnel, Policing::Inner::kGuestError);
     return counters.drop(Drop::too_big);
   }
   sendThrough(*tunnel, *outer, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters,

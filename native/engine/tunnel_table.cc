@@ -57,6 +57,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (tunnel.hopLimit == 0) invalid("a hop limit of 0 leaves no tunnel packet this node");
     if (tunnel.dscp.value_or(0) > kMaxDscp)
       invalid("a DSCP of " + std::to_string(*tunnel.dscp) + " is above 63");
+    if (tunnel.pathMtu != 0 && tunnel.pathMtu < kMinimumMtu)
+      invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
 
     const bool mobileNode = tunnel.side == Side::kMobileNode;
     for (const Address& home : tunnel.homeAddresses)

@@ -10,6 +10,7 @@ const KINDS = [
   'correspondent',
   'home-address',
   'heard',
+  'hop-limit',
   'encapsulation-limit',
 ] as const;
 
