@@ -1,5 +1,5 @@
 import type { Engine } from '../datapath/index.js';
-import type { Millis } from '../time.js';
+import { earliest, type Millis } from '../time.js';
 import type { Encapsulation, PathMtuConfig, PathMtuEvent, PathMtuOutput } from '../tunnel/index.js';
 import { encapsulate, PathMtu, probeRequest } from '../tunnel/index.js';
 import { type Address, type Icmpv6Message, MINIMUM_MTU } from '../wire/index.js';
@@ -29,6 +29,8 @@ export interface TunnelServices {
 /** Octets of the outer header (RFC 2473 3). */
 const OUTER_HEADER = 40;
 const HOP_LIMIT = 64;
+/** Between two looks at what a tunnel has carried. */
+const LOOK: Millis = 10_000;
 
 /** What the configuration says of all tunnels of a daemon. */
 export function tunnelServices(
@@ -73,8 +75,11 @@ export class TunnelPath {
     this.#way = way;
     this.#services = services;
     this.#machine = new PathMtu({ ...services.limits, random: Math.random });
-    const watched = new WithTraffic(this.#machine, () => this.#way.carried());
-    this.#driver = new Driver(watched, (output) => this.#on(output));
+    // Without probes it is all the same to it.
+    const machine = services.limits.probing
+      ? new WithTraffic(this.#machine, () => this.#way.carried())
+      : this.#machine;
+    this.#driver = new Driver(machine, (output) => this.#on(output));
   }
 
   get drops(): ReadonlyMap<string, number> {
@@ -174,23 +179,26 @@ export class TunnelPath {
   }
 }
 
-/** Tells the machine, when it looks at the time, whether there was traffic since it last did. */
+/** Tells the machine now and then whether there was traffic: nothing in it is woken by a packet. */
 class WithTraffic implements Machine<PathMtuEvent, PathMtuOutput> {
   readonly #machine: PathMtu;
   readonly #carried: () => number;
-  #before: number;
+  #before = 0;
+  /** absent: not yet open */
+  #lookAt: Millis | undefined;
 
   constructor(machine: PathMtu, carried: () => number) {
     this.#machine = machine;
     this.#carried = carried;
-    this.#before = carried();
   }
 
   handle(now: Millis, event: PathMtuEvent): void {
-    if (event.type === 'tick') {
+    const looks = this.#lookAt !== undefined && now >= this.#lookAt;
+    if (event.type === 'open' || looks) {
       const carried = this.#carried();
-      if (carried !== this.#before) this.#machine.handle(now, { type: 'traffic' });
+      if (looks && carried !== this.#before) this.#machine.handle(now, { type: 'traffic' });
       this.#before = carried;
+      this.#lookAt = now + LOOK;
     }
     this.#machine.handle(now, event);
   }
@@ -200,6 +208,6 @@ class WithTraffic implements Machine<PathMtuEvent, PathMtuOutput> {
   }
 
   wakeAt(): Millis | undefined {
-    return this.#machine.wakeAt();
+    return earliest(this.#machine.wakeAt(), this.#lookAt);
   }
 }

@@ -9,13 +9,14 @@ import type { TunnelStatus } from '../../src/daemon/status.js';
 import { MemoryStore } from '../../src/daemon/store/index.js';
 import type { Engine, MemoryPort, MemoryUplink } from '../../src/datapath/index.js';
 import { Drops } from '../../src/drops.js';
-import type { Address, Icmpv6Message } from '../../src/wire/index.js';
+import type { Address, Icmpv6Message, Ipv6Packet } from '../../src/wire/index.js';
 import {
   ETHERTYPE_IPV6,
   emitEthernet,
   emitIcmpv6,
   PROTOCOL,
   parseAddress,
+  parsePacket,
   peekAddresses,
 } from '../../src/wire/index.js';
 import { eventually, ipv6 } from '../datapath/world.js';
@@ -152,9 +153,11 @@ export class DaemonPair {
     (at === 'host' ? this.#hostUplink : this.#agentUplink)?.inject(packet);
   }
 
-  /** The next packet that left the Home Agent for the world. */
-  async toWorld(): Promise<Uint8Array> {
-    return await eventually('a packet to the world', () => this.world.shift());
+  /** The first packet of this protocol that left the Home Agent for the world. */
+  async toWorld(protocol: number = PROTOCOL.icmpv6): Promise<Ipv6Packet> {
+    return await eventually('a packet to the world', () =>
+      this.world.map((bytes) => parsePacket(bytes)).find((packet) => packet.protocol === protocol),
+    );
   }
 
   #openHost(path: string, lines: string): HostDaemon {
