@@ -16,11 +16,16 @@ export class TokenBucket {
 
   /** Takes one token if there is one. */
   take(now: Millis): boolean {
+    if (!this.holds(now, 1)) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Whether there are so many tokens. */
+  holds(now: Millis, count: number): boolean {
     const elapsed = Math.max(0, now - (this.#filledAt ?? now));
     this.#filledAt = now;
     this.#tokens = Math.min(this.#capacity, this.#tokens + (elapsed * this.#perSecond) / 1000);
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    return this.#tokens >= count;
   }
 }

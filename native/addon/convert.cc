@@ -20,6 +20,13 @@ std::uint32_t number(const Napi::Value& value, const char* name) {
   return static_cast<std::uint32_t>(number);
 }
 
+std::uint8_t octet(const Napi::Value& value, const char* name) {
+  const std::uint32_t octet = number(value, name);
+  if (octet > 255)
+    throw Napi::TypeError::New(value.Env(), std::string(name) + " must be a whole number from 0 to 255");
+  return static_cast<std::uint8_t>(octet);
+}
+
 Address address(const Napi::Value& value) {
   const std::string string = text(value, "address");
   Address address;

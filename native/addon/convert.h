@@ -14,6 +14,7 @@ namespace kagemusha {
 
 std::string text(const Napi::Value& value, const char* name);
 std::uint32_t number(const Napi::Value& value, const char* name);
+std::uint8_t octet(const Napi::Value& value, const char* name);
 Address address(const Napi::Value& value);  // text form, RFC 4291 2.2
 Mac mac(const Napi::Value& value);          // "aa:bb:cc:dd:ee:ff"
 Napi::String macText(Napi::Env env, const Mac& mac);

@@ -1,5 +1,6 @@
 #include "engine_wrap.h"
 
+#include "../engine/flow_label.h"
 #include "convert.h"
 
 namespace kagemusha {
@@ -27,6 +28,9 @@ TunnelSpec tunnelSpec(const Napi::Object& object) {
   spec.local = address(object.Get("local"));
   spec.remote = address(object.Get("remote"));
   spec.mtu = number(object.Get("mtu"), "mtu");
+  if (const Napi::Value pathMtu = object.Get("pathMtu"); !pathMtu.IsUndefined())
+    spec.pathMtu = number(pathMtu, "pathMtu");
+  spec.mssClamp = object.Get("mssClamp").ToBoolean();
   if (const Napi::Value port = object.Get("port"); !port.IsUndefined()) spec.port = number(port, "port");
   spec.signaling = object.Get("signaling").ToBoolean();
   const auto homeAddresses = object.Get("homeAddresses").As<Napi::Array>();
@@ -38,6 +42,11 @@ TunnelSpec tunnelSpec(const Napi::Object& object) {
     for (std::uint32_t index = 0; index < list.Length(); ++index)
       spec.routes.push_back(routeSpec(list.Get(index).As<Napi::Object>()));
   }
+  if (const Napi::Value limit = object.Get("hopLimit"); !limit.IsUndefined())
+    spec.hopLimit = octet(limit, "hopLimit");
+  if (const Napi::Value dscp = object.Get("dscp"); !dscp.IsUndefined()) spec.dscp = octet(dscp, "dscp");
+  if (const Napi::Value limit = object.Get("encapsulationLimit"); !limit.IsUndefined())
+    spec.encapsulationLimit = octet(limit, "encapsulationLimit");
   return spec;
 }
 
@@ -116,6 +125,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::watchFirstFrame>("watchFirstFrame"),
                          InstanceMethod<&EngineWrap::publish>("publish"),
                          InstanceMethod<&EngineWrap::kick>("kick"),
+                         InstanceMethod<&EngineWrap::flowLabel>("flowLabel"),
                          InstanceMethod<&EngineWrap::close>("close"),
                          InstanceMethod<&EngineWrap::region>("region"),
                          InstanceMethod<&EngineWrap::layout>("layout"),
@@ -241,6 +251,11 @@ void EngineWrap::publish(const Napi::CallbackInfo& info) {
 
 void EngineWrap::kick(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { engine().kick(); });
+}
+
+Napi::Value EngineWrap::flowLabel(const Napi::CallbackInfo& info) {
+  const auto inner = info[0].As<Napi::Uint8Array>();
+  return Napi::Number::New(info.Env(), kagemusha::flowLabel(ConstBytes(inner.Data(), inner.ByteLength())));
 }
 
 // One ArrayBuffer over the whole region; it keeps the mapping alive as long as JavaScript can see it, longer

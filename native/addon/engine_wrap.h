@@ -42,6 +42,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void watchFirstFrame(const Napi::CallbackInfo& info);
   void publish(const Napi::CallbackInfo& info);
   void kick(const Napi::CallbackInfo& info);
+  Napi::Value flowLabel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   Napi::Value region(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);

@@ -29,6 +29,8 @@ namespace kagemusha {
   X(routing_header)      /* a type 2 routing header that no tunnel asked for */                   \
   X(home_address_option) /* a Home Address option that no binding of its source covers */         \
   X(hop_limit)           /* the hop limit ran out at the home agent */                            \
+  X(ecn_congestion)      /* congestion that the transport inside would not understand */          \
+  X(encapsulation_limit) /* it carries a limit that lets it enter no further tunnel */            \
   X(guest_mac_unknown)   /* no frame of the guest seen yet */                                     \
   X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */     \
   X(no_uplink)           /* no uplink is open */                                                  \
@@ -38,7 +40,9 @@ namespace kagemusha {
   X(uplink_error)        /* the uplink is down, or refused the packet */                          \
   X(slow_path_full)      /* the ring, or this source's share of it, still waits for JavaScript */ \
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \
-  X(policed)             /* more for one of our own addresses than its lane lets through */
+  X(policed)             /* more for one of our own addresses than its lane lets through */       \
+  /* a packet of one of our tunnels that would enter one again */                                 \
+  X(recursive_encapsulation)
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
   X(wakeups)              /* returns of epoll_wait, all workers */                   \
@@ -57,13 +61,16 @@ namespace kagemusha {
   X(bytesWritten)
 
 // Inner IPv6 lengths, one packet per segment on the wire.
-#define KAGEMUSHA_TUNNEL_COUNTERS(X)                                \
-  X(toHomePackets)                                                  \
-  X(toHomeBytes)                                                    \
-  X(toGuestPackets)                                                 \
-  X(toGuestBytes)                                                   \
-  X(straightTo)   /* packets without a tunnel, counted above too */ \
-  X(straightFrom) /* as read: a train counts once */
+#define KAGEMUSHA_TUNNEL_COUNTERS(X)                                 \
+  X(toHomePackets)                                                   \
+  X(toHomeBytes)                                                     \
+  X(toGuestPackets)                                                  \
+  X(toGuestBytes)                                                    \
+  X(straightTo)    /* packets without a tunnel, counted above too */ \
+  X(straightFrom)  /* as read: a train counts once */                \
+  X(ecnAlarms)     /* RFC 6040 figure 4, (!) and (!!!), as read */   \
+  X(fragmentsSent) /* of outer packets longer than the path MTU */   \
+  X(mssClamped)    /* SYNs whose MSS was lowered */
 
 #define KAGEMUSHA_ENUMERATOR(name) name,
 #define KAGEMUSHA_NAME(name) std::string_view(#name),

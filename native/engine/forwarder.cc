@@ -8,6 +8,9 @@
 namespace kagemusha {
 namespace {
 
+// An ICMPv6 error quotes no more (RFC 4443 2.4 c: the minimum MTU).
+constexpr std::size_t kQuote = 1280;
+
 bool isTrain(const Offload& offload) { return offload.gso_type != VIRTIO_NET_HDR_GSO_NONE; }
 
 // A train of our own making, not one that came as it is: only its refusal says that the kernel takes none.
@@ -39,9 +42,37 @@ void growFront(Packet& packet, std::size_t count) {
 Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
     : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
 
-bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter packets, TunnelCounter bytes,
-                            const DropCounters& drops, const RouteSpec* route) {
+std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Ipv6View& inner,
+                                             SlowPathRecord record, ConstBytes whole,
+                                             const DropCounters& drops) {
+  // RFC 2473 4.1.2: what is as a packet of this very tunnel would go round for ever.
+  if (inner.source() == tunnel.spec.local && inner.destination() == tunnel.spec.remote)
+    return drops.drop(Drop::recursive_encapsulation), std::nullopt;
+  const auto limit = findEncapsulationLimit(inner);
+  if (!limit || limit->value != 0) return outerFor(tunnel.spec, inner, limit);
+
+  drops.drop(Drop::encapsulation_limit);
+  if (policing_.admitRefused(tunnel.spec.slot, now_)) {
+    record.kind = SlowPathKind::encapsulationLimit;
+    record.tunnelSlot = tunnel.spec.slot;
+    record.mtu = static_cast<std::uint32_t>(limit->offset);
+    const std::size_t link = record.port == kNone ? 0 : kEthernetHeader;
+    tellSlowPath(record, whole.first(std::min(whole.size(), link + kQuote)));
+  }
+  return std::nullopt;
+}
+
+bool Forwarder::passesCongestion(Congestion congestion, const Tunnel& tunnel) {
+  if (congestion == Congestion::kUsual) return true;
+  tunnel.counters.add(TunnelCounter::ecnAlarms);
+  if (congestion == Congestion::kAlarm) return true;
+  return tunnel.counters.drop(Drop::ecn_congestion), false;
+}
+
+bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet packet, TunnelCounter packets,
+                            TunnelCounter bytes, const DropCounters& drops, const RouteSpec* route) {
   if (!soundOffload(packet)) return drops.drop(Drop::bad_offload), false;
+  clamp(tunnel, packet, route);
   WireTotals sent{0, 0};
   bool complete = true;
   if (!isTrain(packet.offload)) {
@@ -50,12 +81,14 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
       goStraight(packet, tunnel.spec.local, *route);
       completeChecksum(packet);
     } else {
-      encapsulate(packet, tunnel.spec.local, tunnel.spec.remote);
+      encapsulate(packet, outer);
     }
-    complete = writeUplink(packet, {}, drops);
+    complete = route || packet.bytes.size() <= tunnel.pathMtu()
+                   ? writeUplink(packet, {}, drops)
+                   : writeFragments(tunnel, packet, packet.bytes.size() - length, drops);
     if (complete) sent = {1, length};
   } else {
-    const std::size_t mtu = route ? straightMtu(tunnel, *route) : tunnel.spec.mtu;
+    const std::size_t mtu = route ? straightMtu(tunnel, *route) : tunnel.unfragmentedMtu(outer.length());
     const auto result = segment(packet, mtu, scratch_, kHeadroom, [&](const Segment& part) {
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
@@ -63,9 +96,8 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
         goStraight(head, tunnel.spec.local, *route);
         completeChecksum(head, part.payload);
       } else {
-        growFront(head, kIpv6Header);
-        writeOuterHeader(head.bytes.first(kIpv6Header), tunnel.spec.local, tunnel.spec.remote, part.headers,
-                         length);
+        growFront(head, outer.length());
+        writeOuterHeader(head.bytes, outer, length);
       }
       // writev() does not write through its iovecs.
       const iovec payload{const_cast<std::uint8_t*>(part.payload.data()), part.payload.size()};
@@ -85,8 +117,34 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, Packet packet, TunnelCounter p
   return complete;
 }
 
+bool Forwarder::writeFragments(const Tunnel& tunnel, const Packet& outer, std::size_t overhead,
+                               const DropCounters& drops) {
+  // The kernel would store a missing checksum in the first fragment, as if that were all.
+  Packet whole = outer;
+  completeChecksum(whole);
+  Fragments fragments(whole.bytes, overhead, tunnel.pathMtu(), identifications_.next(),
+                      Bytes(scratch_).subspan(kHeadroom));
+  std::uint64_t sent = 0;
+  for (auto part = fragments.next(); part; part = fragments.next()) {
+    const iovec payload{const_cast<std::uint8_t*>(part->payload.data()), part->payload.size()};
+    // Without one of them the others are of no use.
+    if (!writeUplink({part->headers, {}}, {&payload, 1}, drops)) return false;
+    tunnel.counters.add(TunnelCounter::fragmentsSent);
+    ++sent;
+  }
+  if (sent == 0) drops.drop(Drop::too_big);
+  return sent != 0;
+}
+
+void Forwarder::lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route) {
+  const std::size_t mtu = tunnel.unfragmentedMtu();
+  const std::size_t most = (route ? std::min(mtu, straightMtu(tunnel, *route)) : mtu) - kMssHeaders;
+  if (clampMss(packet, most)) tunnel.counters.add(TunnelCounter::mssClamped);
+}
+
 bool Forwarder::hold(const Tunnel& tunnel, Packet packet) {
   if (!soundOffload(packet)) return tunnel.counters.drop(Drop::bad_offload), false;
+  clamp(tunnel, packet);
   const bool mergeable =
       tunnel.spec.side == Side::kMobileNode
           ? tunnel.port && tunnel.port->mergeable.load(std::memory_order_relaxed)
@@ -172,8 +230,8 @@ void Forwarder::toSlowPath(SlowPathRecord record, Packet packet, const DropCount
   if (!tellSlowPath(record, packet.bytes)) drops.drop(Drop::slow_path_full);
 }
 
-bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes) {
-  if (!slowPath_.push(record, bytes)) return false;
+bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes, std::size_t most) {
+  if (!slowPath_.push(record, bytes, most)) return false;
   counters_.add(EngineCounter::slowPathPackets);
   wakeNeeded_ = true;
   return true;

@@ -8,6 +8,7 @@ namespace kagemusha {
 namespace {
 
 constexpr std::uint32_t kMinimumMtu = 1280;  // RFC 8200 5
+constexpr std::uint8_t kMaxDscp = 63;        // RFC 2474 3: 6 bits
 
 std::string text(const Address& address) {
   char buffer[INET6_ADDRSTRLEN];
@@ -53,6 +54,11 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (slotTaken[tunnel.slot]) invalid("two tunnels use slot " + std::to_string(tunnel.slot));
     slotTaken[tunnel.slot] = true;
     if (tunnel.mtu < kMinimumMtu) invalid("an MTU of " + std::to_string(tunnel.mtu) + " is below 1280");
+    if (tunnel.hopLimit == 0) invalid("a hop limit of 0 leaves no tunnel packet this node");
+    if (tunnel.dscp.value_or(0) > kMaxDscp)
+      invalid("a DSCP of " + std::to_string(*tunnel.dscp) + " is above 63");
+    if (tunnel.pathMtu != 0 && tunnel.pathMtu < kMinimumMtu)
+      invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
 
     const bool mobileNode = tunnel.side == Side::kMobileNode;
     for (const Address& home : tunnel.homeAddresses)

@@ -1,14 +1,17 @@
 // The way of a packet from the network: tunnel → guest at the mobile node's side; both ways at the home
 // agent's.
 #include "forwarder.h"
+#include "probe.h"
 
 namespace kagemusha {
 namespace {
 
-constexpr std::uint8_t kEchoReply = 129;           // RFC 4443 4.2
 constexpr std::uint8_t kRouterSolicitation = 133;  // RFC 4861 4.1
 constexpr std::uint8_t kRedirect = 137;            // RFC 4861 4.5
 constexpr std::uint8_t kLinkHopLimit = 255;
+// Tunnels within tunnels that a packet for a home address may have been through already.
+constexpr int kMaxNesting = 8;
+
 constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
 // Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
@@ -50,6 +53,11 @@ bool isSignalling(std::uint8_t nextHeader) {
   return nextHeader == kMobility || nextHeader == kEsp || nextHeader == kDestination;
 }
 
+// Trains are cut to what fits.
+bool fits(const Packet& packet, std::size_t mtu) {
+  return packet.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE || packet.bytes.size() <= mtu;
+}
+
 bool fitsSlot(const Packet& packet) { return packet.bytes.size() <= SlowPathRing::kPayload; }
 
 }  // namespace
@@ -78,7 +86,9 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
   if (!tunnel) return counters_.drop(Drop::outer_source), false;
   const TunnelCounters& counters = tunnel->counters;
-  if (!decapsulate(packet)) return counters.drop(Drop::malformed), false;
+  const auto congestion = decapsulate(packet);
+  if (!congestion) return counters.drop(Drop::malformed), false;
+  if (!passesCongestion(*congestion, *tunnel)) return false;
   const auto inner = viewIpv6(packet.bytes);
   if (!inner) return counters.drop(Drop::malformed), false;
   if (!tunnel->owns(inner->destination())) return counters.drop(Drop::inner_destination), false;
@@ -86,9 +96,17 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
   if (isNeighborDiscovery(*inner)) return counters.drop(Drop::neighbor_discovery), false;
-  if (source == tunnel->spec.remote && fitsSlot(packet) && isAnswer(*inner)) {
-    toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
-    return false;
+  if (source == tunnel->spec.remote && fitsSlot(packet)) {
+    if (isProbe(*inner, kEchoRequest)) {
+      toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kProbe);
+      return false;
+    }
+    if (isAnswer(*inner)) {
+      const bool probe = isProbe(*inner, kEchoReply);
+      toInner(SlowPathKind::control, packet, *tunnel,
+              probe ? Policing::Inner::kProbe : Policing::Inner::kSelf);
+      return false;
+    }
   }
   if (tunnel->spec.signaling && isMobility(*inner)) {
     toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kMobility);
@@ -117,7 +135,8 @@ bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Rou
 
 bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   const Packet whole = packet;
-  if (!decapsulate(packet)) return counters_.drop(Drop::malformed), false;
+  const auto congestion = decapsulate(packet);
+  if (!congestion) return counters_.drop(Drop::malformed), false;
   const auto inner = viewIpv6(packet.bytes);
   if (!inner) return counters_.drop(Drop::malformed), false;
   const Tunnel* tunnel = table_->homeAgentOf(inner->source());
@@ -129,12 +148,14 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   // RFC 6275 10.4.5: the outer source must be the care-of address bound to the inner source.
   if (tunnel->spec.remote != outer.source() || tunnel->spec.local != outer.destination())
     return counters.drop(Drop::outer_source), false;
+  if (!passesCongestion(*congestion, *tunnel)) return false;
 
   const Address destination = inner->destination();
   if (destination.isLinkLocal()) return counters.drop(Drop::link_local), false;
   if (destination.isMulticast()) return counters.drop(Drop::multicast), false;
   if (table_->localSide(destination)) {
-    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kSelf);
+    const bool probe = isProbe(*inner, kEchoRequest) || isProbe(*inner, kEchoReply);
+    toInner(SlowPathKind::inner, packet, *tunnel, probe ? Policing::Inner::kProbe : Policing::Inner::kSelf);
     return false;
   }
   if (const Tunnel* other = table_->homeAgentOf(destination))
@@ -145,28 +166,71 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
 // From one mobile node to another: the router between them is us.
 void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to) {
   std::uint8_t& hopLimit = packet.bytes[7];
-  if (hopLimit <= 1) return from.counters.drop(Drop::hop_limit);
-  --hopLimit;
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > to.spec.mtu)
+  if (hopLimit <= 1) {
+    toErrors({.kind = SlowPathKind::hopLimit, .tunnelSlot = from.spec.slot}, packet, from,
+             Policing::Inner::kErrorFrom);
+    return from.counters.drop(Drop::hop_limit);
+  }
+  const auto outer = prepareOuter(to, Ipv6View{packet.bytes}, {}, packet.bytes, to.counters);
+  if (!outer) return;
+  const std::size_t mtu = innerMtu(to.spec, *outer);
+  if (!fits(packet, mtu)) {
+    toErrors(
+        {.kind = SlowPathKind::tooBig, .tunnelSlot = to.spec.slot, .mtu = static_cast<std::uint32_t>(mtu)},
+        packet, from, Policing::Inner::kErrorFrom);
     return to.counters.drop(Drop::too_big);
+  }
+  --hopLimit;
+  clamp(from, packet);
   const auto bytes = packet.bytes.size();
-  if (!sendThrough(to, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, to.counters))
+  if (!sendThrough(to, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
+                   to.counters))
     return;
   from.counters.add(TunnelCounter::toHomePackets);
   from.counters.add(TunnelCounter::toHomeBytes, bytes);
 }
 
-// At the home agent: the kernel routed a packet for a mobile node into our device, whose MTU is the tunnel's,
-// so that the kernel has already answered what is too big.
+// At the home agent: the kernel routed a packet for a mobile node into our device. What is too big for every
+// tunnel it has answered itself.
 void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Address source = view.source(), destination = view.destination();
   if (source.isLinkLocal() || destination.isLinkLocal()) return counters_.drop(Drop::link_local);
   if (destination.isMulticast()) return counters_.drop(Drop::multicast);
   const Tunnel* tunnel = table_->homeAgentOf(destination);
   if (!tunnel) return counters_.drop(Drop::not_ours);
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > tunnel->spec.mtu)
+  if (cameFromOurTunnel(view)) return tunnel->counters.drop(Drop::recursive_encapsulation);
+  const auto outer = prepareOuter(*tunnel, view, {}, packet.bytes, tunnel->counters);
+  if (!outer) return;
+  const std::size_t mtu = innerMtu(tunnel->spec, *outer);
+  if (!fits(packet, mtu)) {
+    toErrors({.kind = SlowPathKind::tooBig,
+              .tunnelSlot = tunnel->spec.slot,
+              .mtu = static_cast<std::uint32_t>(mtu)},
+             packet, *tunnel, Policing::Inner::kErrorTo);
     return tunnel->counters.drop(Drop::too_big);
-  sendThrough(*tunnel, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes, tunnel->counters);
+  }
+  sendThrough(*tunnel, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
+              tunnel->counters);
+}
+
+// Whether a packet for a registered home address is one that we, or another tunnel after us, have already put
+// into a tunnel: a care-of address is a home address itself. To encapsulate it again would let two mobile
+// nodes that name each other's home address as their care-of address make us send for ever (RFC 2473 4.1.2).
+bool Forwarder::cameFromOurTunnel(Ipv6View packet) const {
+  for (int depth = 0; depth < kMaxNesting; ++depth) {
+    const auto upper = findUpperLayer(packet);
+    // The middle of a tunnel packet that was fragmented behind its limit option says only that options
+    // follow.
+    const bool tunnelled =
+        upper && (upper->protocol == kIpv6 || (upper->fragment && upper->protocol == kDestination));
+    if (!tunnelled) return false;
+    if (table_->localSide(packet.source())) return true;
+    if (upper->fragment) return false;
+    const auto inner = viewIpv6(packet.bytes.subspan(upper->offset));
+    if (!inner) return false;
+    packet = *inner;
+  }
+  return true;
 }
 
 }  // namespace kagemusha

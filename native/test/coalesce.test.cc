@@ -491,7 +491,7 @@ TEST_CASE("coalescing what segment() cut gives the train back") {
     // Through the tunnel and back, sometimes with the checksums computed on the way.
     for (reference::Arrival& arrival : arrivals) {
       Slot slot(arrival.bytes, arrival.offload);
-      encapsulate(slot.packet, addressOf(5), addressOf(6));
+      encapsulate(slot.packet, {addressOf(5), addressOf(6)});
       if (random.oneIn(2)) REQUIRE(completeChecksum(slot.packet));
       REQUIRE(decapsulate(slot.packet));
       arrival.bytes = copy(slot.packet.bytes);

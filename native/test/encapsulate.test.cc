@@ -36,36 +36,115 @@ TEST_CASE("RFC 2473 3.1: an encapsulated packet, octet by octet") {
       hex("6b8abcde 0008 3a 3f 20010db8200000000000000000000010 20010db8200000000000000000000099"
           "8000 1234 0001 0002");
   const Octets outer =
-      hex("6b800000 0030 29 40 20010db8300000000000000000000033 20010db8200000000000000000000001"
+      hex("6b812345 0030 29 07 20010db8300000000000000000000033 20010db8200000000000000000000001"
           "6b8abcde 0008 3a 3f 20010db8200000000000000000000010 20010db8200000000000000000000099"
           "8000 1234 0001 0002");
   Slot slot(inner);
-  encapsulate(slot.packet, kCareOf, kHomeAgent);
+  encapsulate(
+      slot.packet,
+      {.local = kCareOf, .remote = kHomeAgent, .trafficClass = 0xb8, .flowLabel = 0x12345, .hopLimit = 7});
   CHECK(copy(slot.packet.bytes) == outer);
   CHECK(slot.packet.bytes.data() == slot.memory.data() + kHeadroom - 40);
-  REQUIRE(decapsulate(slot.packet));
+  REQUIRE(decapsulate(slot.packet) == Congestion::kUsual);
   CHECK(copy(slot.packet.bytes) == inner);
 }
 
-TEST_CASE("the outer header needs only the inner packet's first four octets") {
-  const Octets inner = hex("6fff ffff");
-  Octets into(40, 0xee);
-  writeOuterHeader(into, kCareOf, kHomeAgent, inner, 1460);
-  CHECK(into == hex("6ff00000 05b4 29 40 20010db8300000000000000000000033 20010db8200000000000000000000001"));
-  writeOuterHeader(into, kCareOf, kHomeAgent, inner, 65535);
+TEST_CASE("RFC 2473 4.1.1: the encapsulation limit as scapy writes it, octet by octet") {
+  const Octets inner =
+      hex("6b8abcde 0008 3a 3f 20010db8200000000000000000000010 20010db8200000000000000000000099"
+          "8000 1234 0001 0002");
+  Octets expected =
+      hex("6b812345 0038 3c 07 20010db8300000000000000000000033 20010db8200000000000000000000001"
+          "29 00 04 01 05 01 01 00");
+  put(expected, inner);
+  Slot slot(inner);
+  const Outer outer{.local = kCareOf,
+                    .remote = kHomeAgent,
+                    .trafficClass = 0xb8,
+                    .flowLabel = 0x12345,
+                    .hopLimit = 7,
+                    .limit = 5};
+  CHECK(outer.length() == 48);
+  encapsulate(slot.packet, outer);
+  CHECK(copy(slot.packet.bytes) == expected);
+  const auto view = viewIpv6(slot.packet.bytes);
+  REQUIRE(view);
+  const auto limit = findEncapsulationLimit(*view);
+  REQUIRE(limit);
+  CHECK(limit->value == 5);
+  CHECK(limit->offset == 44);
+  REQUIRE(decapsulate(slot.packet) == Congestion::kUsual);
+  CHECK(copy(slot.packet.bytes) == inner);
+}
+
+TEST_CASE("the outer header says how much it carries, or 0 where 16 bits cannot") {
+  Octets into(48, 0xee);
+  Outer outer{.local = kCareOf, .remote = kHomeAgent, .trafficClass = 0xff};
+  writeOuterHeader(into, outer, 1460);
+  CHECK(Octets(into.begin(), into.begin() + 40) ==
+        hex("6ff00000 05b4 29 40 20010db8300000000000000000000033 20010db8200000000000000000000001"));
+  CHECK(into[40] == 0xee);
+  writeOuterHeader(into, outer, 65535);
   CHECK(reference::number(into, 4, 2) == 65535);
-  writeOuterHeader(into, kCareOf, kHomeAgent, inner, 65536);
+  writeOuterHeader(into, outer, 65536);
   CHECK(reference::number(into, 4, 2) == 0);
+  outer.limit = 0;
+  writeOuterHeader(into, outer, 65527);
+  CHECK(reference::number(into, 4, 2) == 65535);
+  writeOuterHeader(into, outer, 65528);
+  CHECK(reference::number(into, 4, 2) == 0);
+}
+
+TEST_CASE("RFC 2473 4.1.1: headers are examined from left to right until one has the limit") {
+  // The limit and where it stands; std::nullopt: none.
+  using Found = std::optional<std::pair<int, std::size_t>>;
+  const auto find = [](std::uint8_t first, const char* rest) -> Found {
+    const Octets packet = outerWith(first, hex(rest));
+    const auto view = viewIpv6(packet);
+    REQUIRE(view);
+    const auto found = findEncapsulationLimit(*view);
+    return found ? Found{{found->value, found->offset}} : std::nullopt;
+  };
+  const char* const limited = "2900 040104 010100";
+  CHECK(find(kDestination, limited) == Found{{4, 44}});
+  CHECK(find(kDestination, "2900 010100 040107") == Found{{7, 47}});
+  CHECK(find(kDestination, "2900 0000 0401ff 00") == Found{{255, 46}});
+  CHECK(find(kDestination, "0600 040100 010100") == Found{{0, 44}});  // whatever follows
+  CHECK(find(kDestination, "2901 c902 aabb 0401 09 00 0104 00000000") == Found{{9, 48}});
+  // Behind other headers: hop-by-hop options, a routing header, authentication (RFC 4302), a first fragment.
+  CHECK(find(kHopByHop, "3c00 0104 00000000 2900 040103 010100") == Found{{3, 52}});
+  CHECK(find(kRouting, "3c00 0000 00000000 2900 040103 010100") == Found{{3, 52}});
+  CHECK(find(51, "3c01 0000 00000100 00000001 2900 040103 010100") == Found{{3, 56}});
+  CHECK(find(kFragment, "3c00 0001 00000007 2900 040103 010100") == Found{{3, 52}});
+  CHECK(find(kDestination, "3c00 0104 00000000 2900 040103 010100") == Found{{3, 52}});
+  CHECK(find(kDestination, "3c00 040103 010100 2900 040109 010100") == Found{{3, 44}});  // the first counts
+  // Not behind another IPv6 header, a later fragment's, one that is encrypted, or an upper layer's.
+  CHECK(!find(kIpv6, limited));
+  CHECK(!find(kFragment, "3c00 0009 00000007 2900 040103 010100"));
+  CHECK(!find(kEsp, limited));
+  CHECK(!find(kTcp, limited));
+  CHECK(!find(kHopByHop, "2900 040104 010100"));  // only a destination option
+  CHECK(!find(kDestination, "2900 0104 00000000"));
+  // Broken ones.
+  CHECK(!find(kDestination, "2900 040204 000100"));   // a limit of two octets
+  CHECK(!find(kDestination, "2900 0105 00000000"));   // padding past the end
+  CHECK(!find(kDestination, "2900 010300 0000 04"));  // a type without a length
+  CHECK(!find(kDestination, "2901 040104 010100"));   // a header past the end
+  CHECK(!find(kDestination, "2900 0401"));
 }
 
 TEST_CASE("csum_start and a train's hdr_len follow the headers") {
   Slot slot(innerPacket(), trainOf(40, 60, 1400));
-  encapsulate(slot.packet, kCareOf, kHomeAgent);
-  CHECK(slot.packet.offload.csum_start == 80);
-  CHECK(slot.packet.offload.hdr_len == 100);
-  REQUIRE(decapsulate(slot.packet));
-  CHECK(slot.packet.offload.csum_start == 40);
-  CHECK(slot.packet.offload.hdr_len == 60);
+  for (const bool limited : {false, true}) {
+    Outer outer{kCareOf, kHomeAgent};
+    if (limited) outer.limit = 4;
+    encapsulate(slot.packet, outer);
+    CHECK(slot.packet.offload.csum_start == (limited ? 88 : 80));
+    CHECK(slot.packet.offload.hdr_len == (limited ? 108 : 100));
+    REQUIRE(decapsulate(slot.packet));
+    CHECK(slot.packet.offload.csum_start == 40);
+    CHECK(slot.packet.offload.hdr_len == 60);
+  }
   CHECK(copy(slot.packet.bytes) == innerPacket());
   REQUIRE(completeChecksum(slot.packet));
   CHECK(reference::checksumIsRight(copy(slot.packet.bytes), 40));
@@ -88,7 +167,7 @@ TEST_CASE("RFC 2473 4.1.1: outer destination options") {
     const std::size_t before = 40 + rest.size();
     put(rest, inner);
     Slot slot(outerWith(kDestination, rest), needsChecksum(before + 40));
-    const bool accepted = decapsulate(slot.packet);
+    const bool accepted = decapsulate(slot.packet).has_value();
     if (accepted) {
       CHECK(copy(slot.packet.bytes) == inner);
       CHECK(slot.packet.offload.csum_start == 40);
@@ -112,7 +191,7 @@ TEST_CASE("RFC 2473 4.1.1: outer destination options") {
 TEST_CASE("what is no tunnel packet is refused and left alone") {
   const auto refused = [](const Octets& octets, const Offload& offload = {}) {
     Slot slot(octets, offload);
-    const bool result = decapsulate(slot.packet);
+    const bool result = decapsulate(slot.packet).has_value();
     CHECK(copy(slot.packet.bytes) == octets);
     return !result;
   };
@@ -153,24 +232,59 @@ TEST_CASE("every truncation of a tunnel packet is refused") {
   }
 }
 
-TEST_CASE("RFC 6040 4.2: congestion marks at the tunnel's end") {
-  // Rows: inner Not-ECT, ECT(1), ECT(0), CE; columns: outer the same. -1 is a drop.
-  constexpr int kExpected[4][4] = {{0, 0, 0, -1}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
-  for (int inner = 0; inner < 4; ++inner) {
-    for (int outer = 0; outer < 4; ++outer) {
-      TcpFields fields;
-      fields.trafficClass = static_cast<std::uint8_t>(0xa8 | inner);
-      const Octets before = buildTcp(fields);
-      Slot slot(before);
-      encapsulate(slot.packet, kCareOf, kHomeAgent);
-      CHECK(((slot.packet.bytes[1] >> 4) & 3) == inner);
-      slot.packet.bytes[1] = static_cast<std::uint8_t>((slot.packet.bytes[1] & 0xcf) | (outer << 4));
-      const int expected = kExpected[inner][outer];
-      REQUIRE(decapsulate(slot.packet) == (expected >= 0));
-      if (expected < 0) continue;
-      fields.trafficClass = static_cast<std::uint8_t>(0xa8 | expected);
-      CHECK(copy(slot.packet.bytes) == buildTcp(fields));
-    }
+TEST_CASE("RFC 6040 4.1: in normal mode the mark is copied, pinned DSCP or not") {
+  for (int tos = 0; tos < 256; ++tos) {
+    TcpFields fields;
+    fields.trafficClass = static_cast<std::uint8_t>(tos);
+    const Octets inner = buildTcp(fields);
+    CHECK(outerTrafficClass(inner, std::nullopt) == tos);
+    CHECK(outerTrafficClass(inner, std::uint8_t{0}) == (tos & 3));
+    CHECK(outerTrafficClass(inner, std::uint8_t{46}) == (0xb8 | (tos & 3)));
+    CHECK(outerTrafficClass(inner, std::uint8_t{63}) == (0xfc | (tos & 3)));
+  }
+}
+
+TEST_CASE("RFC 6040 4.2: every cell of figure 4; RFC 2983 4.1: the inner DSCP stays") {
+  // +---------+------------------------------------------------+
+  // |Arriving |            Arriving Outer Header               |
+  // |   Inner +---------+------------+------------+------------+
+  // |  Header | Not-ECT | ECT(0)     | ECT(1)     |     CE     |
+  // +---------+---------+------------+------------+------------+
+  // | Not-ECT | Not-ECT |Not-ECT(!!!)|Not-ECT(!!!)| <drop>(!!!)|
+  // |  ECT(0) |  ECT(0) | ECT(0)     | ECT(1)     |     CE     |
+  // |  ECT(1) |  ECT(1) | ECT(1) (!) | ECT(1)     |     CE     |
+  // |    CE   |      CE |     CE     |     CE(!!!)|     CE     |
+  // +---------+---------+------------+------------+------------+
+  constexpr std::uint8_t kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3;  // RFC 3168 5
+  constexpr auto kUsual = Congestion::kUsual, kAlarm = Congestion::kAlarm, kDrop = Congestion::kDrop;
+  struct Cell {
+    std::uint8_t inner, outer, result;
+    Congestion congestion;
+  };
+  constexpr Cell kFigure4[16] = {
+      {kNotEct, kNotEct, kNotEct, kUsual}, {kNotEct, kEct0, kNotEct, kAlarm},
+      {kNotEct, kEct1, kNotEct, kAlarm},   {kNotEct, kCe, kNotEct, kDrop},
+      {kEct0, kNotEct, kEct0, kUsual},     {kEct0, kEct0, kEct0, kUsual},
+      {kEct0, kEct1, kEct1, kUsual},       {kEct0, kCe, kCe, kUsual},
+      {kEct1, kNotEct, kEct1, kUsual},     {kEct1, kEct0, kEct1, kAlarm},
+      {kEct1, kEct1, kEct1, kUsual},       {kEct1, kCe, kCe, kUsual},
+      {kCe, kNotEct, kCe, kUsual},         {kCe, kEct0, kCe, kUsual},
+      {kCe, kEct1, kCe, kAlarm},           {kCe, kCe, kCe, kUsual},
+  };
+  for (const Cell& cell : kFigure4) {
+    CAPTURE(int{cell.inner});
+    CAPTURE(int{cell.outer});
+    TcpFields fields;
+    fields.trafficClass = static_cast<std::uint8_t>(0xa8 | cell.inner);
+    Slot slot(outerWith(kIpv6, buildTcp(fields)));
+    // The outer DSCP is another one.
+    slot.packet.bytes[0] = 0x64;
+    slot.packet.bytes[1] = static_cast<std::uint8_t>(0x80 | (cell.outer << 4));
+    const auto congestion = decapsulate(slot.packet);
+    REQUIRE(congestion);
+    CHECK(*congestion == cell.congestion);
+    fields.trafficClass = static_cast<std::uint8_t>(0xa8 | cell.result);
+    CHECK(copy(slot.packet.bytes) == buildTcp(fields));
   }
 }
 
@@ -264,7 +378,7 @@ TEST_CASE("random octets are handled") {
     offload.csum_start = static_cast<std::uint16_t>(random.below(200));
     offload.hdr_len = static_cast<std::uint16_t>(random.below(200));
     Slot slot(octets, offload);
-    taken += decapsulate(slot.packet);
+    taken += decapsulate(slot.packet).has_value();
     REQUIRE(slot.packet.bytes.size() <= octets.size());
     taken += stripType2Routing(slot.packet);
   }

@@ -91,6 +91,12 @@ TEST_CASE_FIXTURE(Fixture, "a table that is ambiguous is refused with its reason
   TunnelSpec narrow = mobileNode(0, home, careOf);
   narrow.mtu = 1279;
   CHECK(refusal({{narrow}, {}}).find("1280") != std::string::npos);
+  TunnelSpec dead = mobileNode(0, home, careOf);
+  dead.hopLimit = 0;
+  CHECK(refusal({{dead}, {}}).find("hop limit of 0") != std::string::npos);
+  TunnelSpec wide = mobileNode(0, home, careOf);
+  wide.dscp = std::uint8_t{64};
+  CHECK(refusal({{wide}, {}}).find("DSCP of 64") != std::string::npos);
 }
 
 TEST_CASE("the flat map holds every key it was given, whatever their hashes") {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "../engine/flow_label.h"
 #include "../engine/forwarder.h"
 #include "../engine/memory_device.h"
 #include "support.h"
@@ -121,9 +122,23 @@ inline Octets frame(const Octets& packet) {
   return result;
 }
 
+// An IPv6 header with the traffic class of another one, next header 41, no flow label, hop limit 64.
+inline void writeOuterHeader(Bytes into, const Address& local, const Address& remote, ConstBytes inner,
+                             std::size_t innerLength) {
+  kagemusha::writeOuterHeader(
+      into, {.local = local, .remote = remote, .trafficClass = outerTrafficClass(inner, std::nullopt)},
+      innerLength);
+}
+
+// The packet as a tunnel of default settings carries it.
 inline Octets tunnelled(const Octets& inner, const Address& source, const Address& destination) {
   Octets result(kIpv6Header);
-  writeOuterHeader(result, source, destination, inner, inner.size());
+  kagemusha::writeOuterHeader(result,
+                              {.local = source,
+                               .remote = destination,
+                               .trafficClass = outerTrafficClass(inner, std::nullopt),
+                               .flowLabel = flowLabel(inner)},
+                              inner.size());
   put(result, inner);
   return result;
 }

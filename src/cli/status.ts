@@ -1,5 +1,11 @@
 import { requestStatus } from '../daemon/control-client.js';
-import type { Count, GuestStatus, HomeAgentStatus, HostStatus } from '../daemon/status.js';
+import type {
+  Count,
+  GuestStatus,
+  HomeAgentStatus,
+  HostStatus,
+  TunnelStatus,
+} from '../daemon/status.js';
 import { chooseSocket } from './socket.js';
 import { formatBytes, formatDrops, formatTable } from './table.js';
 
@@ -25,6 +31,8 @@ const FOR_EVER = 0xffff_ffff;
 const traffic = ({ packets, bytes }: Count) => `${packets} packets ${formatBytes(bytes)}`;
 const seconds = (value: number | undefined) =>
   value === undefined ? '-' : `${Math.ceil(value)} s`;
+/** Of the packets inside. */
+const mtu = (tunnel: TunnelStatus | undefined) => (tunnel === undefined ? '-' : `${tunnel.mtu}`);
 
 function hostTable(host: HostStatus): string {
   const header = [
@@ -35,6 +43,7 @@ function hostTable(host: HostStatus): string {
     'HOME AGENT',
     'PROTECTION',
     'EXPIRES IN',
+    'MTU',
     'TO HOME',
     'TO GUEST',
     'DROPS',
@@ -47,6 +56,7 @@ function hostTable(host: HostStatus): string {
     guest.homeAgent ?? '-',
     guest.protection,
     seconds(guest.binding.expiresIn),
+    mtu(guest.tunnel),
     traffic(guest.traffic.toHome),
     traffic(guest.traffic.toGuest),
     formatDrops(guest.drops),
@@ -96,6 +106,7 @@ function homeAgentTable(homeAgent: HomeAgentStatus): string {
     'CARE-OF ADDRESS',
     'PROTECTION',
     'EXPIRES IN',
+    'MTU',
     'TO HOME',
     'TO GUEST',
     'DROPS',
@@ -106,6 +117,7 @@ function homeAgentTable(homeAgent: HomeAgentStatus): string {
     binding.careOfAddress,
     binding.protection,
     seconds(binding.expiresIn),
+    mtu(binding.tunnel),
     traffic(binding.traffic.toHome),
     traffic(binding.traffic.toGuest),
     formatDrops(binding.drops),

@@ -281,7 +281,7 @@ export class GuestHome {
     const { homeAgent, careOfAddress, identifier, sequence } = output;
     this.#probeIdentifier = identifier;
     const ends = { homeAddress: this.address, homeAgent, careOfAddress };
-    engine.transmit('uplink', echoThroughTunnel(ends, { identifier, sequence, size: 0 }));
+    engine.transmit('uplink', echoThroughTunnel(ends, { identifier, sequence, size: 0 }, engine));
   }
 
   /** Tells the log what `status` tells, once for each thing that goes wrong. */

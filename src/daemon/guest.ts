@@ -14,28 +14,38 @@ import {
   SecurityPolicies,
   UpdateRate,
 } from '../signaling/index.js';
+import type { TokenBucket } from '../token-bucket.js';
+import { parameterProblem, readProbe } from '../tunnel/index.js';
 import {
   type Address,
+  attempt,
   contains,
   ETHERTYPE_IPV6,
   emitEthernet,
   emitPacket,
+  type Icmpv6Error,
   type Icmpv6Message,
   type Ipv6Packet,
   type Mac,
   PROTOCOL,
+  parseEthernet,
   parseMac,
+  parsePacket,
   type2HomeAddress,
+  WireError,
 } from '../wire/index.js';
 import type { GuestConfig } from './config/schema.js';
 import { Driver } from './driver.js';
 import { sumDrops } from './drop-counts.js';
+import { ErrorBudget } from './error-budget.js';
 import { GuestAtHome } from './guest-at-home.js';
 import { GuestHome } from './guest-home.js';
+import { GuestTunnels } from './guest-tunnels.js';
 import type { Logger } from './log.js';
 import { RouteOptimisation } from './route-optimisation.js';
 import type { BindingStatus, GuestStatus } from './status.js';
 import type { Store } from './store/index.js';
+import type { QuotingMessage, TunnelServices } from './tunnel-path.js';
 import type { TunnelEnds } from './tunnel-ping.js';
 
 /**
@@ -47,13 +57,20 @@ export const ROUTER_MAC: Mac = parseMac('02:6b:67:00:00:01');
 /** Between two looks at what a port says that was no sign of the guest: a chatty port costs little. */
 const WATCH_AGAIN_MS = 5;
 
+/** An ICMPv6 error is about a packet that no tunnel carried: whose it is then says whether it means anything. */
+const NO_TUNNEL_PACKET: ReadonlySet<string> = new Set(['quote_not_ours', 'quote_not_tunnel']);
+
 /** What a guest needs of its daemon. */
 export interface GuestServices {
   readonly engine: Engine;
   readonly log: Logger;
   readonly store: Store;
-  /** MTU inside the tunnel. */
+  /** MTU inside the tunnel, as far as the link allows. */
   readonly tunnelMtu: number;
+  readonly mssClamp: boolean;
+  readonly tunnels: TunnelServices;
+  /** ICMPv6 errors to all guests. */
+  readonly errors: TokenBucket;
   /** A tunnel or an address of this guest opened, closed or changed. */
   changed(): void;
 }
@@ -77,6 +94,9 @@ export class Guest {
   readonly #policies: SecurityPolicies;
   readonly #link: GuestLink;
   readonly #linkDriver: Driver<Parameters<GuestLink['handle']>[1], GuestLinkOutput>;
+  readonly #tunnels: GuestTunnels;
+  /** to the guest, from behind its link */
+  readonly #errors: ErrorBudget;
   readonly #atHome: GuestAtHome | undefined;
   /** none unless the configuration asks for it */
   readonly #routes: RouteOptimisation | undefined;
@@ -104,6 +124,8 @@ export class Guest {
     this.#careOfAddress = careOfAddress;
     this.#services = services;
     this.#log = services.log.child({ guest: config.name });
+    this.#tunnels = new GuestTunnels(services.mssClamp, services.tunnels);
+    this.#errors = new ErrorBudget(services.errors);
     this.#routes = config.routeOptimisation ? this.#optimise() : undefined;
     this.#homes = this.#makeHomes();
     this.#policies = new SecurityPolicies(
@@ -192,6 +214,7 @@ export class Guest {
     this.#linkDriver.stop();
     this.#atHome?.stop();
     this.#routes?.stop();
+    this.#tunnels.stop();
     for (const home of this.#homes) home.stop();
   }
 
@@ -204,7 +227,7 @@ export class Guest {
       };
     }
     return {
-      tunnels: this.#tunnels(),
+      tunnels: this.#table(),
       // The newest address has the policing: what comes to an old one is the last of what was on its way.
       signalers: this.#homes.map((home) => home.signalerSpec(this.#careOfAddress)),
     };
@@ -233,8 +256,10 @@ export class Guest {
     return undefined;
   }
 
-  /** What the engine leaves to route optimisation. */
+  /** What the engine leaves to route optimisation, and what comes out of a tunnel for us. */
   onRoutePacket(packet: SlowPathPacket): void {
+    const inner = packet.kind === 'inner' ? attempt(() => parsePacket(packet.bytes)) : undefined;
+    if (inner !== undefined && !(inner instanceof WireError) && this.onProbe(inner)) return;
     if (this.#routes?.onSlowPath(packet) !== true) this.#drops.count('unexpected_message');
   }
 
@@ -247,6 +272,8 @@ export class Guest {
     } else if (packet.kind === 'too-big') {
       const mtu = packet.mtu ?? this.#services.tunnelMtu;
       this.#linkDriver.send({ type: 'too-big', bytes: packet.bytes, mtu });
+    } else if (packet.kind === 'encapsulation-limit') {
+      this.#onEncapsulationLimit(packet.bytes, packet.mtu ?? 0);
     } else {
       this.#linkDriver.send({ type: 'frame', bytes: packet.bytes });
     }
@@ -287,9 +314,24 @@ export class Guest {
   }
 
   /** An ICMPv6 error about a packet from this guest's care-of address. */
-  onPathError(error: Icmpv6Message): void {
+  onPathError(error: QuotingMessage): void {
     if (this.#routes?.onPathError(error)) return;
+    const relayed = this.#tunnels.onPathError(error);
+    if (error.kind === 'packet-too-big') {
+      this.#tell(relayed);
+      return;
+    }
     for (const home of this.#homes) home.onPathError(error);
+    if (typeof relayed !== 'string' || !NO_TUNNEL_PACKET.has(relayed)) this.#tell(relayed);
+  }
+
+  /** A packet of a home agent's out of the tunnel: true when it is a probe, or the answer to one. */
+  onProbe(packet: Ipv6Packet): boolean {
+    const probe = readProbe(packet);
+    if (probe === undefined) return false;
+    const reason = this.#tunnels.onProbe(probe);
+    if (reason !== undefined) this.#drops.count(reason);
+    return true;
   }
 
   /** An echo reply out of the tunnel; true when it answers a question of ours. */
@@ -312,7 +354,11 @@ export class Guest {
   status(now: number): GuestStatus {
     const { engine } = this.#services;
     const counters = this.slots.map((slot) => engine.tunnelCounters(slot));
-    const bindings = this.#homes.map((home) => home.status(now));
+    const bindings = this.#homes.map((home) => {
+      const tunnel = this.#tunnels.status(home.address);
+      return { ...home.status(now), ...(tunnel === undefined ? {} : { tunnel }) };
+    });
+    const tunnel = this.#tunnels.narrowest;
     const homeAgent = bindings.find((home) => home.homeAgent !== undefined)?.homeAgent;
     const sum = (pick: (counter: (typeof counters)[number]) => number): number =>
       counters.reduce((total, counter) => total + pick(counter), 0);
@@ -324,6 +370,7 @@ export class Guest {
       protection: this.#protection,
       binding: mostUrgent(bindings),
       bindings,
+      ...(tunnel === undefined ? {} : { tunnel }),
       ...(this.#routes === undefined ? {} : { correspondents: this.#routes.summary() }),
       traffic: {
         toHome: {
@@ -342,6 +389,7 @@ export class Guest {
         this.#policies.drops,
         this.#routes?.drops() ?? {},
         this.#link.drops,
+        ...this.#tunnels.drops,
         ...(this.#atHome === undefined ? [] : [this.#atHome.drops]),
         ...this.#homes.map((home) => home.drops),
       ),
@@ -393,7 +441,7 @@ export class Guest {
   }
 
   /** Home addresses with the same ends share a tunnel: it is found by its ends. */
-  #tunnels(): TunnelSpec[] {
+  #table(): TunnelSpec[] {
     const byEnds = new Map<string, TunnelSpec>();
     for (const home of this.#homes) {
       const spec = home.tunnelSpec(this.port, this.#services.tunnelMtu);
@@ -403,7 +451,7 @@ export class Guest {
       const homeAddresses = [...(shared?.homeAddresses ?? []), ...spec.homeAddresses];
       byEnds.set(ends, { ...(shared ?? spec), homeAddresses });
     }
-    const tunnels = [...byEnds.values()];
+    const tunnels = this.#tunnels.follow([...byEnds.values()]);
     const routes = this.#routes;
     if (routes === undefined) return tunnels;
     return tunnels.map((tunnel) => ({
@@ -447,6 +495,20 @@ export class Guest {
     } else {
       this.#watching = setTimeout(() => this.#watch(), WATCH_AGAIN_MS);
     }
+  }
+
+  /** A packet may enter no further tunnel (RFC 2473 4.1.1). @param pointer octets from its IPv6 header */
+  #onEncapsulationLimit(frame: Uint8Array, pointer: number): void {
+    const ethernet = attempt(() => parseEthernet(frame));
+    if (ethernet instanceof WireError) this.#drops.count('malformed');
+    else this.#tell(parameterProblem(ethernet.payload, pointer));
+  }
+
+  /** An error for the guest, or the reason why there is none. */
+  #tell(error: Icmpv6Error | string): void {
+    if (typeof error === 'string') this.#drops.count(error);
+    else if (!this.#errors.take()) this.#drops.count('icmpv6_error_limited');
+    else this.#linkDriver.send({ type: 'icmpv6-error', ...error });
   }
 
   #watch(): void {

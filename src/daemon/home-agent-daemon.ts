@@ -28,17 +28,20 @@ import {
 import type { HomeAgentConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
+import { sharedErrorBudget } from './error-budget.js';
+import { Gathered } from './gathered.js';
+import { HomeIcmp } from './home-icmp.js';
 import { HomeLink, type HomeLinkNews } from './home-link.js';
-import { HomeRouting } from './home-routing.js';
-import type { RouteWriter } from './ip-route.js';
+import { type HomeRoutes, HomeRouting } from './home-routing.js';
+import { HomeTunnels } from './home-tunnels.js';
 import type { Logger } from './log.js';
+import { ProbePace } from './probe-pace.js';
 import { ServedNodes } from './served-nodes.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, HomeAgentBindingStatus, HomeAgentStatus } from './status.js';
 import type { Store } from './store/index.js';
 import { StoredBindings } from './stored-bindings.js';
-import { TunnelSlots } from './tunnel-slots.js';
-import { openUplink } from './uplink.js';
+import { tunnelServices } from './tunnel-path.js';
 
 /** Tunnels that a process has room for, at least: `max_bindings` can grow so far without a restart. */
 const MIN_TUNNELS = 1024;
@@ -47,11 +50,8 @@ const LONGEST_MEMORY = 262_140_000;
 /** Mobile nodes that policing tells apart, at least. */
 const MIN_SIGNALERS = 1024;
 
-/** The tunnel of a binding and its counter block. */
-interface Tunnel {
-  readonly slot: number;
-  careOfAddress: Address;
-}
+/** Between two tables of the engine that follow new path MTUs, milliseconds: with thousands of bindings one takes some. */
+const PATHS_PAUSE = 100;
 
 /** A userspace Home Agent: binding cache, home link, tunnels, and the routes that bring it the home addresses' packets. */
 export class HomeAgentDaemon {
@@ -66,10 +66,13 @@ export class HomeAgentDaemon {
   readonly #agentDriver: Driver<HomeAgentEvent, HomeAgentOutput>;
   /** none where the home link is virtual */
   readonly #homeLink: HomeLink | undefined;
-  readonly #routes: RouteWriter;
+  readonly #routes: HomeRoutes;
   readonly #routing: HomeRouting;
-  readonly #tunnels = new Map<Address, Tunnel>();
-  readonly #slots: TunnelSlots;
+  readonly #tunnels: HomeTunnels;
+  readonly #icmp: HomeIcmp;
+  readonly #pace = new ProbePace();
+  /** the paths of tunnels changed */
+  readonly #republish = new Gathered(() => this.#publishPaths(), PATHS_PAUSE);
   readonly #room: number;
   readonly #drops: Drops;
   /** the whole table is published at the end: with thousands of bindings one for each would take minutes */
@@ -77,19 +80,19 @@ export class HomeAgentDaemon {
   #closed = false;
 
   /**
-   * Opens the tunnel device and the home link; the devices are there already (see home-agent-setup.ts).
+   * Opens the tunnel device and the home link; those of the system are there already (see home-agent-setup.ts).
    *
    * @param drops of what no binding can be blamed for
-   * @param threadedNapi see openUplink
+   * @param open the tunnel device as the engine's uplink
    * @throws KagemushaError of the engine when a device cannot be opened
    */
   constructor(
     config: HomeAgentConfig,
     store: Store,
     drops: Drops,
-    routes: RouteWriter,
+    routes: HomeRoutes,
     log: Logger,
-    threadedNapi?: string,
+    open: (engine: Engine) => void,
   ) {
     this.#config = config;
     this.#log = log;
@@ -99,7 +102,6 @@ export class HomeAgentDaemon {
     this.#routes = routes;
     this.#routing = new HomeRouting(routes, config.tunnelDevice, log);
     this.#room = Math.max(MIN_TUNNELS, config.maxBindings);
-    this.#slots = new TunnelSlots(this.#room);
     const signalers = Math.max(MIN_SIGNALERS, config.mobileNodes.length);
     this.#engine = new Engine({
       workers: config.workers,
@@ -107,7 +109,17 @@ export class HomeAgentDaemon {
       maxTunnels: this.#room,
       maxSignalers: signalers,
     });
-    const begun: { stop(): void }[] = [];
+    const { address, mssClamp } = config;
+    const tunnels = tunnelServices(config, {
+      engine: this.#engine,
+      pace: this.#pace,
+      log,
+      changed: () => this.#republish.soon(),
+    });
+    const errors = sharedErrorBudget();
+    this.#tunnels = new HomeTunnels(address, this.#room, mssClamp, errors, tunnels);
+    this.#icmp = new HomeIcmp(address, this.#tunnels, tunnels, this.#drops);
+    const begun: { stop(): void }[] = [this.#tunnels, this.#pace, this.#republish];
     try {
       this.#nodes = new ServedNodes(config.address, this.#engine, store, signalers);
       this.#policies = new SecurityPolicies('home-agent', this.#nodes.follow(config), Date.now);
@@ -123,7 +135,7 @@ export class HomeAgentDaemon {
       this.#restoring = false;
       this.#publish();
       // Last: whoever is bound is known before the first of its packets comes.
-      openUplink(this.#engine, config.tunnelDevice, threadedNapi);
+      open(this.#engine);
     } catch (error) {
       for (const machine of begun) machine.stop();
       void this.#routing.end();
@@ -190,13 +202,14 @@ export class HomeAgentDaemon {
       role: 'home-agent',
       address: this.#config.address,
       bindings: [...this.#agent.bindings()].map((binding): HomeAgentBindingStatus => {
-        const tunnel = this.#tunnels.get(binding.homeAddress);
+        const tunnel = this.#tunnels.to(binding.homeAddress);
         const counted = tunnel && this.#engine.tunnelCounters(tunnel.slot);
         return {
           homeAddress: binding.homeAddress,
           careOfAddress: binding.careOfAddress,
           protection: this.#policies.kindOf(binding.homeAddress),
           state: binding.state,
+          ...(tunnel === undefined ? {} : { tunnel: tunnel.path.status }),
           sequence: binding.sequence,
           lifetime: binding.lifetime,
           expiresIn: Math.max(0, Math.round((binding.expiresAt - now) / 1000)),
@@ -204,7 +217,7 @@ export class HomeAgentDaemon {
             toHome: counted?.toHome ?? { packets: 0, bytes: 0 },
             toGuest: counted?.toGuest ?? { packets: 0, bytes: 0 },
           },
-          drops: sumDrops(counted?.drops ?? {}),
+          drops: sumDrops(counted?.drops ?? {}, tunnel?.path.drops ?? {}),
         };
       }),
       drops: sumDrops(
@@ -231,9 +244,12 @@ export class HomeAgentDaemon {
     this.#closed = true;
     this.#agentDriver.stop();
     this.#homeLink?.stop();
+    this.#tunnels.stop();
+    this.#pace.stop();
+    this.#republish.stop();
     await this.#routing.end();
     this.#engine.close();
-    const removed = [...this.#tunnels.keys()].map((home) =>
+    const removed = this.#tunnels.homeAddresses.map((home) =>
       this.#routes.removeHomeRoute(home, this.#config.tunnelDevice),
     );
     await Promise.allSettled(removed);
@@ -295,24 +311,17 @@ export class HomeAgentDaemon {
   }
 
   #bind(homeAddress: Address, careOfAddress: Address): void {
-    const known = this.#tunnels.get(homeAddress);
-    if (known !== undefined) known.careOfAddress = careOfAddress;
-    else {
-      const slot = this.#slots.take();
-      this.#engine.resetTunnelCounters(slot);
-      this.#tunnels.set(homeAddress, { slot, careOfAddress });
-      this.#routing.add(homeAddress);
-    }
+    const what = this.#tunnels.open(homeAddress, careOfAddress);
+    if (what === 'bound') this.#routing.add(homeAddress);
     this.#publish();
-    this.#log.info({ homeAddress, careOfAddress }, known === undefined ? 'bound' : 'moved');
+    this.#log.info({ homeAddress, careOfAddress }, what);
   }
 
   #unbind(homeAddress: Address, reason: string): void {
-    const tunnel = this.#tunnels.get(homeAddress);
+    const tunnel = this.#tunnels.close(homeAddress);
     if (tunnel === undefined) return;
-    this.#tunnels.delete(homeAddress);
     this.#publish();
-    this.#slots.release(tunnel.slot);
+    this.#tunnels.release(tunnel);
     this.#routing.remove(homeAddress);
     this.#log.info({ homeAddress, reason }, 'unbound');
   }
@@ -322,19 +331,22 @@ export class HomeAgentDaemon {
     else this.#agentDriver.send({ type: news.type, homeAddress: news.address });
   }
 
+  /** The engine keeps the table that it has where it does not take a new one. */
+  #publishPaths(): void {
+    try {
+      this.#publish();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   #publish(): void {
     if (this.#restoring) return;
-    const { address, homePrefix, tunnelMtu } = this.#config;
+    this.#republish.done();
+    const { address, homePrefix } = this.#config;
     const side = 'home-agent' as const;
     this.#engine.publish({
-      tunnels: [...this.#tunnels].map(([homeAddress, { slot, careOfAddress }]) => ({
-        slot,
-        side,
-        local: address,
-        remote: careOfAddress,
-        homeAddresses: [homeAddress],
-        mtu: tunnelMtu,
-      })),
+      tunnels: this.#tunnels.specs(),
       locals: [
         { address, side },
         { address: homeAgentsAnycast(homePrefix), side },
@@ -358,6 +370,7 @@ export class HomeAgentDaemon {
       this.#agentDriver.send({ type: 'unbound', bytes: packet.bytes });
       return;
     }
+    if (this.#icmp.onRefused(packet)) return;
     const parsed = attempt(() => parsePacket(packet.bytes));
     if (parsed instanceof WireError) this.#drops.count('malformed');
     else this.#onPacket(parsed, packet);
@@ -418,6 +431,8 @@ export class HomeAgentDaemon {
       });
     } else if (homeAddress !== undefined && !this.#isBound(homeAddress, source)) {
       this.#strangeHomeAddress(source, homeAddress);
+    } else if (inner ? this.#icmp.onProbe(packet) : this.#icmp.onError(message)) {
+      return;
     } else {
       this.#answerEcho(packet, inner);
     }
@@ -429,12 +444,12 @@ export class HomeAgentDaemon {
   }
 
   #isBound(homeAddress: Address, careOfAddress: Address): boolean {
-    return this.#tunnels.get(homeAddress)?.careOfAddress === careOfAddress;
+    return this.#tunnels.careOfAddress(homeAddress) === careOfAddress;
   }
 
   /** Answers an echo request; to a bound home address with a type 2 routing header (RFC 6275 10.4.2: not in the tunnel). */
   #answerEcho(packet: Ipv6Packet, inner: boolean): void {
-    const careOf = inner ? this.#tunnels.get(packet.source)?.careOfAddress : undefined;
+    const careOf = inner ? this.#tunnels.careOfAddress(packet.source) : undefined;
     const ours = packet.destination === this.#config.address;
     const reply = ours ? answerEcho(packet, careOf) : undefined;
     if (reply === undefined) this.#drops.count('unexpected_icmp');

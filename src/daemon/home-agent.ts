@@ -11,7 +11,7 @@ import { openStore } from './open-store.js';
 import { readSystem } from './setup/system.js';
 import { ensureSetup } from './setup.js';
 import type { Store } from './store/index.js';
-import { threadedNapiFile } from './uplink.js';
+import { openUplink, threadedNapiFile } from './uplink.js';
 
 /**
  * `kagemusha home-agent`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -29,7 +29,9 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
     const routes = new RouteWriter();
     await removeStaleRoutes(config, store, routes);
     const threadedNapi = await threadedNapiFile(config.tunnelDevice);
-    const running = new HomeAgentDaemon(config, store, drops, routes, log, threadedNapi);
+    const running = new HomeAgentDaemon(config, store, drops, routes, log, (engine) =>
+      openUplink(engine, config.tunnelDevice, threadedNapi),
+    );
     daemon = running;
     // The bindings that it holds again have their routes before it says `ready`.
     await routes.settled();

@@ -2,19 +2,18 @@ import type { Address } from '../wire/index.js';
 import type { RouteWriter } from './ip-route.js';
 import type { Logger } from './log.js';
 
+/** The kernel's routes of home addresses, as they are written. */
+export type HomeRoutes = Pick<RouteWriter, 'addHomeRoute' | 'removeHomeRoute' | 'settled'>;
+
 /** The kernel's routes of home addresses into the tunnel device, and what has to wait for them. */
 export class HomeRouting {
-  readonly #routes: Pick<RouteWriter, 'addHomeRoute' | 'removeHomeRoute' | 'settled'>;
+  readonly #routes: HomeRoutes;
   readonly #device: string;
   readonly #log: Logger;
   readonly #changing = new Map<Address, Promise<void>>();
   #ended = false;
 
-  constructor(
-    routes: Pick<RouteWriter, 'addHomeRoute' | 'removeHomeRoute' | 'settled'>,
-    device: string,
-    log: Logger,
-  ) {
+  constructor(routes: HomeRoutes, device: string, log: Logger) {
     this.#routes = routes;
     this.#device = device;
     this.#log = log;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Engine, type SlowPathKind, type SlowPathPacket } from '../datapath/index.js';
+import { Engine, type PortId, type SlowPathKind, type SlowPathPacket } from '../datapath/index.js';
 import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
@@ -19,17 +19,24 @@ import type { CareOfChoice, CareOfChoices } from './care-of-addresses.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
+import { sharedErrorBudget } from './error-budget.js';
+import { Gathered } from './gathered.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { Logger } from './log.js';
+import { ProbePace } from './probe-pace.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
+import { type TunnelServices, tunnelServices } from './tunnel-path.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
 import { openUplink } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
+
+/** Between two tables of the engine that follow new path MTUs, milliseconds. */
+const PATHS_PAUSE = 100;
 
 /** What the engine leaves to route optimisation; it names the tunnel. */
 const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
@@ -39,12 +46,32 @@ const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
   'inner',
 ]);
 
+/** Where a host's packets come from and go to. */
+export interface HostDevices {
+  /** @throws KagemushaError of the engine */
+  openUplink(engine: Engine): void;
+  /** The port of a guest, which sees ROUTER_MAC as the source of its frames. @throws KagemushaError of the engine */
+  openPort(engine: Engine, guest: GuestConfig): PortId;
+}
+
+/** Those of the system. @param threadedNapi see openUplink */
+export function systemDevices(
+  { uplink }: Pick<HostConfig, 'uplink'>,
+  threadedNapi: string | undefined,
+): HostDevices {
+  return {
+    openUplink: (engine) => openUplink(engine, uplink.device, threadedNapi),
+    openPort: (engine, { port }) => engine.openTap(port.device, { localMac: ROUTER_MAC }),
+  };
+}
+
 /** What a guest may change without being made anew. */
 type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
 
 /** A VM host: its guests, their engine, and what the network says to them. */
 export class HostDaemon {
   readonly #log: Logger;
+  readonly #devices: HostDevices;
   readonly #engine: Engine;
   readonly #guests = new Map<string, Guest>();
   readonly #byPort = new Map<number, Guest>();
@@ -58,15 +85,20 @@ export class HostDaemon {
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
+  readonly #pace = new ProbePace();
+  readonly #tunnels: TunnelServices;
+  readonly #errors = sharedErrorBudget();
+  /** the paths of tunnels changed */
+  readonly #republish = new Gathered(() => this.#publishPaths(), PATHS_PAUSE);
   readonly #store: Store;
   #config: HostConfig;
 
   /**
-   * Opens the uplink and every guest's port; the devices are there already (see host-setup.ts).
+   * Opens the uplink and every guest's port.
    *
    * @param drops of what no guest can be blamed for
    * @param chosen the care-of addresses of guests that have `auto`
-   * @param threadedNapi see openUplink
+   * @param devices those of the system are there already (see host-setup.ts)
    * @throws KagemushaError of the engine when a device cannot be opened
    */
   constructor(
@@ -75,9 +107,10 @@ export class HostDaemon {
     drops: Drops,
     chosen: CareOfChoices,
     log: Logger,
-    threadedNapi?: string,
+    devices: HostDevices,
   ) {
     this.#config = config;
+    this.#devices = devices;
     this.#drops = drops;
     this.#store = store;
     this.#chosen = chosen;
@@ -88,11 +121,15 @@ export class HostDaemon {
       maxPorts: 2 * MAX_GUESTS,
       maxTunnels: MAX_GUESTS,
     });
-    this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), (packet) =>
-      this.#engine.transmit('uplink', packet),
-    );
+    this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#engine);
+    this.#tunnels = tunnelServices(config, {
+      engine: this.#engine,
+      pace: this.#pace,
+      log,
+      changed: () => this.#republish.soon(),
+    });
     try {
-      openUplink(this.#engine, config.uplink.device, threadedNapi);
+      devices.openUplink(this.#engine);
       this.#engine.onReadable(() =>
         drainSlowPath(
           this.#engine,
@@ -199,6 +236,8 @@ export class HostDaemon {
 
   /** Ends the machines and the engine; tunnels end with it, bindings and devices stay. */
   close(): void {
+    this.#pace.stop();
+    this.#republish.stop();
     for (const guest of this.#guests.values()) guest.stop();
     this.#engine.close();
   }
@@ -257,7 +296,7 @@ export class HostDaemon {
       this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
       return undefined;
     }
-    const port = this.#engine.openTap(config.port.device, { localMac: ROUTER_MAC });
+    const port = this.#devices.openPort(this.#engine, config);
     const slots: number[] = [];
     try {
       for (const _ of config.homeAddresses) slots.push(this.#slots.take());
@@ -267,6 +306,9 @@ export class HostDaemon {
         store: this.#store,
         log: this.#log,
         tunnelMtu: this.#config.tunnelMtu,
+        mssClamp: this.#config.mssClamp,
+        tunnels: this.#tunnels,
+        errors: this.#errors,
         changed: () => this.#publish(),
       });
       this.#guests.set(config.name, guest);
@@ -307,8 +349,18 @@ export class HostDaemon {
     throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}"; this host has: ${known}`);
   }
 
+  /** The engine keeps the table that it has where it does not take a new one. */
+  #publishPaths(): void {
+    try {
+      this.#publish();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   #publish(): void {
     if (!this.#publishing) return;
+    this.#republish.done();
     const guests = [...this.#guests.values()];
     const owners = new Map<Address, Guest>();
     // An address that another guest has now is no longer that of a guest which had it before.
@@ -375,8 +427,8 @@ export class HostDaemon {
       this.#drops.count('malformed');
       return;
     }
-    if (this.#ping.take(message)) return;
     const guest = this.#bySlot(slot);
+    if (guest?.onProbe(packet) || this.#ping.take(message)) return;
     if (message.kind === 'mobile-prefix-advertisement') {
       if (guest === undefined) this.#drops.count('not_ours');
       else guest.onPacket(packet);

@@ -3,7 +3,7 @@ import { CareOfAddresses } from './care-of-addresses.js';
 import { loadHostConfig } from './config/load.js';
 import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
-import { HostDaemon } from './host-daemon.js';
+import { HostDaemon, systemDevices } from './host-daemon.js';
 import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { ensureSetup } from './setup.js';
@@ -25,7 +25,8 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   let daemon: HostDaemon | undefined;
   try {
     const napi = await threadedNapiFile(config.uplink.device);
-    const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, napi);
+    const devices = systemDevices(config, napi);
+    const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, devices);
     daemon = host;
     careOf.watch((chosen) => host.moveTo(chosen));
     host.watchAddresses((left) => careOf.retire(left));

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { DaemonStatus, Drops, TrafficStatus } from './status.js';
+import type { DaemonStatus, Drops, TrafficStatus, TunnelStatus } from './status.js';
 
 export interface Metrics {
   /** The Prometheus text of this moment. */
@@ -10,6 +10,7 @@ export interface Metrics {
 interface Home {
   readonly homeAddress: string;
   readonly state: string;
+  readonly tunnel?: TunnelStatus;
 }
 
 /** Something with traffic of its own: a guest of a host, a binding of a Home Agent. */
@@ -50,6 +51,18 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     labelNames: ['guest', 'state'],
     registers,
   });
+  const tunnelMtu = new Gauge({
+    name: 'kagemusha_tunnel_mtu_bytes',
+    help: 'The largest packet that the tunnel of a home address takes',
+    labelNames: ['guest', 'home_address'],
+    registers,
+  });
+  const pathMtu = new Gauge({
+    name: 'kagemusha_tunnel_path_mtu_bytes',
+    help: 'The largest outer packet that the path of the tunnel carries, as far as is known',
+    labelNames: ['guest', 'home_address'],
+    registers,
+  });
   const expires = new Gauge({
     name: 'kagemusha_binding_expires_seconds',
     help: 'Seconds until the binding ends',
@@ -75,7 +88,17 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     registers,
   });
 
-  const metrics = [registered, states, correspondents, expires, packets, bytes, drops];
+  const metrics = [
+    registered,
+    states,
+    correspondents,
+    tunnelMtu,
+    pathMtu,
+    expires,
+    packets,
+    bytes,
+    drops,
+  ];
   const refresh = (): void => {
     for (const metric of metrics) metric.reset();
     const now = status();
@@ -84,8 +107,11 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     for (const source of sourcesOf(now)) {
       const guest = source.label;
       registered.set({ guest }, source.registered ? 1 : 0);
-      for (const { homeAddress, state } of source.homes) {
+      for (const { homeAddress, state, tunnel } of source.homes) {
         states.set({ guest, home_address: homeAddress, state }, 1);
+        if (tunnel === undefined) continue;
+        tunnelMtu.set({ guest, home_address: homeAddress }, tunnel.mtu);
+        pathMtu.set({ guest, home_address: homeAddress }, tunnel.pathMtu);
       }
       for (const state of source.correspondents) correspondents.inc({ guest, state });
       if (source.expiresIn !== undefined) expires.set({ guest }, source.expiresIn);
@@ -125,10 +151,10 @@ function sourcesOf(status: DaemonStatus): Source[] {
       drops,
     }));
   }
-  return status.bindings.map(({ homeAddress, state, expiresIn, traffic, drops }) => ({
+  return status.bindings.map(({ homeAddress, state, tunnel, expiresIn, traffic, drops }) => ({
     label: homeAddress,
     registered: state === 'bound' && stands({ expiresIn }),
-    homes: [{ homeAddress, state }],
+    homes: [{ homeAddress, state, ...(tunnel === undefined ? {} : { tunnel }) }],
     correspondents: [],
     expiresIn,
     traffic,

@@ -16,6 +16,16 @@ export interface TrafficStatus {
   readonly toGuest: Count;
 }
 
+/** What a tunnel carries, octets. */
+export interface TunnelStatus {
+  /** The largest packet inside. */
+  readonly mtu: number;
+  /** The largest outer packet. */
+  readonly pathMtu: number;
+  /** `unconfirmed`: no probe was answered; `searching`: what the path carries is not known exactly yet. */
+  readonly state: 'unconfirmed' | 'confirmed' | 'searching';
+}
+
 /** Packets dropped, by reason. */
 export type Drops = Readonly<Record<string, number>>;
 
@@ -38,6 +48,8 @@ export interface HomeStatus extends BindingStatus {
   /** How its signaling is protected: `none`, `esp` or `auth-option`. */
   readonly protection: string;
   readonly homePrefixes?: readonly HomePrefixStatus[];
+  /** Only while it is open. */
+  readonly tunnel?: TunnelStatus;
 }
 
 /** A correspondent of a guest (RFC 6275 11.6). */
@@ -62,6 +74,8 @@ export interface GuestStatus {
   readonly binding: BindingStatus;
   /** Of each home address. */
   readonly bindings: readonly HomeStatus[];
+  /** Of several that are open the one with the smallest MTU. */
+  readonly tunnel?: TunnelStatus;
   /** Only with `route_optimisation`. */
   readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;
@@ -88,6 +102,8 @@ export interface HomeAgentBindingStatus {
   readonly expiresIn: number;
   /** `probing`: duplicate address detection on the home link still runs. */
   readonly state: 'probing' | 'bound';
+  /** Only while it is open. */
+  readonly tunnel?: TunnelStatus;
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
 }

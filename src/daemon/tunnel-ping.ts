@@ -1,15 +1,17 @@
+import type { Engine } from '../datapath/index.js';
+import { encapsulate } from '../tunnel/index.js';
 import {
   type Address,
   emitIcmpv6,
   emitPacket,
   type Icmpv6Message,
-  type Ipv6Packet,
   PROTOCOL,
 } from '../wire/index.js';
 import { monotonicNow } from './driver.js';
 
 /** How long an echo request waits for its answer, milliseconds. */
 const TIMEOUT = 2000;
+const HOP_LIMIT = 64;
 
 /** The ends of a tunnel and the home address inside it. */
 export interface TunnelEnds {
@@ -24,14 +26,14 @@ export interface TunnelEnds {
  */
 export class TunnelPing {
   readonly #identifier: number;
-  readonly #transmit: (packet: Uint8Array) => boolean;
+  readonly #engine: Pick<Engine, 'transmit' | 'flowLabel'>;
   readonly #waiting = new Map<number, (roundTrip: number) => void>();
   #sequence = 0;
 
   /** @param identifier 16 bits of the echo messages, so that the guest's own pings are told apart */
-  constructor(identifier: number, transmit: (packet: Uint8Array) => boolean) {
+  constructor(identifier: number, engine: Pick<Engine, 'transmit' | 'flowLabel'>) {
     this.#identifier = identifier;
-    this.#transmit = transmit;
+    this.#engine = engine;
   }
 
   /** Sends one request with `size` octets of data and gives the round trip in ms, or undefined when no answer came. */
@@ -39,8 +41,9 @@ export class TunnelPing {
     const sequence = this.#sequence;
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const sent = monotonicNow();
-    if (!this.#transmit(echoThroughTunnel(ends, { identifier: this.#identifier, sequence, size })))
-      return undefined;
+    const request = { identifier: this.#identifier, sequence, size };
+    const packet = echoThroughTunnel(ends, request, this.#engine);
+    if (!this.#engine.transmit('uplink', packet)) return undefined;
     return await new Promise((resolve) => {
       const timer = setTimeout(() => finish(undefined), TIMEOUT);
       const finish = (roundTrip: number | undefined): void => {
@@ -62,27 +65,29 @@ export class TunnelPing {
   }
 }
 
-/** An echo request from the home address to the home agent, in the tunnel's outer header. `size`: octets of data. */
+/** An echo request from the home address to the home agent, in the outer header that the engine would give it. `size`: octets of data. */
 export function echoThroughTunnel(
   { homeAddress, careOfAddress, homeAgent }: TunnelEnds,
   request: { readonly identifier: number; readonly sequence: number; readonly size: number },
+  engine: Pick<Engine, 'flowLabel'>,
 ): Uint8Array {
   const pseudo = { source: homeAddress, destination: homeAgent };
   const { identifier, sequence, size } = request;
   const data = new Uint8Array(size);
   const echo: Icmpv6Message = { kind: 'echo-request', identifier, sequence, data };
   const inner = emitPacket({
-    ...plain(homeAddress, homeAgent),
+    trafficClass: 0,
+    flowLabel: 0,
+    hopLimit: HOP_LIMIT,
+    ...pseudo,
+    extensions: [],
     protocol: PROTOCOL.icmpv6,
     payload: emitIcmpv6(echo, pseudo),
   });
-  return emitPacket({
-    ...plain(careOfAddress, homeAgent),
-    protocol: PROTOCOL.ipv6,
-    payload: inner,
+  return encapsulate(inner, {
+    local: careOfAddress,
+    remote: homeAgent,
+    hopLimit: HOP_LIMIT,
+    flowLabel: engine.flowLabel(inner),
   });
-}
-
-function plain(source: Address, destination: Address): Omit<Ipv6Packet, 'protocol' | 'payload'> {
-  return { trafficClass: 0, flowLabel: 0, hopLimit: 64, source, destination, extensions: [] };
 }

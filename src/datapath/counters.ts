@@ -12,6 +12,8 @@ export interface TunnelCounters {
   toGuest: Traffic;
   /** Packets without a tunnel, counted above too. */
   straight: { to: number; from: number };
+  /** Packets out of the tunnel whose congestion marks, inside and outside, do not go together (RFC 6040 4.2). */
+  ecnAlarms: number;
   drops: Record<string, number>;
 }
 
@@ -49,6 +51,7 @@ export class Counters {
       toHome: { packets: value.toHomePackets ?? 0, bytes: value.toHomeBytes ?? 0 },
       toGuest: { packets: value.toGuestPackets ?? 0, bytes: value.toGuestBytes ?? 0 },
       straight: { to: value.straightTo ?? 0, from: value.straightFrom ?? 0 },
+      ecnAlarms: value.ecnAlarms ?? 0,
       drops: this.drops(block, this.names.tunnel.length),
     };
   }

@@ -157,6 +157,16 @@ export class Engine {
   }
 
   /**
+   * The flow label that the outer header of this IPv6 packet has, 20 bits and never 0: a hash, under a key of this process, of its
+   * addresses, protocol and ports, or of its addresses and own flow label where it shows no ports of TCP or UDP (RFC 6438 3).
+   * `inner` may be cut off behind the ports, as ICMPv6 errors quote it: whoever did not see the outer packet does not know the
+   * label.
+   */
+  flowLabel(inner: Uint8Array): number {
+    return this.native.flowLabel(inner);
+  }
+
+  /**
    * Tells which sequence number the signaler with this index is at, so that policing knows the next ones: with esp the replay
    * window's top, or the last number seen where there is no window; plain, at the home agent the last one accepted, at the
    * mobile node the last one sent; undefined where none is known. No call: it may be told with every message.

@@ -53,6 +53,15 @@ export interface TunnelSpec {
   readonly optimise?: boolean;
   /** At most 1024. */
   readonly routes?: readonly RouteSpec[];
+  /** Of outer headers, 1 to 255; 64 unless told (RFC 2473 6.3). */
+  readonly hopLimit?: number;
+  /** DSCP of outer headers, 0 to 63; unless told the inner packet's. Congestion marks are always the inner packet's. */
+  readonly dscp?: number;
+  /**
+   * Each outer header says that its packet may enter so many further tunnels, 0 to 255, and is 8 octets longer for it (RFC 2473
+   * 4.1.1); unless told only where the packet inside brought a limit.
+   */
+  readonly encapsulationLimit?: number;
 }
 
 /** An address that is ours: what is no tunnel payload goes to the slow path. */
@@ -120,6 +129,7 @@ export interface NativeEngine {
   watchFirstFrame(port: PortId): void;
   publish(table: Table): void;
   kick(): void;
+  flowLabel(inner: Uint8Array): number;
   close(): void;
   region(): ArrayBuffer;
   layout(): RegionLayout;

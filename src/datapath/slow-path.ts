@@ -10,6 +10,8 @@ const KINDS = [
   'correspondent',
   'home-address',
   'heard',
+  'hop-limit',
+  'encapsulation-limit',
 ] as const;
 
 export type SlowPathKind = (typeof KINDS)[number];
@@ -25,13 +27,17 @@ export interface SlowPathPacket {
    * first-frame: what watchFirstFrame() waited for; unbound: a tunnel packet at the home agent whose inner source has no
    * binding, with its outer header; correspondent: an IPv6 header of the guest's, now and again while
    * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers;
-   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again.
+   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again; encapsulation-limit: a packet that
+   * was to enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1), cut to 1280 octets of IPv6.
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
   readonly port?: PortId;
   readonly tunnelSlot?: number;
-  /** too-big: the tunnel's MTU for inner packets. */
+  /**
+   * too-big: the tunnel's MTU for inner packets; encapsulation-limit: where the limit stands, octets from the start of the IPv6
+   * header.
+   */
   readonly mtu?: number;
   readonly bytes: Uint8Array;
   /** Of the packet; more than `bytes.length` when a too-big packet or a first frame was cut off; an unbound one is cut to 1280 octets. */

@@ -60,6 +60,12 @@ export type GuestLinkEvent =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** A frame of the guest, its end perhaps cut off, whose packet is larger than the tunnel's MTU (octets). */
   | { readonly type: 'too-big'; readonly bytes: Uint8Array; readonly mtu: number }
+  /** An ICMPv6 error for the guest from somewhere behind the link: from inside the tunnel, say (RFC 2473 8). */
+  | {
+      readonly type: 'icmpv6-error';
+      readonly destination: Address;
+      readonly message: Icmpv6Message;
+    }
   /** The home network has these prefixes now (RFC 6275 11.4.3); none: those of the configuration. */
   | { readonly type: 'prefixes'; readonly prefixes: readonly HomePrefix[] }
   | { readonly type: 'tick' };
@@ -158,6 +164,9 @@ export class GuestLink {
         break;
       case 'too-big':
         this.#count(this.#answerTooBig(now, event.bytes, event.mtu));
+        break;
+      case 'icmpv6-error':
+        this.#count(this.#relayError(event.destination, event.message));
         break;
       case 'prefixes':
         this.#prefixes.tell(now, event.prefixes);
@@ -391,6 +400,14 @@ export class GuestLink {
     if (oldest !== undefined && this.#guestLinkLocals.size > MAX_GUEST_LINK_LOCALS) {
       this.#guestLinkLocals.delete(oldest);
     }
+  }
+
+  /** From the router, as a Packet Too Big: a guest believes no error from its own address. */
+  #relayError(destination: Address, message: Icmpv6Message): string | undefined {
+    if (!this.#homeAddresses.has(destination)) return 'error_not_home';
+    if (this.#guest.kind !== 'known') return 'error_guest_unknown';
+    this.#send(this.#config.homeRouter, destination, this.#guest.mac, message);
+    return undefined;
   }
 
   #answerTooBig(now: Millis, bytes: Uint8Array, mtu: number): string | undefined {

@@ -131,13 +131,13 @@ t.test('status: a table for people, the contract for programs', async (t) => {
   const lines = table.out.split('\n');
   t.match(
     lines[0],
-    /^GUEST {2}STATE +HOME ADDRESS +CARE-OF ADDRESS +HOME AGENT +PROTECTION +EXPIRES IN +TO HOME +TO GUEST +DROPS$/,
+    /^GUEST {2}STATE +HOME ADDRESS +CARE-OF ADDRESS +HOME AGENT +PROTECTION +EXPIRES IN +MTU +TO HOME +TO GUEST +DROPS$/,
   );
   t.match(
     lines[1],
-    /^vm1 +registered +2001:db8:2000::10 .* esp +42 s +10 packets 12.3 kB +20 packets 1 B +spoofed_source 3$/,
+    /^vm1 +registered +2001:db8:2000::10 .* esp +42 s +1360 +10 packets 12.3 kB +20 packets 1 B +spoofed_source 3$/,
   );
-  t.match(lines[2], /^vm2 +rejected .* - +0 packets 0 B +0 packets 0 B +-$/);
+  t.match(lines[2], /^vm2 +rejected .* - +- +0 packets 0 B +0 packets 0 B +-$/);
   t.equal(lines[3], 'vm2: not home subnet, next try in 10 s');
   t.equal(lines[4], 'other drops: unknown_tunnel 7');
 
@@ -148,7 +148,7 @@ t.test('status: a table for people, the contract for programs', async (t) => {
   const bindings = await kagemusha(['status', '--socket', homeAgent]);
   t.match(
     bindings.out,
-    /^home agent 2001:db8:2000::1\nHOME ADDRESS .*\n2001:db8:2000::10 +bound +2001:db8:3000::44 +esp +42 s/,
+    /^home agent 2001:db8:2000::1\nHOME ADDRESS .*\n2001:db8:2000::10 +bound +2001:db8:3000::44 +esp +42 s +1280 /,
   );
 
   const empty = await stand(t, () => ({ ...hostStatus, guests: [], drops: {} }));

@@ -66,6 +66,8 @@ t.test('a host: what is not said has its default', async (t) => {
     workers: 1,
     uplinkMtu: 1500,
     tunnelMtu: 1460,
+    pathMtuProbing: true,
+    mssClamp: true,
   });
   t.strictSame(config.guests, [
     {
@@ -106,6 +108,8 @@ t.test('a home agent: what is not said has its default', async (t) => {
     maxLifetime: 3600,
     allow: 'listed',
     tunnelMtu: 1460,
+    pathMtuProbing: true,
+    mssClamp: true,
     prefixes: [
       {
         prefix: { address: '2001:db8:2000::', length: 64 },
@@ -204,8 +208,33 @@ t.test('numbers have a range, lifetimes a unit of 4 s (RFC 6275 6.1.7)', async (
     t.match(problem, /^3: guest.lifetime: .* is not a multiple of 4 from 4 to 262140/, wrong);
   }
   t.strictSame(problems(HOST.replace('name =', 'lifetime = 262140\nname =')), []);
-  t.match(problems('[host]\nuplink_mtu = 1319\n')[0], /^2: host.uplink_mtu: 1319 is not a whole/);
-  t.equal(loadHostConfig(write('[host]\nuplink_mtu = 1320\n')).tunnelMtu, 1280);
+  t.match(problems('[host]\nuplink_mtu = 1279\n')[0], /^2: host.uplink_mtu: 1279 is not a whole/);
+});
+
+t.test(
+  'RFC 2473 7.1: the MTU inside a tunnel is the outer one less 40, and never below 1280',
+  async (t) => {
+    for (const [uplink, tunnel] of [
+      [1280, 1280],
+      [1320, 1280],
+      [1400, 1360],
+      [9000, 8960],
+    ]) {
+      const config = loadHostConfig(write(`[host]\nuplink_mtu = ${uplink}\n`));
+      t.match(config, { uplinkMtu: uplink, tunnelMtu: tunnel });
+    }
+  },
+);
+
+t.test('path MTU probing and the MSS clamp can be turned off, at both ends', async (t) => {
+  const off = 'path_mtu_probing = false\nmss_clamp = false\n';
+  t.match(loadHostConfig(write(`[host]\n${off}`)), { pathMtuProbing: false, mssClamp: false });
+  const agent = HOME_AGENT.replace('[home_agent]\n', `[home_agent]\n${off}`);
+  t.match(loadHomeAgentConfig(write(agent)), { pathMtuProbing: false, mssClamp: false });
+  t.match(
+    problems('[host]\npath_mtu_probing = 1\n')[0],
+    /^2: host.path_mtu_probing: 1 is not true or false/,
+  );
 });
 
 t.test('an unknown key names the nearest known one, and hides what follows from it', async (t) => {

@@ -21,6 +21,8 @@ t.test('a host: every scrape is the status of that moment', async (t) => {
       'kagemusha_guest_registered{guest="vm1"} 1',
       'kagemusha_guest_registered{guest="vm2"} 0',
       'kagemusha_guest_state{guest="vm2",home_address="2001:db8:2000::11",state="rejected"} 1',
+      'kagemusha_tunnel_mtu_bytes{guest="vm1",home_address="2001:db8:2000::10"} 1360',
+      'kagemusha_tunnel_path_mtu_bytes{guest="vm1",home_address="2001:db8:2000::10"} 1400',
       'kagemusha_binding_expires_seconds{guest="vm1"} 41.2',
       'kagemusha_packets_total{guest="vm1",direction="to_home"} 10',
       'kagemusha_bytes_total{guest="vm1",direction="to_home"} 12345',
@@ -31,6 +33,7 @@ t.test('a host: every scrape is the status of that moment', async (t) => {
       t.ok(text.includes(`${line}\n`), line);
     }
     t.notMatch(text, /expires_seconds\{guest="vm2"\}/);
+    t.notMatch(text, /mtu_bytes\{guest="vm2"/, 'whose tunnel is not open has none');
     t.match(text, /^process_cpu_seconds_total/m);
   }
   now = { ...hostStatus, guests: [] };
@@ -76,6 +79,7 @@ t.test('a home agent: its bindings', async (t) => {
   t.ok(lines.includes('kagemusha_bytes_total{guest="2001:db8:2000::10",direction="to_guest"} 4'));
   const at = 'guest="2001:db8:2000::10",home_address="2001:db8:2000::10"';
   t.ok(lines.includes(`kagemusha_guest_state{${at},state="bound"} 1`));
+  t.ok(lines.includes(`kagemusha_tunnel_mtu_bytes{${at}} 1280`));
 });
 
 t.test('sd_notify(3)', async (t) => {

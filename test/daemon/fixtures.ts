@@ -3,6 +3,7 @@ import type {
   HomeAgentStatus,
   HomeStatus,
   HostStatus,
+  TunnelStatus,
 } from '../../src/daemon/status.js';
 import { parseAddress } from '../../src/wire/address.js';
 
@@ -14,6 +15,8 @@ const rejected: BindingStatus = {
   status: 132,
   reason: 'not home subnet, next try in 10 s',
 };
+
+const tunnel: TunnelStatus = { mtu: 1360, pathMtu: 1400, state: 'confirmed' };
 
 /** A home address, unless told behind the care-of address of the first guest. */
 export function home(
@@ -40,8 +43,9 @@ export const hostStatus: HostStatus = {
       careOfAddress: parseAddress('2001:db8:3000::44'),
       homeAgent: parseAddress('2001:db8:2000::1'),
       protection: 'esp',
-      bindings: [home('2001:db8:2000::10', registered)],
+      bindings: [{ ...home('2001:db8:2000::10', registered), tunnel }],
       binding: registered,
+      tunnel,
       traffic: { toHome: { packets: 10, bytes: 12_345 }, toGuest: { packets: 20, bytes: 1 } },
       drops: { spoofed_source: 3, malformed: 0 },
     },
@@ -73,6 +77,7 @@ export const homeAgentStatus: HomeAgentStatus = {
       lifetime: 60,
       expiresIn: 41.2,
       state: 'bound',
+      tunnel: { mtu: 1280, pathMtu: 1280, state: 'searching' },
       traffic: { toHome: { packets: 1, bytes: 2 }, toGuest: { packets: 3, bytes: 4 } },
       drops: {},
     },

@@ -35,6 +35,9 @@ export type * from './types.js';
 /** What the outer IPv6 header adds (RFC 2473 section 3): a tunnel's MTU is the uplink's less this. */
 const OUTER_HEADER = 40;
 
+/** RFC 8200 5: every link carries so much, and packets inside a tunnel may be so large whatever it takes (RFC 2473 7.1). */
+const MINIMUM_MTU = 1280;
+
 /** Lifetimes of bindings travel in units of 4 s in 16 bits (RFC 6275 6.1.7). */
 const LIFETIME = { min: 4, max: 262_140, multiple: 4, unit: 'seconds' } as const;
 
@@ -114,8 +117,9 @@ const guest = table({
 
 const common = {
   workers: integer({ min: 1, max: 64, example: 1 }).default(1),
-  // RFC 8200 5: the packets inside must be let through up to 1280 octets.
-  uplink_mtu: integer({ min: 1280 + OUTER_HEADER, max: 9216, example: 1500 }).default(1500),
+  uplink_mtu: integer({ min: MINIMUM_MTU, max: 9216, example: 1500 }).default(1500),
+  path_mtu_probing: flag(true).default(true),
+  mss_clamp: flag(true).default(true),
 };
 
 /** The file of a VM host, in the words of the file. */
@@ -167,12 +171,17 @@ export const homeAgentSchema = table({
   ).default([]),
 });
 
-function daemonPart(path: string, raw: { uplink_mtu: number; workers: number }) {
+function daemonPart(
+  path: string,
+  raw: { uplink_mtu: number; workers: number; path_mtu_probing: boolean; mss_clamp: boolean },
+) {
   return {
     path,
     workers: raw.workers,
     uplinkMtu: raw.uplink_mtu,
-    tunnelMtu: raw.uplink_mtu - OUTER_HEADER,
+    tunnelMtu: Math.max(MINIMUM_MTU, raw.uplink_mtu - OUTER_HEADER),
+    pathMtuProbing: raw.path_mtu_probing,
+    mssClamp: raw.mss_clamp,
   };
 }
 

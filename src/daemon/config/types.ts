@@ -96,8 +96,12 @@ interface DaemonConfig {
   readonly workers: number;
   /** MTU of the network the outer packets cross. */
   readonly uplinkMtu: number;
-  /** MTU inside the tunnel: `uplinkMtu` less the outer header. */
+  /** MTU inside the tunnel: `uplinkMtu` less the outer header, at least 1280. */
   readonly tunnelMtu: number;
+  /** What tunnels can carry is probed for (RFC 8899), besides what Packet Too Big tells. */
+  readonly pathMtuProbing: boolean;
+  /** The maximum segment size in TCP's SYNs is lowered to what the tunnel carries. */
+  readonly mssClamp: boolean;
 }
 
 /** A VM host. */

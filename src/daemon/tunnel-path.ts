@@ -1,0 +1,213 @@
+import type { Engine } from '../datapath/index.js';
+import { earliest, type Millis } from '../time.js';
+import type { Encapsulation, PathMtuConfig, PathMtuEvent, PathMtuOutput } from '../tunnel/index.js';
+import { encapsulate, PathMtu, probeRequest } from '../tunnel/index.js';
+import { type Address, type Icmpv6Message, MINIMUM_MTU } from '../wire/index.js';
+import { Driver, type Machine } from './driver.js';
+import type { Logger } from './log.js';
+import type { ProbePace } from './probe-pace.js';
+import type { TunnelStatus } from './status.js';
+
+/** The outer addresses of a tunnel, as its packets leave us. */
+export type OuterEnds = Pick<Encapsulation, 'local' | 'remote'>;
+
+/** What all tunnels of a daemon have in common. */
+export interface TunnelServices {
+  readonly engine: Pick<
+    Engine,
+    'transmit' | 'tunnelCounters' | 'resetTunnelCounters' | 'flowLabel'
+  >;
+  readonly pace: ProbePace;
+  readonly log: Logger;
+  readonly limits: Omit<PathMtuConfig, 'random'>;
+  /** Of outer headers. */
+  readonly outer: Pick<Encapsulation, 'hopLimit' | 'encapsulationLimit'>;
+  /** The estimate of some tunnel is another one: the engine's table is out of date. */
+  changed(): void;
+}
+
+/** Octets of the outer header (RFC 2473 3). */
+const OUTER_HEADER = 40;
+const HOP_LIMIT = 64;
+/** Between two looks at what a tunnel has carried. */
+const LOOK: Millis = 10_000;
+
+/** What the configuration says of all tunnels of a daemon. */
+export function tunnelServices(
+  config: { readonly uplinkMtu: number; readonly pathMtuProbing: boolean },
+  services: Omit<TunnelServices, 'limits' | 'outer'>,
+): TunnelServices {
+  return {
+    ...services,
+    limits: { linkMtu: config.uplinkMtu, overhead: OUTER_HEADER, probing: config.pathMtuProbing },
+    outer: { hopLimit: HOP_LIMIT },
+  };
+}
+
+/** The inside of a tunnel, as its probes see it. */
+export interface ProbeWay {
+  /** The ends of the echo: the home address and the Home Agent, or the other way round. */
+  readonly source: Address;
+  readonly destination: Address;
+  /** Packets that the tunnel has taken so far. */
+  carried(): number;
+}
+
+/** An ICMPv6 error as it came. */
+export type QuotingMessage = Extract<Icmpv6Message, { quoted: Uint8Array }>;
+
+/**
+ * What the path of one tunnel carries (RFC 8201, RFC 8899): stands between the machine that estimates it and the engine, which cuts
+ * packets after it. A tunnel whose ends change gets another one.
+ */
+export class TunnelPath {
+  readonly ends: OuterEnds;
+  readonly #services: TunnelServices;
+  readonly #machine: PathMtu;
+  readonly #driver: Driver<PathMtuEvent, PathMtuOutput>;
+  readonly #start = (): void => this.#open();
+  #way: ProbeWay;
+  #isOpen = false;
+  #opening: NodeJS.Timeout | undefined;
+
+  constructor(ends: OuterEnds, way: ProbeWay, services: TunnelServices) {
+    this.ends = ends;
+    this.#way = way;
+    this.#services = services;
+    this.#machine = new PathMtu({ ...services.limits, random: Math.random });
+    // Without probes it is all the same to it.
+    const machine = services.limits.probing
+      ? new WithTraffic(this.#machine, () => this.#way.carried())
+      : this.#machine;
+    this.#driver = new Driver(machine, (output) => this.#on(output));
+  }
+
+  get drops(): ReadonlyMap<string, number> {
+    return this.#machine.drops;
+  }
+
+  get status(): TunnelStatus {
+    return { ...this.sizes, state: this.#machine.state };
+  }
+
+  /** For the engine, octets: of inner packets, and of outer ones. */
+  get sizes(): { readonly mtu: number; readonly pathMtu: number } {
+    const pathMtu = this.#machine.mtu;
+    return { mtu: Math.max(MINIMUM_MTU, pathMtu - this.#services.limits.overhead), pathMtu };
+  }
+
+  /** Octets of the largest inner packet that needs no fragments outside. */
+  get room(): number {
+    return this.#machine.mtu - this.#services.limits.overhead;
+  }
+
+  /** The probes take this way from now on: another home address shares the tunnel. */
+  follow(way: ProbeWay): void {
+    this.#way = way;
+  }
+
+  /** Begins to probe, in its turn. @param after milliseconds, for the other end to open its own; see `hasten` */
+  open(after = 0): void {
+    this.#opening = setTimeout(() => this.#services.pace.begin(this.#start), after);
+  }
+
+  /** The other end has shown that its tunnel is open. */
+  hasten(): void {
+    if (this.#isOpen) return;
+    clearTimeout(this.#opening);
+    this.#services.pace.begin(this.#start);
+  }
+
+  /**
+   * An ICMPv6 error from the path that quotes a packet of this tunnel.
+   * @param outerLength octets of that packet
+   * @returns the reason why it is not believed
+   */
+  onError(error: QuotingMessage, outerLength: number): string | undefined {
+    if (error.kind !== 'packet-too-big') return undefined;
+    if (error.mtu < MINIMUM_MTU) return 'too_big_below_minimum';
+    if (error.mtu >= outerLength) return 'too_big_quote_fits';
+    // Who waits for its turn is told, too.
+    this.#open();
+    this.#driver.send({ type: 'too-big', mtu: error.mtu });
+    return undefined;
+  }
+
+  /** A probe was answered. */
+  answered(token: number): void {
+    this.#driver.send({ type: 'answer', token });
+  }
+
+  /** Sends an inner packet of ours through the tunnel. */
+  transmit(inner: Uint8Array): void {
+    const { engine, outer } = this.#services;
+    const flowLabel = engine.flowLabel(inner);
+    engine.transmit('uplink', encapsulate(inner, { ...this.ends, ...outer, flowLabel }));
+  }
+
+  /** Ends the timers. */
+  stop(): void {
+    clearTimeout(this.#opening);
+    this.#services.pace.withdraw(this.#start);
+    this.#driver.stop();
+  }
+
+  #open(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    clearTimeout(this.#opening);
+    this.#services.pace.withdraw(this.#start);
+    this.#driver.send({ type: 'open' });
+  }
+
+  #on(output: PathMtuOutput): void {
+    if (output.type === 'probe') {
+      this.#probe(output.size, output.token);
+      return;
+    }
+    const { mtu, reason } = output;
+    this.#services.log.info({ ...this.ends, pathMtu: mtu, reason }, 'path MTU');
+    this.#services.changed();
+  }
+
+  #probe(size: number, token: number): void {
+    const { pace, limits } = this.#services;
+    const { source, destination } = this.#way;
+    const { overhead } = limits;
+    if (pace.take()) this.transmit(probeRequest({ source, destination, size, overhead, token }));
+    else this.#machine.drops.count('probe_limited');
+  }
+}
+
+/** Tells the machine now and then whether there was traffic: nothing in it is woken by a packet. */
+class WithTraffic implements Machine<PathMtuEvent, PathMtuOutput> {
+  readonly #machine: PathMtu;
+  readonly #carried: () => number;
+  #before = 0;
+  /** absent: not yet open */
+  #lookAt: Millis | undefined;
+
+  constructor(machine: PathMtu, carried: () => number) {
+    this.#machine = machine;
+    this.#carried = carried;
+  }
+
+  handle(now: Millis, event: PathMtuEvent): void {
+    const looks = this.#lookAt !== undefined && now >= this.#lookAt;
+    if (event.type === 'open' || looks) {
+      const carried = this.#carried();
+      if (looks && carried !== this.#before) this.#machine.handle(now, { type: 'traffic' });
+      this.#before = carried;
+      this.#lookAt = now + LOOK;
+    }
+    this.#machine.handle(now, event);
+  }
+
+  poll(): PathMtuOutput | undefined {
+    return this.#machine.poll();
+  }
+
+  wakeAt(): Millis | undefined {
+    return earliest(this.#machine.wakeAt(), this.#lookAt);
+  }
+}
