@@ -394,6 +394,46 @@ TEST_CASE(
   CHECK(shared.allDrops() == 1);
 }
 
+TEST_CASE("whatever fragments arrive, nothing is read or written outside its packet") {
+  World world;
+  Random random(20260202);
+  const std::vector<Octets> wholes{
+      tunnelled(packetOf(far, home, 1280), agent, careOf),
+      tunnelled(packetOf(home, other, 1280), careOf, agent),
+      chain(agent, careOf, kDestination, {hex("29000401 04010000"), packetOf(far, home, 1280)}),
+      chain(agent, careOf, kRouting, {type2Routing(home, kIcmpv6), Octets(300, 129)}),
+      chain(agent, careOf, kRouting, {type2Routing(home, kMobility), Octets(300, 1)}),
+      echo(agent, careOf, 129, 1300),
+      update(careOf, home, 1),
+      espUpdate(otherCareOf, other, 1000, 1)};
+  const std::array<std::size_t, 8> prefixes{40, 40, 48, 64, 64, 40, 40, 40};
+  std::uint64_t passed = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<Slot> slots;
+    for (auto count = random.below(8); count > 0; --count) {
+      const std::size_t which = random.below(wholes.size());
+      const std::size_t length = wholes[which].size() - prefixes[which];
+      const std::size_t cut = length > 1000 ? 800 : 24;
+      const Cut number{.identification = static_cast<std::uint32_t>(random.below(4)),
+                       .headers = prefixes[which]};
+      Octets fragment = fragmentsOf(wholes[which], {cut}, number)[random.below(2)];
+      if (random.oneIn(4))
+        for (auto flips = random.below(4); flips > 0; --flips)
+          fragment[random.below(std::min<std::size_t>(fragment.size(), 120))] = random.octet();
+      if (random.oneIn(10)) fragment.resize(random.below(fragment.size() + 1));
+      Offload offload{};
+      if (random.oneIn(10)) offload = needsChecksum(random.below(120));
+      if (random.oneIn(20)) offload = trainOf(random.below(120), random.below(200), random.below(100));
+      slots.emplace_back(fragment, offload);
+    }
+    world.fromUplink(slots);
+    world.now += random.below(kSecond);
+    while (world.guest->take()) ++passed;
+    world.empty();
+  }
+  CHECK(passed > 1000);
+}
+
 TEST_CASE("fragments for others pass, and a guest's own leave as they are") {
   World world;
   const Octets toGuest = packetOf(far, home, 1280), fromGuest = packetOf(home, far, 1280);
