@@ -42,7 +42,15 @@ namespace kagemusha {
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \
   X(policed)             /* more for one of our own addresses than its lane lets through */       \
   /* a packet of one of our tunnels that would enter one again */                                 \
-  X(recursive_encapsulation)
+  X(recursive_encapsulation)                                                                      \
+  X(fragment_stranger)  /* a fragment that is not from the other end of a tunnel */               \
+  X(fragment_header)    /* a fragment behind headers that no tunnel packet begins with */         \
+  X(fragment_malformed) /* fragments that cannot be parts of one packet (RFC 8200 4.5) */         \
+  X(fragment_overlap)   /* of a packet whose fragments overlap (RFC 5722) */                      \
+  X(fragment_duplicate) /* the very same fragment came before */                                  \
+  X(fragment_too_long)  /* of a packet longer than is put together */                             \
+  X(fragment_timeout)   /* of a packet that was not whole after 60 seconds */                     \
+  X(fragment_evicted)   /* of a packet that gave way to newer ones */
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
   X(wakeups)              /* returns of epoll_wait, all workers */                   \

@@ -32,13 +32,14 @@ bool isNeighborDiscovery(const Ipv6View& view) {
   return type >= kRouterSolicitation && type <= kRedirect;
 }
 
+bool isAnswerType(std::uint8_t type) { return type == kEchoReply || type == kMobilePrefixAdvertisement; }
+
 // ICMPv6 of the home agent that answers us, not the guest.
 bool isAnswer(const Ipv6View& view) {
   const auto upper = findUpperLayer(view);
   if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size())
     return false;
-  const std::uint8_t type = view.bytes[upper->offset];
-  return type == kEchoReply || type == kMobilePrefixAdvertisement;
+  return isAnswerType(view.bytes[upper->offset]);
 }
 
 // A Mobility Header for a guest's home address, when it can be handed over.
@@ -72,13 +73,25 @@ bool Forwarder::fromUplink(const Packet& read) {
   const Address destination = view->destination();
   const Side* side = table_->localSide(destination);
   if (!side) return toRegistered(packet, *view), false;
-  if (isTunnelPacket(*view))
-    return *side == Side::kMobileNode ? toMobileNode(packet, *view) : toHomeAgent(packet, *view);
-  if (*side == Side::kMobileNode)
-    if (const auto routing = viewType2Routing(*view)) return type2Routed(packet, *view, *routing);
-  if (view->nextHeader() == kTcp || view->nextHeader() == kUdp)
+  if (const auto position = fragmentPosition(*view)) return fromFragment(packet, *view, *side, position);
+  return toLocal(packet, *view, *side);
+}
+
+bool Forwarder::isForUs(const Fragment& first) {
+  return isSignalling(first.nextHeader) ||
+         (first.nextHeader == kIcmpv6 && !first.payload.empty() && isAnswerType(first.payload[0]));
+}
+
+bool Forwarder::toLocal(Packet packet, const Ipv6View& outer, Side side) {
+  if (isTunnelPacket(outer))
+    return side == Side::kMobileNode ? toMobileNode(packet, outer) : toHomeAgent(packet, outer);
+  if (side == Side::kMobileNode)
+    if (const auto routing = viewType2Routing(outer))
+      return routing->nextHeader == kFragment ? fromRoutedFragment(packet, outer, *routing)
+                                              : type2Routed(packet, outer, *routing);
+  if (outer.nextHeader() == kTcp || outer.nextHeader() == kUdp)
     return counters_.drop(Drop::unexpected_protocol), false;
-  toControl(packet, *view, *side, nullptr);
+  toControl(packet, outer, side, nullptr);
   return false;
 }
 
