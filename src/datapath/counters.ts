@@ -12,6 +12,10 @@ export interface TunnelCounters {
   toGuest: Traffic;
   /** Packets without a tunnel, counted above too. */
   straight: { to: number; from: number };
+  /** Fragments of outer packets that were longer than the path MTU. */
+  fragmentsSent: number;
+  /** SYNs whose MSS was lowered. */
+  mssClamped: number;
   drops: Record<string, number>;
 }
 
@@ -49,6 +53,8 @@ export class Counters {
       toHome: { packets: value.toHomePackets ?? 0, bytes: value.toHomeBytes ?? 0 },
       toGuest: { packets: value.toGuestPackets ?? 0, bytes: value.toGuestBytes ?? 0 },
       straight: { to: value.straightTo ?? 0, from: value.straightFrom ?? 0 },
+      fragmentsSent: value.fragmentsSent ?? 0,
+      mssClamped: value.mssClamped ?? 0,
       drops: this.drops(block, this.names.tunnel.length),
     };
   }
