@@ -154,15 +154,20 @@ bool Forwarder::hold(const Tunnel& tunnel, Packet packet) {
     return false;
   }
   if (!coalescer_.add(tunnel.index, packet)) {
-    endBatch();
+    flush();
     coalescer_.add(tunnel.index, packet);
   }
   return true;
 }
 
-void Forwarder::endBatch() {
+void Forwarder::flush() {
   coalescer_.flush(
       [this](std::uint32_t index, const Train& train) { deliver(table_->tunnel(index), train); });
+}
+
+void Forwarder::endBatch() {
+  flush();
+  reassembler_.release();
   if (wakeNeeded_) slowPath_.wake();
   wakeNeeded_ = false;
 }

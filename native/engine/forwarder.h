@@ -9,6 +9,7 @@
 #include "mss.h"
 #include "outer.h"
 #include "policing.h"
+#include "reassemble.h"
 #include "slow_path.h"
 #include "tunnel_table.h"
 
@@ -22,6 +23,7 @@ namespace kagemusha {
 //                   │    ▲                                                        │
 //                   │    │                                                        │
 //   guest ◀── tap ──│ merge ◀─ check inner ◀─ outer header off ◀─ tunnel by ends  │◀── TUN ── network
+//                   │                                  put together ◀─ fragments  │
 //                   └───────────────────────── fromUplink ────────────────────────┘
 //
 // One per worker. Nothing here allocates, blocks or throws.
@@ -53,12 +55,24 @@ class Forwarder {
   };
 
   // Network side, in uplink_path.cc.
+  // A whole packet to one of our addresses.
+  bool toLocal(Packet packet, const Ipv6View& outer, Side side);
   bool toMobileNode(Packet packet, const Ipv6View& outer);
   bool toHomeAgent(Packet packet, const Ipv6View& outer);
   bool type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing);
   void toRegistered(Packet packet, const Ipv6View& view);
   bool cameFromOurTunnel(Ipv6View packet) const;
   void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
+
+  // Fragments for one of our addresses, in reassembly_path.cc.
+  bool fromFragment(Packet packet, const Ipv6View& outer, Side side, std::size_t position);
+  // Of packets that a type 2 routing header leads to a home address.
+  bool fromRoutedFragment(Packet packet, const Ipv6View& outer, const Type2Routing& routing);
+  // Whether what a type 2 routing header leads to a home address is not for the guest.
+  static bool isForUs(const Fragment& first);
+  void putTogether(const FragmentKey& key, const Offload& offload, const Fragment& fragment, Side side,
+                   const DropCounters& drops);
+  bool passAtomic(Packet packet, const Fragment& fragment, Side side, const DropCounters& drops);
 
   // Route optimisation, in route_path.cc.
   // nullptr: through the tunnel.
@@ -106,6 +120,7 @@ class Forwarder {
   }
   void lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route);
   bool hold(const Tunnel& tunnel, Packet packet);
+  void flush();
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);
   void deliverToKernel(const Tunnel& tunnel, const Train& train);
@@ -128,6 +143,7 @@ class Forwarder {
   const TunnelTable* table_ = nullptr;
   Instant now_ = 0;
   Coalescer coalescer_{kBatch};
+  Reassembler reassembler_;
   std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment or fragment being cut
   FragmentIdentifications identifications_;
   RecentlyTold correspondents_, unbound_, heard_{RecentlyTold::kHeardAgain};

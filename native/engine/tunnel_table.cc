@@ -38,6 +38,7 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     : mobileNodes_(countHomeAddresses(spec)),
       homeAgents_(countHomeAddresses(spec)),
       byPair_(spec.tunnels.size()),
+      byEnds_(spec.tunnels.size()),
       locals_(spec.locals.size()),
       bySignaler_(spec.signalers.size()),
       routes_(countRoutes(spec)),
@@ -67,6 +68,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (mobileNode && !byPair_.insert({tunnel.remote, tunnel.local}, index))
       invalid("two tunnels run between " + text(tunnel.local) + " and " + text(tunnel.remote) +
               ": give each guest its own care-of address");
+    const AddressPair ends{tunnel.remote, tunnel.local};
+    byEnds_.set(ends, byEnds_.find(ends) ? kNone : index);
 
     addRoutes(tunnel);
     std::shared_ptr<Port> port = tunnel.port < ports_.size() ? ports_[tunnel.port] : nullptr;

@@ -112,6 +112,13 @@ class TunnelTable {
   const Tunnel* between(const Address& remote, const Address& local) const {
     return at(byPair_.find({remote, local}));
   }
+  // The tunnel of either side that runs between these two: nullptr when there are several (home addresses
+  // that share a care-of address), std::nullopt when there is none.
+  std::optional<const Tunnel*> anyBetween(const Address& remote, const Address& local) const {
+    const auto* index = byEnds_.find({remote, local});
+    if (!index) return std::nullopt;
+    return *index == kNone ? nullptr : &tunnels_[*index];
+  }
   const RouteSpec* route(const Address& homeAddress, const Address& correspondent) const {
     return routes_.find({correspondent, homeAddress});
   }
@@ -136,6 +143,7 @@ class TunnelTable {
   std::vector<Tunnel> tunnels_;
   FlatMap<Address, std::uint32_t> mobileNodes_, homeAgents_;  // home address → tunnel
   FlatMap<AddressPair, std::uint32_t> byPair_;  // mobile node's side only: a home agent asks the inner source
+  FlatMap<AddressPair, std::uint32_t> byEnds_;  // both sides; kNone: several
   FlatMap<Address, Side> locals_;
   std::vector<Signaler> signalers_;
   FlatMap<AddressPair, std::uint32_t> bySignaler_;

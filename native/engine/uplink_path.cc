@@ -6,6 +6,9 @@
 namespace kagemusha {
 namespace {
 
+constexpr std::uint8_t kRouterSolicitation = 133;  // RFC 4861 4.1
+constexpr std::uint8_t kRedirect = 137;            // RFC 4861 4.5
+constexpr std::uint8_t kLinkHopLimit = 255;
 // Tunnels within tunnels that a packet for a home address may have been through already.
 constexpr int kMaxNesting = 8;
 
@@ -19,13 +22,24 @@ bool isTunnelPacket(const Ipv6View& view) {
          view.bytes[kIpv6Header] == kIpv6;
 }
 
+// Neighbor Discovery that a guest would believe (RFC 4861 6.1, 7.1, 8.1: hop limit 255): on its link it hears
+// src/homelink, and nobody beyond the link can say such a thing, unless a tunnel packet is forged.
+bool isNeighborDiscovery(const Ipv6View& view) {
+  if (view.hopLimit() != kLinkHopLimit) return false;
+  const auto upper = findUpperLayer(view);
+  if (!upper || upper->protocol != kIcmpv6 || upper->offset >= view.bytes.size()) return false;
+  const std::uint8_t type = view.bytes[upper->offset];
+  return type >= kRouterSolicitation && type <= kRedirect;
+}
+
+bool isAnswerType(std::uint8_t type) { return type == kEchoReply || type == kMobilePrefixAdvertisement; }
+
 // ICMPv6 of the home agent that answers us, not the guest.
 bool isAnswer(const Ipv6View& view) {
   const auto upper = findUpperLayer(view);
   if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size())
     return false;
-  const std::uint8_t type = view.bytes[upper->offset];
-  return type == kEchoReply || type == kMobilePrefixAdvertisement;
+  return isAnswerType(view.bytes[upper->offset]);
 }
 
 // A Mobility Header for a guest's home address, when it can be handed over.
@@ -59,13 +73,25 @@ bool Forwarder::fromUplink(const Packet& read) {
   const Address destination = view->destination();
   const Side* side = table_->localSide(destination);
   if (!side) return toRegistered(packet, *view), false;
-  if (isTunnelPacket(*view))
-    return *side == Side::kMobileNode ? toMobileNode(packet, *view) : toHomeAgent(packet, *view);
-  if (*side == Side::kMobileNode)
-    if (const auto routing = viewType2Routing(*view)) return type2Routed(packet, *view, *routing);
-  if (view->nextHeader() == kTcp || view->nextHeader() == kUdp)
+  if (const auto position = fragmentPosition(*view)) return fromFragment(packet, *view, *side, position);
+  return toLocal(packet, *view, *side);
+}
+
+bool Forwarder::isForUs(const Fragment& first) {
+  return isSignalling(first.nextHeader) ||
+         (first.nextHeader == kIcmpv6 && !first.payload.empty() && isAnswerType(first.payload[0]));
+}
+
+bool Forwarder::toLocal(Packet packet, const Ipv6View& outer, Side side) {
+  if (isTunnelPacket(outer))
+    return side == Side::kMobileNode ? toMobileNode(packet, outer) : toHomeAgent(packet, outer);
+  if (side == Side::kMobileNode)
+    if (const auto routing = viewType2Routing(outer))
+      return routing->nextHeader == kFragment ? fromRoutedFragment(packet, outer, *routing)
+                                              : type2Routed(packet, outer, *routing);
+  if (outer.nextHeader() == kTcp || outer.nextHeader() == kUdp)
     return counters_.drop(Drop::unexpected_protocol), false;
-  toControl(packet, *view, *side, nullptr);
+  toControl(packet, outer, side, nullptr);
   return false;
 }
 
@@ -82,6 +108,7 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
+  if (isNeighborDiscovery(*inner)) return counters.drop(Drop::neighbor_discovery), false;
   if (source == tunnel->spec.remote && fitsSlot(packet)) {
     if (isProbe(*inner, kEchoRequest)) {
       toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kProbe);

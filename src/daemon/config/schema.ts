@@ -65,14 +65,26 @@ const careOfAddress = unicastAddress('2001:db8:3000::44');
 const seconds = (example: number) =>
   integer({ min: 0, max: 0xffff_ffff, example, unit: 'seconds' }).default(example);
 
+/** Three advertisements fit, at the least interval of 4 s (RFC 4861 6.2.1): none runs out under the guest. */
+const LEAST_ADVERTISED = 12;
+
+const advertised = (max: number, example: number) =>
+  integer({ min: LEAST_ADVERTISED, max, example, unit: 'seconds', orZero: true }).default(example);
+
+const advertisedMtu = integer({ min: 1280, max: 9216, example: 1280 });
+
 const routerAdvertisement = table({
   autonomous: flag(false).default(false),
   // 16 bits in RFC 4861 4.2, of which 9000 s is the most that routers may send (6.2.1).
-  router_lifetime: integer({ min: 0, max: 9000, example: 1800, unit: 'seconds' }).default(1800),
-  valid_lifetime: seconds(86_400),
-  preferred_lifetime: seconds(14_400),
+  router_lifetime: advertised(9000, 1800),
+  valid_lifetime: advertised(0xffff_ffff, 86_400),
+  preferred_lifetime: advertised(0xffff_ffff, 14_400),
   managed: flag(false).default(false),
   other: flag(false).default(false),
+  // RFC 4861 4.6.4; a guest keeps it when it has gone home.
+  mtu: either((value) => (typeof value === 'number' ? advertisedMtu : choice(['none']))).default(
+    'none',
+  ),
 });
 
 const guest = table({
@@ -216,6 +228,7 @@ function toGuest(raw: z.output<typeof guest>, index: number, reading: Reading): 
       preferredLifetime: advertisement.preferred_lifetime,
       managed: advertisement.managed,
       other: advertisement.other,
+      mtu: advertisement.mtu === 'none' ? undefined : advertisement.mtu,
     },
     security: toGuestSecurity(raw.security, raw.home_addresses, path, reading),
   };

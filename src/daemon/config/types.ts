@@ -55,6 +55,8 @@ export interface RouterAdvertisementConfig {
   readonly preferredLifetime: number;
   readonly managed: boolean;
   readonly other: boolean;
+  /** Octets of the MTU option; undefined: no such option. */
+  readonly mtu: number | undefined;
 }
 
 /** In order of preference, or found by Dynamic Home Agent Address Discovery (RFC 6275 11.4.1). */
