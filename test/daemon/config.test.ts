@@ -226,6 +226,26 @@ t.test(
   },
 );
 
+t.test('RFC 2473 6: hop limit, DSCP and encapsulation limit of outer headers', async (t) => {
+  const outer = (lines: string) => loadHostConfig(write(`[host]\n${lines}`));
+  t.match(outer(''), { tunnelMtu: 1460 });
+  t.strictSame(outer('').outer, { overhead: 40, hopLimit: 64 });
+  const all = 'tunnel_hop_limit = 20\ntunnel_dscp = 46\ntunnel_encapsulation_limit = 4\n';
+  t.strictSame(outer(all).outer, { overhead: 48, hopLimit: 20, dscp: 46, encapsulationLimit: 4 });
+  t.equal(outer(all).tunnelMtu, 1452);
+  const agent = HOME_AGENT.replace('[home_agent]\n', `[home_agent]\n${all}`);
+  t.match(loadHomeAgentConfig(write(agent)), { tunnelMtu: 1452, outer: { dscp: 46 } });
+  for (const [wrong, problem] of [
+    ['tunnel_hop_limit = 0', /whole number from 1 to 255/],
+    ['tunnel_dscp = 64', /whole number from 0 to 63/],
+    ['tunnel_dscp = "pin"', /write "copy"/],
+    ['tunnel_encapsulation_limit = 256', /whole number from 0 to 255/],
+    ['tunnel_encapsulation_limit = "off"', /write "none"/],
+  ] as const) {
+    t.match(problems(`[host]\n${wrong}\n`)[0], problem, wrong);
+  }
+});
+
 t.test('path MTU probing and the MSS clamp can be turned off, at both ends', async (t) => {
   const off = 'path_mtu_probing = false\nmss_clamp = false\n';
   t.match(loadHostConfig(write(`[host]\n${off}`)), { pathMtuProbing: false, mssClamp: false });

@@ -67,6 +67,7 @@ export function icmpv6(source: Address, destination: Address, message: Icmpv6Mes
  * silent, behind the Home Agent the world.
  */
 export class DaemonPair {
+  readonly stores: { readonly host: MemoryStore; readonly agent: MemoryStore };
   readonly host: HostDaemon;
   readonly agent: HomeAgentDaemon;
   readonly path: Path = { mtu: 1500, icmp: true };
@@ -78,8 +79,13 @@ export class DaemonPair {
   #guest: MemoryPort | undefined;
   readonly #carrying: NodeJS.Timeout;
 
-  /** @param directory for configurations @param lines of TOML for [host] and [home_agent] */
-  constructor(directory: string, lines: { host?: string; agent?: string } = {}) {
+  /** @param directory for configurations @param lines of TOML for [host] and [home_agent] @param stores of daemons before these */
+  constructor(
+    directory: string,
+    lines: { host?: string; agent?: string } = {},
+    stores = { host: new MemoryStore(), agent: new MemoryStore() },
+  ) {
+    this.stores = stores;
     this.host = this.#openHost(join(directory, 'host.toml'), lines.host ?? '');
     this.agent = this.#openAgent(join(directory, 'agent.toml'), lines.agent ?? '');
     this.#carrying = setInterval(() => this.#carry(), 1);
@@ -185,7 +191,7 @@ kind = "none"
       },
     };
     const config = loadHostConfig(path);
-    return new HostDaemon(config, new MemoryStore(), new Drops(), new Map(), silent, devices);
+    return new HostDaemon(config, this.stores.host, new Drops(), new Map(), silent, devices);
   }
 
   #openAgent(path: string, lines: string): HomeAgentDaemon {
@@ -208,8 +214,7 @@ ${nodes.join('')}`,
       settled: async () => {},
     };
     const config = loadHomeAgentConfig(path);
-    const store = new MemoryStore();
-    return new HomeAgentDaemon(config, store, new Drops(), routes, silent, (engine) => {
+    return new HomeAgentDaemon(config, this.stores.agent, new Drops(), routes, silent, (engine) => {
       this.#agentUplink = engine.openMemoryUplink();
     });
   }

@@ -32,8 +32,9 @@ import type {
 
 export type * from './types.js';
 
-/** What the outer IPv6 header adds (RFC 2473 section 3): a tunnel's MTU is the uplink's less this. */
+/** What the outer IPv6 header adds (RFC 2473 section 3), and the encapsulation limit (4.1.1): a tunnel's MTU is the uplink's less these. */
 const OUTER_HEADER = 40;
+const ENCAPSULATION_LIMIT = 8;
 
 /** RFC 8200 5: every link carries so much, and packets inside a tunnel may be so large whatever it takes (RFC 2473 7.1). */
 const MINIMUM_MTU = 1280;
@@ -120,6 +121,13 @@ const common = {
   uplink_mtu: integer({ min: MINIMUM_MTU, max: 9216, example: 1500 }).default(1500),
   path_mtu_probing: flag(true).default(true),
   mss_clamp: flag(true).default(true),
+  tunnel_hop_limit: integer({ min: 1, max: 255, example: 64 }).default(64),
+  tunnel_dscp: either((value) =>
+    typeof value === 'string' ? choice(['copy']) : integer({ min: 0, max: 63, example: 46 }),
+  ).default('copy'),
+  tunnel_encapsulation_limit: either((value) =>
+    typeof value === 'string' ? choice(['none']) : integer({ min: 0, max: 255, example: 4 }),
+  ).default('none'),
 };
 
 /** The file of a VM host, in the words of the file. */
@@ -171,17 +179,24 @@ export const homeAgentSchema = table({
   ).default([]),
 });
 
-function daemonPart(
-  path: string,
-  raw: { uplink_mtu: number; workers: number; path_mtu_probing: boolean; mss_clamp: boolean },
-) {
+type Common = { [Key in keyof typeof common]: z.output<(typeof common)[Key]> };
+
+function daemonPart(path: string, raw: Common) {
+  const { tunnel_dscp: dscp, tunnel_encapsulation_limit: limit } = raw;
+  const overhead = OUTER_HEADER + (limit === 'none' ? 0 : ENCAPSULATION_LIMIT);
   return {
     path,
     workers: raw.workers,
     uplinkMtu: raw.uplink_mtu,
-    tunnelMtu: Math.max(MINIMUM_MTU, raw.uplink_mtu - OUTER_HEADER),
+    tunnelMtu: Math.max(MINIMUM_MTU, raw.uplink_mtu - overhead),
     pathMtuProbing: raw.path_mtu_probing,
     mssClamp: raw.mss_clamp,
+    outer: {
+      overhead,
+      hopLimit: raw.tunnel_hop_limit,
+      ...(dscp === 'copy' ? {} : { dscp }),
+      ...(limit === 'none' ? {} : { encapsulationLimit: limit }),
+    },
   };
 }
 
