@@ -358,10 +358,9 @@ export class Guest {
 
   #makeHomes(): GuestHome[] {
     const { store, engine } = this.#services;
-    const stored = new Map(store.registrations().map((known) => [known.homeAddress, known]));
     const rate = new UpdateRate();
     return this.#config.homeAddresses.map((address, index) => {
-      const known = stored.get(address);
+      const known = store.registration(address);
       const slot = this.slots[index] ?? 0;
       const resumed = known?.careOfAddress === this.#careOfAddress ? known : undefined;
       if (known !== undefined && resumed === undefined) this.#wasElsewhere = true;

@@ -163,24 +163,27 @@ export class HomeAgentDaemon {
     this.#agentDriver.send({ type: 'tick' });
   }
 
-  /** Follows a changed configuration; bindings that are still allowed are not touched. */
-  reload(config: HomeAgentConfig): void {
+  /** Follows a changed configuration; bindings that are still allowed are not touched. Gives what it cannot follow, for people. */
+  reload(config: HomeAgentConfig): string[] {
+    const notes: string[] = [];
     const fixed = (given: HomeAgentConfig) => {
       const { mobileNodes, allow, maxLifetime, maxBindings, prefixes, ...rest } = given;
       return rest;
     };
     if (!isDeepStrictEqual(fixed(config), fixed(this.#config))) {
-      this.#log.warn('changes of devices and addresses take effect with the next start');
+      notes.push('changes of devices and addresses take effect with the next start');
     }
     if (config.maxBindings > this.#room) {
-      this.#log.warn(`max_bindings beyond ${this.#room} takes effect with the next start`);
+      notes.push(`max_bindings beyond ${this.#room} takes effect with the next start`);
     }
+    for (const note of notes) this.#log.warn(note);
     const { mobileNodes, allow, maxLifetime, maxBindings, prefixes } = config;
     this.#config = { ...this.#config, mobileNodes, allow, maxLifetime, maxBindings, prefixes };
     this.#policies.update(this.#nodes.follow(this.#config));
     this.#publish();
     this.#agent.reconfigure(policy(this.#config, this.#room));
     this.#agentDriver.send({ type: 'tick' });
+    return notes;
   }
 
   status(): HomeAgentStatus {

@@ -39,6 +39,14 @@ const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
   'inner',
 ]);
 
+/** A guest that is not served. */
+export interface Waiting {
+  readonly config: GuestConfig;
+  readonly reason: string;
+  /** It could not be opened. */
+  readonly error?: KagemushaError;
+}
+
 /** What a guest may change without being made anew. */
 type Changeable = 'careOfAddress' | 'homeAgents' | 'lifetime';
 
@@ -48,9 +56,10 @@ export class HostDaemon {
   readonly #engine: Engine;
   readonly #guests = new Map<string, Guest>();
   readonly #byPort = new Map<number, Guest>();
+  readonly #bySlots = new Map<number, Guest>();
   #byCareOf: ReadonlyMap<Address, Guest> = new Map();
-  /** Guests whose care-of address is yet to be found, and what it waits for. */
-  readonly #waiting = new Map<string, { readonly config: GuestConfig; readonly reason: string }>();
+  /** Guests whose care-of address is yet to be found, or that could not be opened. */
+  readonly #waiting = new Map<string, Waiting>();
   #chosen: CareOfChoices;
   #onLeft: (addresses: readonly Address[]) => void = () => {};
   /** false while several changes are made at once */
@@ -118,12 +127,19 @@ export class HostDaemon {
     for (const guest of this.#guests.values()) guest.start();
   }
 
-  /** Follows a changed configuration; guests that did not change are not touched. */
-  reload(config: HostConfig, chosen: CareOfChoices): void {
+  /** Guests of the configuration that are not served. */
+  get waiting(): readonly Waiting[] {
+    return [...this.#waiting.values()];
+  }
+
+  /** Follows a changed configuration; guests that did not change are not touched. Gives what it cannot follow, for people. */
+  reload(config: HostConfig, chosen: CareOfChoices): string[] {
     this.#chosen = chosen;
+    const notes: string[] = [];
     if (!isDeepStrictEqual(fixedPart(config), fixedPart(this.#config))) {
-      this.#log.warn('changes of [host] take effect with the next start');
+      notes.push('changes of [host] take effect with the next start');
     }
+    for (const note of notes) this.#log.warn(note);
     const wanted = new Map(config.guests.map((guest) => [guest.name, guest]));
     this.#config = { ...this.#config, guests: config.guests };
     this.#atOnce(() => {
@@ -135,6 +151,7 @@ export class HostDaemon {
       this.#followChoices();
       this.#addMissing();
     });
+    return notes;
   }
 
   /** Follows the network: the care-of addresses of guests that have `auto`. */
@@ -242,7 +259,7 @@ export class HostDaemon {
         if (guest !== undefined) added.push(guest);
       } catch (error) {
         if (!(error instanceof KagemushaError)) throw error;
-        this.#waiting.set(config.name, { config, reason: error.message });
+        this.#waiting.set(config.name, { config, reason: error.message, error });
         this.#log.error({ guest: config.name, code: error.code }, error.message);
       }
     }
@@ -271,6 +288,7 @@ export class HostDaemon {
       });
       this.#guests.set(config.name, guest);
       this.#byPort.set(port, guest);
+      for (const slot of slots) this.#bySlots.set(slot, guest);
       if (guest.homePort !== undefined) this.#byPort.set(guest.homePort, guest);
       return guest;
     } catch (error) {
@@ -289,6 +307,7 @@ export class HostDaemon {
   #remove(guest: Guest): void {
     this.#guests.delete(guest.config.name);
     this.#byPort.delete(guest.port);
+    for (const slot of guest.slots) this.#bySlots.delete(slot);
     if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
     guest.stop();
     this.#publish();
@@ -362,7 +381,7 @@ export class HostDaemon {
 
   #bySlot(slot: number | undefined): Guest | undefined {
     if (slot === undefined) return undefined;
-    return [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
+    return this.#bySlots.get(slot);
   }
 
   /**

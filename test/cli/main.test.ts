@@ -8,7 +8,7 @@ import { createControlServer } from '../../src/daemon/control-server.js';
 import type { BindingStatus, DaemonStatus, HostStatus } from '../../src/daemon/status.js';
 import { KagemushaError } from '../../src/errors.js';
 import { parseAddress } from '../../src/wire/address.js';
-import { home, homeAgentStatus, hostStatus } from '../daemon/fixtures.js';
+import { changes, home, homeAgentStatus, hostStatus, reload } from '../daemon/fixtures.js';
 import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
 
 /** One line on stderr with the code in front, nothing on stdout. */
@@ -113,10 +113,12 @@ async function stand(
       status,
       devices: () => [],
       metrics: async () => '',
+      reload,
       guests: {
         bind: () => act('bind'),
         unbind: () => act('unbind'),
         ping: async (_, count, size) => ({ sent: count, received: count, rtts_ms: [size / 8] }),
+        ...changes,
       },
     }),
   });

@@ -9,7 +9,7 @@ import { request, requestDevices, requestStatus } from '../../src/daemon/control
 import { type ControlHandlers, controlRoutes } from '../../src/daemon/control-routes.js';
 import { type ControlServer, createControlServer } from '../../src/daemon/control-server.js';
 import { KagemushaError } from '../../src/errors.js';
-import { hostStatus } from './fixtures.js';
+import { changes, hostStatus, reload } from './fixtures.js';
 
 /** The path of a socket has 107 octets at most: the fixtures of this test are too deep. */
 function shortDirectory(t: { teardown(end: () => void): void }): string {
@@ -22,6 +22,7 @@ const handlers: ControlHandlers = {
   status: () => hostStatus,
   devices: () => [{ device: 'kg0', name: 'uplink' }],
   metrics: async () => 'up 1\n',
+  reload,
   guests: {
     bind: (guest) => {
       if (guest !== 'vm1') throw new KagemushaError('GUEST_UNKNOWN', `no guest "${guest}"`);
@@ -30,6 +31,7 @@ const handlers: ControlHandlers = {
       throw new Error('a mistake of ours');
     },
     ping: async (_, count, size) => ({ sent: count, received: 1, rtts_ms: [size] }),
+    ...changes,
   },
 };
 
