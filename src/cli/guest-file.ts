@@ -3,6 +3,7 @@ import { nameOfGuest } from '../daemon/config/guest-table.js';
 import { loadConfig, loadHost, withGuest } from '../daemon/config/load.js';
 import type { LoadOptions } from '../daemon/config/reading.js';
 import type { HomeAgentConfig, HostConfig } from '../daemon/config/schema.js';
+import { MAX_BODY } from '../daemon/control-server.js';
 import { KagemushaError } from '../errors.js';
 
 /** A document of one guest: what `guest add` sends. */
@@ -20,6 +21,9 @@ export function readGuestFile(file: string, named?: string): GuestFile {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new KagemushaError('GUEST_FILE', `${file} cannot be read (${code ?? cause})`, { cause });
+  }
+  if (Buffer.byteLength(text) > MAX_BODY) {
+    throw new KagemushaError('GUEST_FILE', `${file} is longer than ${MAX_BODY} octets`);
   }
   const name = named ?? nameOfGuest(file, text);
   if (name !== undefined) return { name, file, text };
