@@ -62,6 +62,8 @@ export class HostDaemon {
   readonly #waiting = new Map<string, Waiting>();
   #chosen: CareOfChoices;
   #onLeft: (addresses: readonly Address[]) => void = () => {};
+  /** guests that are yet to be started */
+  readonly #added: Guest[] = [];
   /** false while several changes are made at once */
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
@@ -240,6 +242,8 @@ export class HostDaemon {
       this.#publishing = true;
       this.#publish();
     }
+    // What they send is answered by the new table.
+    for (const guest of this.#added.splice(0)) guest.start();
     for (const guest of this.#guests.values()) guest.settle();
   }
 
@@ -248,22 +252,20 @@ export class HostDaemon {
     this.#log.error({ err: error }, 'a packet was not dealt with');
   }
 
-  /** Adds and starts what the configuration has and the daemon has not. */
+  /** Adds what the configuration has and the daemon has not; it is started with the table that knows it. */
   #addMissing(): void {
     this.#waiting.clear();
-    const added: Guest[] = [];
     for (const config of this.#config.guests) {
       if (this.#guests.has(config.name)) continue;
       try {
         const guest = this.#add(config);
-        if (guest !== undefined) added.push(guest);
+        if (guest !== undefined) this.#added.push(guest);
       } catch (error) {
         if (!(error instanceof KagemushaError)) throw error;
         this.#waiting.set(config.name, { config, reason: error.message, error });
         this.#log.error({ guest: config.name, code: error.code }, error.message);
       }
     }
-    for (const guest of added) guest.start();
   }
 
   /** Undefined: it waits for a care-of address. */
