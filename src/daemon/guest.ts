@@ -179,6 +179,11 @@ export class Guest {
     this.#unsettled.push({ type: 'reconfigure', homeAgents, lifetime });
   }
 
+  /** Whether `settle` has nothing to say. */
+  get isSettled(): boolean {
+    return this.#unsettled.length === 0;
+  }
+
   /** Tells the Home Agent what has changed, once the engine has this guest's new table: its answer may come at once. */
   settle(): void {
     for (const event of this.#unsettled.splice(0)) {

@@ -25,6 +25,7 @@ import {
   pseudoHeader,
   WireError,
 } from '../wire/index.js';
+import { Coalesced } from './coalesced.js';
 import type { HomeAgentConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
@@ -72,6 +73,11 @@ export class HomeAgentDaemon {
   readonly #slots: TunnelSlots;
   readonly #room: number;
   readonly #drops: Drops;
+  /** of hundreds of bindings at the same time each would write the table of all of them */
+  readonly #publishing = new Coalesced(
+    () => this.#publish(),
+    (error) => this.#failed(error),
+  );
   /** the whole table is published at the end: with thousands of bindings one for each would take minutes */
   #restoring = true;
   #closed = false;
@@ -246,7 +252,7 @@ export class HomeAgentDaemon {
     switch (output.type) {
       case 'transmit':
         if (!this.#stored.allows(output.signal)) break;
-        this.#routing.once(receiver(output.signal), () => this.#transmitSignal(output.signal));
+        this.#once(receiver(output.signal), () => this.#transmitSignal(output.signal));
         break;
       case 'transmit-icmpv6':
         this.#transmit(this.#policies.emitIcmpv6(output));
@@ -256,10 +262,10 @@ export class HomeAgentDaemon {
         else this.#agentDriver.send({ type: 'unique', homeAddress: output.homeAddress });
         break;
       case 'defend':
-        this.#routing.once(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
+        this.#once(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
         break;
       case 'release':
-        this.#routing.once(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
+        this.#once(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
         break;
       case 'bind':
         this.#bind(output.homeAddress, output.careOfAddress);
@@ -275,6 +281,11 @@ export class HomeAgentDaemon {
         this.#stored.end(output.homeAddress, this.#nodes.lists(output.homeAddress));
         break;
     }
+  }
+
+  /** Acts once the tunnel and the route of a home address are as its binding says. */
+  #once(homeAddress: Address, act: () => void): void {
+    this.#routing.once(homeAddress, () => this.#publishing.after(act));
   }
 
   /** To a node at home by the home link: while its binding stands the kernel would send it into the tunnel (RFC 6275 11.5.5). */
@@ -306,7 +317,7 @@ export class HomeAgentDaemon {
       this.#tunnels.set(homeAddress, { slot, careOfAddress });
       this.#routing.add(homeAddress);
     }
-    this.#publish();
+    this.#publishing.ask();
     this.#log.info({ homeAddress, careOfAddress }, known === undefined ? 'bound' : 'moved');
   }
 
@@ -314,7 +325,7 @@ export class HomeAgentDaemon {
     const tunnel = this.#tunnels.get(homeAddress);
     if (tunnel === undefined) return;
     this.#tunnels.delete(homeAddress);
-    this.#publish();
+    this.#publishing.ask();
     this.#slots.release(tunnel.slot);
     this.#routing.remove(homeAddress);
     this.#log.info({ homeAddress, reason }, 'unbound');
@@ -326,7 +337,7 @@ export class HomeAgentDaemon {
   }
 
   #publish(): void {
-    if (this.#restoring) return;
+    if (this.#restoring || this.#closed) return;
     const { address, homePrefix, tunnelMtu } = this.#config;
     const side = 'home-agent' as const;
     this.#engine.publish({

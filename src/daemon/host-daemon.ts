@@ -16,9 +16,11 @@ import {
   WireError,
 } from '../wire/index.js';
 import type { CareOfChoice, CareOfChoices } from './care-of-addresses.js';
+import { Coalesced } from './coalesced.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
+import { FewAtATime } from './few-at-a-time.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { Logger } from './log.js';
 import { drainSlowPath } from './slow-path.js';
@@ -62,9 +64,16 @@ export class HostDaemon {
   readonly #waiting = new Map<string, Waiting>();
   #chosen: CareOfChoices;
   #onLeft: (addresses: readonly Address[]) => void = () => {};
+  /** of hundreds of answers at the same time each would write the table of all guests */
+  readonly #changes = new Coalesced(
+    () => this.#publish(),
+    (error) => this.#failed(error),
+  );
+  /** what many of them send to their Home Agent at the same time */
+  readonly #turns = new FewAtATime();
   /** guests that are yet to be started */
   readonly #added: Guest[] = [];
-  /** false while several changes are made at once */
+  /** false while several changes are made at once, and at the end */
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #drops: Drops;
@@ -126,7 +135,7 @@ export class HostDaemon {
 
   /** Registers the guests that are registered at start. */
   start(): void {
-    for (const guest of this.#guests.values()) guest.start();
+    for (const guest of this.#guests.values()) this.#turns.add(guest, () => guest.start());
   }
 
   /** Guests of the configuration that are not served. */
@@ -218,6 +227,8 @@ export class HostDaemon {
 
   /** Ends the machines and the engine; tunnels end with it, bindings and devices stay. */
   close(): void {
+    this.#turns.stop();
+    this.#publishing = false;
     for (const guest of this.#guests.values()) guest.stop();
     this.#engine.close();
   }
@@ -243,8 +254,10 @@ export class HostDaemon {
       this.#publish();
     }
     // What they send is answered by the new table.
-    for (const guest of this.#added.splice(0)) guest.start();
-    for (const guest of this.#guests.values()) guest.settle();
+    for (const guest of this.#added.splice(0)) this.#turns.add(guest, () => guest.start());
+    for (const guest of this.#guests.values()) {
+      if (!guest.isSettled) this.#turns.add(guest, () => guest.settle());
+    }
   }
 
   #failed(error: unknown): void {
@@ -286,7 +299,7 @@ export class HostDaemon {
         store: this.#store,
         log: this.#log,
         tunnelMtu: this.#config.tunnelMtu,
-        changed: () => this.#publish(),
+        changed: () => this.#changes.ask(),
       });
       this.#guests.set(config.name, guest);
       this.#byPort.set(port, guest);
@@ -311,6 +324,7 @@ export class HostDaemon {
     this.#byPort.delete(guest.port);
     for (const slot of guest.slots) this.#bySlots.delete(slot);
     if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
+    this.#turns.forget(guest);
     guest.stop();
     this.#publish();
     this.#engine.closePort(guest.port);

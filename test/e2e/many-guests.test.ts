@@ -13,6 +13,8 @@ import {
   startDaemon,
 } from '../../src/cli/demo/processes.js';
 import { request } from '../../src/daemon/control-client.js';
+import { keysFor, writeKeys } from '../support/esp-keys.js';
+import { ALGORITHMS } from '../support/fleet.js';
 import { ipBatch, ManyNetns } from '../support/many-netns.js';
 import { record } from '../support/record.js';
 
@@ -31,6 +33,16 @@ const numbers = Array.from({ length: GUESTS }, (_, i) => i + 1);
 const homeAddress = (n: number): string => `2001:db8:2000::1:${n.toString(16)}`;
 const careOf = (n: number): string => `2001:db8:3000::1:${n.toString(16)}`;
 
+let keyDirectory = '';
+const security = (n: number, out: number, back: number): string => `kind = "esp"
+encryption = "${ALGORITHMS.encryption}"
+authentication = "${ALGORITHMS.authentication}"
+spi_out = ${out}
+spi_in = ${back}
+replay_window = 64
+key_file = "${keyDirectory}/${n}.keys"
+`;
+
 /** A guest's table; longer than the test takes, so that nobody registers again of its own accord. */
 const guest = (n: number, lifetime = 3600): string => `
 [[guest]]
@@ -42,7 +54,14 @@ care_of_address = "${careOf(n)}"
 lifetime = ${lifetime}
 register = "start"
 port = { kind = "tap", device = "kgtap${n}" }
-`;
+[guest.security]
+${security(n, 1000 + 2 * n, 1001 + 2 * n)}`;
+
+const node = (n: number): string => `
+[[mobile_node]]
+home_address = "${homeAddress(n)}"
+[mobile_node.security]
+${security(n, 1001 + 2 * n, 1000 + 2 * n)}`;
 
 /** Seconds that something took, and what it gave. */
 async function timed<T>(work: () => Promise<T>): Promise<[seconds: number, result: T]> {
@@ -92,6 +111,8 @@ t.test(`${GUESTS} guests on one host process, each registered and pinging`, asyn
 
   const run = join(directory, 'run');
   await mkdir(run);
+  keyDirectory = directory;
+  for (const n of numbers) await writeKeys(join(directory, `${n}.keys`), keysFor(ALGORITHMS, n));
   const agentFile = join(directory, 'ha.toml');
   const hostFile = join(directory, 'host.toml');
   await writeFile(
@@ -102,16 +123,21 @@ state_directory = "${run}/ha"
 address = "${HOME_AGENT}"
 home_prefix = "2001:db8:2000::/64"
 home_link = "lan0"
-allow = "any"
-`,
+${numbers.map(node).join('')}`,
   );
   const writeHost = async (tables: readonly string[]): Promise<void> => {
     const head = `[host]\ncontrol_socket = "${run}/host.sock"\nstate_directory = "${run}/host"\n`;
     await writeFile(hostFile, `${head}${tables.join('')}`);
   };
   await writeHost([]);
-  const agent = await startDaemon(homeAgent, 'home-agent', agentFile, `${run}/ha.sock`);
-  const daemon = await startDaemon(host, 'host', hostFile, `${run}/host.sock`);
+  const wrap = (argv: readonly string[]) =>
+    process.env.PROF
+      ? argv.flatMap((w) =>
+          w === process.execPath ? [w, '--cpu-prof', '--cpu-prof-dir=' + process.env.PROF] : [w],
+        )
+      : argv;
+  const agent = await startDaemon(homeAgent, 'home-agent', agentFile, `${run}/ha.sock`, wrap);
+  const daemon = await startDaemon(host, 'host', hostFile, `${run}/host.sock`, wrap);
   const reload = async () => await request(daemon.socket, 'POST', '/v1/reload');
   const registered = async (count: number): Promise<number | undefined> => {
     const { guests } = await hostStatus(daemon.socket);
@@ -141,9 +167,11 @@ allow = "any"
   });
   t.pass(`all are registered ${round(registering)} s later`);
   {
-    const h = await hostStatus(daemon.socket); const a = await homeAgentStatus(agent.socket);
+    const h = await hostStatus(daemon.socket);
+    const a = await homeAgentStatus(agent.socket);
     const sum: Record<string, number> = {};
-    for (const g of h.guests) for (const [k, v] of Object.entries(g.drops)) sum[k] = (sum[k] ?? 0) + v;
+    for (const g of h.guests)
+      for (const [k, v] of Object.entries(g.drops)) sum[k] = (sum[k] ?? 0) + v;
     t.comment(JSON.stringify([h.drops, sum, a.drops]));
   }
   const cpuStart = [cpuSeconds(daemon.pid), cpuSeconds(agent.pid)] as const;
@@ -170,29 +198,13 @@ allow = "any"
   // Each pings its left neighbour, which is behind the same host: through both tunnels and the Home Agent.
   const answers = await guests.each(async (netns, index) => {
     const neighbour = homeAddress(((index + 1) % GUESTS) + 1);
+    // The first one asks who the router is; hundreds of kernels do at the same time.
+    await until(
+      'an answer',
+      async () => (await ping(netns, neighbour, 1, 1000)).received || undefined,
+    );
     return (await ping(netns, neighbour, 3, 200)).received;
   });
-  if (answers.some((r) => r !== 3)) {
-    const { execSync } = await import('node:child_process');
-    const bad = answers.findIndex((r) => r !== 3);
-    const x = (c: string) => {
-      try {
-        return execSync(c).toString();
-      } catch (e) {
-        return String(e);
-      }
-    };
-    t.comment(answers.join(' '));
-    t.comment(
-      x(
-        `ip -s ntable show name ndisc_cache | head -12; ip netns exec ${prefix}g${bad + 1} sh -c 'ip a; ip -6 route; ip -6 neigh show; ping -c 2 -W 1 2001:db8:2000::ff; ping -c 2 -W 1 fe80::1%kgtap${bad + 1}; ip -6 neigh; nstat -a 2>/dev/null | grep -i ip6 | head -40'`,
-      ),
-    );
-    t.comment(
-      JSON.stringify((await hostStatus(daemon.socket)).guests[bad]),
-      JSON.stringify((await hostStatus(daemon.socket)).drops),
-    );
-  }
   t.same(
     answers.filter((received) => received !== 3),
     [],
