@@ -16,7 +16,12 @@ import {
   startDaemon,
 } from '../../src/cli/demo/processes.js';
 import { request } from '../../src/daemon/control-client.js';
-import type { GuestStatus, HomeAgentBindingStatus } from '../../src/daemon/status.js';
+import type {
+  GuestStatus,
+  HomeAgentBindingStatus,
+  HomeAgentStatus,
+  HostStatus,
+} from '../../src/daemon/status.js';
 import { answers } from './journey.js';
 
 /** Addresses beyond the paper's: the routers of the outer path, and a correspondent that is not on the home link. */
@@ -87,14 +92,22 @@ export class PathLab {
     return known(this.#files);
   }
 
+  async hostStatus(): Promise<HostStatus> {
+    return await hostStatus(this.files.hostSocket);
+  }
+
+  async homeAgentStatus(): Promise<HomeAgentStatus> {
+    return await homeAgentStatus(this.files.homeAgentSocket);
+  }
+
   async guestStatus(): Promise<GuestStatus> {
-    const [guest] = (await hostStatus(this.files.hostSocket)).guests;
+    const [guest] = (await this.hostStatus()).guests;
     if (guest === undefined) throw new Error('the host has no guest');
     return guest;
   }
 
   async bindingStatus(): Promise<HomeAgentBindingStatus> {
-    const [binding] = (await homeAgentStatus(this.files.homeAgentSocket)).bindings;
+    const [binding] = (await this.homeAgentStatus()).bindings;
     if (binding === undefined) throw new Error('the Home Agent has no binding');
     return binding;
   }
