@@ -15,7 +15,7 @@ const FLOWS = 6;
 
 /** What the routers in the middle do to tunnel packets that they forward. */
 const mark = (what: string): string =>
-  `chain marks { type filter hook forward priority 0; meta l4proto 41 ${what} counter ip6 ecn set ce; }`;
+  `chain passing { type filter hook forward priority 0; meta l4proto 41 ${what} counter ip6 ecn set ce; }`;
 
 t.test('ECN, DSCP and flow labels on a real path', async (t) => {
   const lab = await PathLab.start({ path: 1500, uplink: 1500, nic: 1500 });
@@ -32,7 +32,7 @@ t.test('ECN, DSCP and flow labels on a real path', async (t) => {
   await t.test(
     'RFC 6040 4: a router in the middle marks, and TCP inside hears of it',
     async (t) => {
-      await ruleset(r2, 'mark', mark('ip6 ecn { ect0, ect1 }'));
+      await ruleset(r2, 'marks', mark('ip6 ecn { ect0, ect1 }'));
       const captures = {
         'to the correspondent': await captureOn(
           correspondent,
@@ -44,7 +44,7 @@ t.test('ECN, DSCP and flow labels on a real path', async (t) => {
       };
       await transfer(guest, PAPER.hostA, 1_000_000, 'down', '');
       await transfer(correspondent, PAPER.guest, 1_000_000, 'down', '');
-      await ruleset(r2, 'mark', '');
+      await ruleset(r2, 'marks', '');
       for (const [where, capture] of Object.entries(captures)) {
         await capture.stop();
         const away = where === 'to the guest' ? PAPER.hostA : PAPER.guest;
@@ -75,15 +75,15 @@ t.test('ECN, DSCP and flow labels on a real path', async (t) => {
       homeAgent: (await lab.bindingStatus()).drops.ecn_congestion ?? 0,
     });
     const before = await drops();
-    await ruleset(r2, 'mark', mark('ip6 daddr 2001:db8:2000::1'));
+    await ruleset(r2, 'marks', mark('ip6 daddr 2001:db8:2000::1'));
     t.equal(
       (await ping(guest, PAPER.hostA, LOST, 10)).received,
       0,
       'nothing comes to the correspondent',
     );
-    await ruleset(r2, 'mark', mark(`ip6 daddr ${PAPER.careOf}`));
+    await ruleset(r2, 'marks', mark(`ip6 daddr ${PAPER.careOf}`));
     t.equal((await ping(correspondent, PAPER.guest, LOST, 10)).received, 0, 'nor to the guest');
-    await ruleset(r2, 'mark', '');
+    await ruleset(r2, 'marks', '');
     const after = await until('drops', async () => {
       const now = await drops();
       return now.host - before.host >= LOST && now.homeAgent - before.homeAgent >= LOST

@@ -13,6 +13,7 @@ import {
   sizesFor,
   transfer,
   watchFor,
+  watchSegmentSizes,
 } from './path-traffic.js';
 
 /** A path of the matrix. */
@@ -43,6 +44,7 @@ const BIG = 20_000_000;
 /** What a first transfer may need: a black hole is found by then. */
 const FIRST_WITHIN_MS = 8000;
 const OUTER_HEADER = 40;
+const TCP_IP_HEADERS = 60;
 const MINIMUM_MTU = 1280;
 const TCP = '6';
 
@@ -87,6 +89,10 @@ async function tryCell(t: Test, lab: PathLab, path: Path, filter: Filter): Promi
     return async (): Promise<Oddities[]> => await Promise.all(watches.map((one) => one.stop()));
   };
   const seen = await watch();
+  const syns = {
+    guest: await watchSegmentSizes(lab.directory, guest, 'eth0', PAPER.hostA),
+    correspondent: await watchSegmentSizes(lab.directory, correspondent, 'eth0', PAPER.guest),
+  };
 
   await lab.register();
   const registered = performance.now();
@@ -138,6 +144,15 @@ async function tryCell(t: Test, lab: PathLab, path: Path, filter: Filter): Promi
   }
 
   const tunnel = await agreed(t, lab, path);
+  for (const [end, sizes] of Object.entries(syns)) {
+    // Of the last connection: both ends know the path by then.
+    const last = (await sizes.stop()).at(-1) ?? 0;
+    const most = Math.min(path.path - OUTER_HEADER, path.nic) - TCP_IP_HEADERS;
+    t.ok(
+      last <= most && last > most - 8,
+      `the ${end} is told segments of ${last} octets, of ${most} that fit`,
+    );
+  }
   const oddities = await seen();
   for (const [index, { tooLong, fragments, inner, carried }] of oddities.entries()) {
     const where = `on the wire of ${index === 0 ? 'the host' : 'the Home Agent'}`;

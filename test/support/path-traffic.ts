@@ -131,6 +131,27 @@ export async function watchFor(
   };
 }
 
+/** The maximum segment sizes in SYNs that come to an end of a connection, oldest first, until `stop`. */
+export async function watchSegmentSizes(
+  directory: string,
+  netns: Netns,
+  device: string,
+  from: string,
+): Promise<{ stop(): Promise<number[]> }> {
+  const file = join(directory, `${netns.name}-${device}-${watches++}.pcap`);
+  // TCP flags are octet 13 of a header that follows the IPv6 header at once: https://www.tcpdump.org/manpages/pcap-filter.7.html
+  const syns = `ip6[6] == 6 and src host ${from} and ip6[53] & 2 != 0`;
+  const capture = await captureOn(netns, device, file, syns);
+  return {
+    stop: async () => {
+      await capture.stop();
+      return (await tsharkFields(file, 'tcp', ['tcp.options.mss_val'])).map(([size]) =>
+        Number(size),
+      );
+    },
+  };
+}
+
 const ETHERNET = 14;
 let watches = 0;
 
