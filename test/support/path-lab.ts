@@ -115,17 +115,13 @@ export class PathLab {
   /** Registers the guest; resolves as soon as it is. */
   async register(): Promise<void> {
     await request(this.files.hostSocket, 'POST', '/v1/guests/vm1/bind');
-    await until('registration', async () =>
-      (await this.guestStatus()).binding.state === 'registered' ? true : undefined,
-    );
+    await this.#isBecome('registered');
   }
 
   /** Takes the registration back, and what the ends' kernels learnt of the path. */
   async unregister(): Promise<void> {
     await request(this.files.hostSocket, 'POST', '/v1/guests/vm1/unbind');
-    await until('de-registration', async () =>
-      (await this.guestStatus()).binding.state === 'idle' ? true : undefined,
-    );
+    await this.#isBecome('idle');
     await this.forgetPath();
   }
 
@@ -160,6 +156,17 @@ export class PathLab {
   async remove(): Promise<void> {
     for (const netns of this.#made.splice(0).reverse()) await netns.remove();
     await rm(this.directory, { recursive: true, force: true });
+  }
+
+  async #isBecome(state: string): Promise<void> {
+    let seen: unknown;
+    await until(`the binding ${state}`, async () => {
+      const { binding } = await this.guestStatus();
+      seen = binding;
+      return binding.state === state ? true : undefined;
+    }).catch((cause: Error) => {
+      throw new Error(`${cause.message}; it is ${JSON.stringify(seen)}`, { cause });
+    });
   }
 
   async #create(name: string): Promise<Netns> {
