@@ -1,7 +1,7 @@
 """Echoes of many sizes, and which of them never came back.
 
 usage: every-size.py serve                     answers UDP on port 7
-       every-size.py udp|icmp ADDRESS SIZES    asks; SIZES: octets of whole IPv6 packets, "48-9000,1232" say, in this order
+       every-size.py udp|icmp ADDRESS SECONDS SIZES    asks, and waits so long for each; SIZES: octets of whole IPv6 packets, "48-9000,1232" say, in this order
 
 A size is the length of the packet before anybody fragments it: 40 octets IPv6, 8 octets UDP or ICMPv6, data. The data tells where it
 stands, so that a packet put together wrongly is found. A lost one is asked for again: the first of a kind may be answered by Packet
@@ -16,7 +16,7 @@ import sys
 import time
 
 HEADERS, PORT = 48, 7
-TIMEOUT, ATTEMPTS = 0.3, 10  # seconds
+ATTEMPT_FOR = 3  # seconds that a size is asked for again and again
 UNDER_WAY = 40_000  # octets, so that no socket's buffer overflows
 ENOUGH_LOST = 50
 SO_RCVBUFFORCE = 33
@@ -79,7 +79,7 @@ class Icmp:
         return message[8:] if kind == 129 and identifier == self.identifier else None
 
 
-def ask(kind, address, sizes):
+def ask(kind, address, timeout, sizes):
     peer = {"udp": Udp, "icmp": Icmp}[kind](address)
     peer.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
     peer.socket.setblocking(False)
@@ -100,7 +100,7 @@ def ask(kind, address, sizes):
                 break
             except OSError:  # what an earlier one met; this one was not sent
                 pass
-            under_way[size] = time.monotonic() + TIMEOUT
+            under_way[size] = time.monotonic() + timeout
             octets += size
         oldest = next(iter(under_way.values()), time.monotonic())
         if select.select([peer.socket], [], [], max(0, min(0.05, oldest - time.monotonic())))[0]:
@@ -121,7 +121,7 @@ def ask(kind, address, sizes):
             del under_way[size]
             octets -= size
             again.add(size)
-            if attempts[size] < ATTEMPTS:
+            if attempts[size] * timeout < ATTEMPT_FOR:
                 waiting.append(size)
             else:
                 lost.append(size)
@@ -144,4 +144,4 @@ def expand(words):
 if sys.argv[1] == "serve":
     serve()
 else:
-    ask(sys.argv[1], sys.argv[2], list(expand(sys.argv[3])))
+    ask(sys.argv[1], sys.argv[2], float(sys.argv[3]), list(expand(sys.argv[4])))

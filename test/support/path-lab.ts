@@ -139,23 +139,35 @@ export class PathLab {
     await r3.ip(`link set lower mtu ${mtu}`);
   }
 
-  /** What the routers drop from now on. The world's own link is not part of the outer path. */
+  /** What the routers drop from now on of the ICMPv6 messages to the tunnel's ends; what is inside the tunnel they cannot see. */
   async filter(filter: Filter): Promise<void> {
-    const errors = 'icmpv6 type { 1, 2, 3, 4 } counter drop';
-    const all =
-      'meta l4proto ipv6-icmp icmpv6 type != { 133, 134, 135, 136, 137, 143 } counter drop';
-    const rule = { none: '', 'icmpv6-errors': errors, 'all-icmpv6': all }[filter];
-    const chain = (hook: string): string =>
-      `chain ${hook}s { type filter hook ${hook} priority 0; iifname world0 accept; oifname world0 accept; ${rule}; }`;
-    const output = `chain outputs { type filter hook output priority 0; oifname world0 accept; ${rule}; }`;
-    for (const router of this.nodes.routers) {
-      await ruleset(router, 'path', rule === '' ? '' : `${chain('forward')}\n${output}`);
-    }
+    const types = filter === 'icmpv6-errors' ? '{ 1, 2, 3, 4 }' : '!= { 133, 134, 135, 136, 137 }';
+    const rule = `ip6 daddr { ${PAPER.careOf}, ${PAPER.homeAgent} } icmpv6 type ${types} counter drop;`;
+    const chains = ['forward', 'output'].map(
+      (hook) => `chain ${hook}s { type filter hook ${hook} priority 0; ${rule} }`,
+    );
+    for (const router of this.nodes.routers)
+      await ruleset(router, 'path', filter === 'none' ? '' : chains.join('\n'));
   }
 
   async remove(): Promise<void> {
     for (const netns of this.#made.splice(0).reverse()) await netns.remove();
     await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Waits until both ends hold the path for this wide. */
+  async found(mtu: number, timeoutMs?: number): Promise<void> {
+    let seen: unknown;
+    const probe = async (): Promise<true | undefined> => {
+      const ends = [(await this.guestStatus()).tunnel, (await this.bindingStatus()).tunnel];
+      seen = ends;
+      return ends.every((end) => end?.pathMtu === mtu && end.state !== 'searching')
+        ? true
+        : undefined;
+    };
+    await until(`a path MTU of ${mtu}`, probe, timeoutMs).catch((cause: Error) => {
+      throw new Error(`${cause.message}; the tunnels are ${JSON.stringify(seen)}`, { cause });
+    });
   }
 
   async #isBecome(state: string): Promise<void> {

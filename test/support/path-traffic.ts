@@ -31,14 +31,15 @@ export async function serve(netns: Netns, name: string, ...words: string[]): Pro
   return child;
 }
 
-/** Echoes of whole IPv6 packets of these sizes, in this order. */
+/** Echoes of whole IPv6 packets of these sizes, in this order. @param seconds after which one is taken for lost and sent again */
 export async function echoes(
   from: Netns,
   kind: 'udp' | 'icmp',
   to: string,
   sizes: readonly number[],
+  seconds = 0.3,
 ): Promise<Echoes> {
-  const argv = [PYTHON, script('every-size.py'), kind, to, sizes.join(',')];
+  const argv = [PYTHON, script('every-size.py'), kind, to, `${seconds}`, sizes.join(',')];
   return JSON.parse(await from.run(argv)) as Echoes;
 }
 
