@@ -23,11 +23,13 @@ export function planSetup(
 /**
  * Before a daemon opens its devices: makes what is missing when this process may (root, or root of a user namespace),
  * otherwise says what is missing.
+ * @param also further words of the command that mends it
  * @throws KagemushaError TUN_UNAVAILABLE, SETUP_MISSING naming the command to run, SETUP_OBSTACLE, IP_COMMAND_FAILED
  */
 export async function ensureSetup(
   config: HostConfig | HomeAgentConfig,
   log: Logger,
+  also = '',
 ): Promise<void> {
   const system = await readSystem();
   const privileged = readCapabilities().netAdmin;
@@ -39,17 +41,17 @@ export async function ensureSetup(
       log.info({ commands: commands.map((command) => command.join(' ')) }, step.describe);
     });
   } else {
-    explainMissing(plan, system, log);
+    explainMissing(plan, system, log, also);
     requireTun();
   }
   for (const note of plan.notes) log.info(note);
 }
 
 /** @throws KagemushaError SETUP_MISSING with the first missing thing and the command that mends all */
-export function explainMissing(plan: SetupPlan, system: SystemState, log: Logger): void {
+export function explainMissing(plan: SetupPlan, system: SystemState, log: Logger, also = ''): void {
   refuseObstacles(plan);
   const missing = missingSteps(plan, system);
-  const mend = `sudo kagemusha setup --config ${plan.configPath} --apply`;
+  const mend = `sudo kagemusha setup --config ${plan.configPath}${also} --apply`;
   const needed = missing.filter(({ advice }) => advice !== true);
   const [first] = needed;
   if (first === undefined) {
