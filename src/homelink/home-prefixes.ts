@@ -72,7 +72,8 @@ export class HomePrefixes {
     for (const { prefix, validLifetime, onLink } of this.at(now)) {
       if (!onLink) continue;
       const key = formatPrefix(prefix);
-      const until = validLifetime === FOR_EVER ? Number.POSITIVE_INFINITY : now + 1000 * validLifetime;
+      const until =
+        validLifetime === FOR_EVER ? Number.POSITIVE_INFINITY : now + 1000 * validLifetime;
       this.#former.delete(key);
       this.#former.set(key, { prefix, until });
       const [oldest] = this.#former.keys();

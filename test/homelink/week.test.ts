@@ -199,9 +199,9 @@ class Week {
     } else if (what !== undefined) this.#handle(what);
   }
 
-  /** A busy hour, then three quiet ones in which what is not used is forgotten; now and then things of the link only. */
+  /** A busy hour, then five quiet ones in which what is not used is forgotten; now and then things of the link only. */
   #talk(): void {
-    const busy = Math.floor(this.now / HOUR) % 4 === 0;
+    const busy = Math.floor(this.now / HOUR) % 6 === 0;
     this.#useAt = this.now + (busy ? 2 + 10 * this.#random() : 600 * this.#random()) * SECOND;
     if (!this.host.isUp) return;
     for (const neighbour of NEIGHBOURS) {
