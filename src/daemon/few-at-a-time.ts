@@ -1,5 +1,5 @@
-/** 200 a second: less than a Home Agent's policing takes for a flood (native/engine/policing.h, `kOtherTotal`). */
-const AT_ONCE = 20;
+/** 100 a second: less than a Home Agent's policing takes for a flood (native/engine/policing.h, `kOtherTotal`). */
+const AT_ONCE = 10;
 const EVERY_MS = 100;
 
 /**

@@ -26,7 +26,7 @@ const REQUEST = 'request';
 export class HostChanges {
   /** As it was at start: of the file only guests are followed. */
   readonly #started: HostConfig;
-  readonly #host: Pick<HostDaemon, 'reload' | 'waiting'>;
+  readonly #host: Pick<HostDaemon, 'attached' | 'reload' | 'waiting'>;
   readonly #careOf: Pick<CareOfAddresses, 'choose'>;
   readonly #log: Logger;
   readonly #prepare: typeof ensureSetup;
@@ -37,7 +37,7 @@ export class HostChanges {
   /** @param prepare makes or checks what the system must have for a configuration */
   constructor(
     loaded: LoadedHost,
-    host: Pick<HostDaemon, 'reload' | 'waiting'>,
+    host: Pick<HostDaemon, 'attached' | 'reload' | 'waiting'>,
     careOf: Pick<CareOfAddresses, 'choose'>,
     log: Logger,
     prepare = ensureSetup,
@@ -57,7 +57,7 @@ export class HostChanges {
       const read = loadHost(path, { stateDirectory });
       // Only guests change while it runs: the system is prepared for them and for nothing else.
       const changed = { ...this.#started, guests: read.config.guests };
-      await this.#prepare(changed, this.#log);
+      await this.#prepare(changed, this.#log, { attached: this.#host.attached(changed) });
       const notes = this.#host.reload(read.config, await this.#careOf.choose(changed));
       this.#loaded = { ...read, config: changed };
       const waiting = this.#host.waiting.map(({ config, reason, error }) => ({
@@ -83,7 +83,9 @@ export class HostChanges {
       }
       // What others may lack is nothing that this one waits for.
       const guests = after === undefined ? [] : [after];
-      await this.#prepare({ ...next.config, guests }, this.#log, ' --guest FILE');
+      const attached = this.#host.attached(next.config);
+      const also = ' --guest FILE';
+      await this.#prepare({ ...next.config, guests }, this.#log, { attached, also });
       const { stateDirectory } = this.#started;
       const file = addedGuestFile(stateDirectory, name);
       const places = next.places.map((place) =>

@@ -48,6 +48,14 @@ const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
   'inner',
 ]);
 
+/** A guest that is not served. */
+export interface Waiting {
+  readonly config: GuestConfig;
+  readonly reason: string;
+  /** It could not be opened. */
+  readonly error?: KagemushaError;
+}
+
 /** Where a host's packets come from and go to. */
 export interface HostDevices {
   /** @throws KagemushaError of the engine */
@@ -65,14 +73,6 @@ export function systemDevices(
     openUplink: (engine) => openUplink(engine, uplink.device, threadedNapi),
     openPort: (engine, { port }) => engine.openTap(port.device, { localMac: ROUTER_MAC }),
   };
-}
-
-/** A guest that is not served. */
-export interface Waiting {
-  readonly config: GuestConfig;
-  readonly reason: string;
-  /** It could not be opened. */
-  readonly error?: KagemushaError;
 }
 
 /** What a guest may change without being made anew. */
@@ -98,6 +98,8 @@ export class HostDaemon {
   );
   /** what many of them send to their Home Agent at the same time */
   readonly #turns = new FewAtATime();
+  /** ports of guests that are about to be made anew, by device: who moved one could not open it again by its name */
+  readonly #kept = new Map<string, PortId>();
   /** guests that are yet to be started */
   readonly #added: Guest[] = [];
   /** false while several changes are made at once, and at the end */
@@ -180,6 +182,14 @@ export class HostDaemon {
     return [...this.#waiting.values()];
   }
 
+  /** Devices of guests that keep them with this configuration: open, wherever they were moved to. */
+  attached(config: HostConfig): ReadonlySet<string> {
+    const kept = config.guests.filter(
+      ({ name, port }) => this.#guests.get(name)?.config.port.device === port.device,
+    );
+    return new Set(kept.map(({ port }) => port.device));
+  }
+
   /** Follows a changed configuration; guests that did not change are not touched. Gives what it cannot follow, for people. */
   reload(config: HostConfig, chosen: CareOfChoices): string[] {
     this.#chosen = chosen;
@@ -194,10 +204,12 @@ export class HostDaemon {
       for (const guest of [...this.#guests.values()]) {
         const changed = wanted.get(guest.config.name);
         if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
-        else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest);
+        else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest, changed);
       }
       this.#followChoices();
       this.#addMissing();
+      for (const port of this.#kept.values()) this.#engine.closePort(port);
+      this.#kept.clear();
     });
     return notes;
   }
@@ -328,7 +340,9 @@ export class HostDaemon {
       this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
       return undefined;
     }
-    const port = this.#devices.openPort(this.#engine, config);
+    const { device } = config.port;
+    const port = this.#kept.get(device) ?? this.#devices.openPort(this.#engine, config);
+    this.#kept.delete(device);
     const slots: number[] = [];
     try {
       for (const _ of config.homeAddresses) slots.push(this.#slots.take());
@@ -360,7 +374,8 @@ export class HostDaemon {
     return this.#chosen.get(name) ?? { kind: 'none', reason: 'no care-of address was chosen yet' };
   }
 
-  #remove(guest: Guest): void {
+  /** @param next what it is made anew with: to the guest its cable stays in */
+  #remove(guest: Guest, next: GuestConfig | undefined): void {
     this.#guests.delete(guest.config.name);
     this.#byPort.delete(guest.port);
     for (const slot of guest.slots) this.#bySlots.delete(slot);
@@ -368,7 +383,9 @@ export class HostDaemon {
     this.#turns.forget(guest);
     guest.stop();
     this.#publish();
-    this.#engine.closePort(guest.port);
+    const { device } = guest.config.port;
+    if (next?.port.device === device) this.#kept.set(device, guest.port);
+    else this.#engine.closePort(guest.port);
     for (const slot of guest.slots) this.#slots.release(slot);
   }
 

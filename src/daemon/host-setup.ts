@@ -22,10 +22,11 @@ export function planHost(
   plan.directory(config.stateDirectory, 'the state');
   plan.tun(uplink, config.uplinkMtu, 'the tunnels enter and leave here');
   // Kind by kind: what there are hundreds of is made many at a time.
-  for (const { name, port } of config.guests) {
+  const guests = config.guests.filter(({ port }) => options.attached?.has(port.device) !== true);
+  for (const { name, port } of guests) {
     plan.device(port.device, 'tap', `the port of guest ${name}`);
   }
-  for (const { device } of config.guests.map(({ port }) => port)) {
+  for (const { device } of guests.map(({ port }) => port)) {
     plan.add(`${device}: the host itself speaks no IPv6 to the guest`, {
       kind: 'sysctl',
       name: `net/ipv6/conf/${device}/disable_ipv6`,
@@ -33,7 +34,7 @@ export function planHost(
       device,
     });
   }
-  for (const { device } of config.guests.map(({ port }) => port)) {
+  for (const { device } of guests.map(({ port }) => port)) {
     plan.add(`${device} up`, { kind: 'link', device });
   }
   const links = new Set<string>();

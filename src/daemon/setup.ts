@@ -20,21 +20,25 @@ export function planSetup(
     : planHomeAgent(config, system, options);
 }
 
+export interface EnsureOptions extends Pick<PlanOptions, 'attached'> {
+  /** Further words of the command that makes what is missing. */
+  readonly also?: string;
+}
+
 /**
  * Before a daemon opens its devices: makes what is missing when this process may (root, or root of a user namespace),
  * otherwise says what is missing.
- * @param also further words of the command that mends it
  * @throws KagemushaError TUN_UNAVAILABLE, SETUP_MISSING naming the command to run, SETUP_OBSTACLE, IP_COMMAND_FAILED
  */
 export async function ensureSetup(
   config: HostConfig | HomeAgentConfig,
   log: Logger,
-  also = '',
+  { also = '', attached = new Set() }: EnsureOptions = {},
 ): Promise<void> {
   const system = await readSystem();
   const privileged = readCapabilities().netAdmin;
   const owner = privileged ? undefined : process.getuid?.();
-  const plan = planSetup(config, system, { owner });
+  const plan = planSetup(config, system, { owner, attached });
   if (privileged) {
     requireTun();
     await applyMissing(plan, system, (step, commands) => {

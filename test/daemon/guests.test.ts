@@ -210,6 +210,7 @@ function stand(more: { readonly slow?: boolean } = {}) {
         seen.push(config.guests.map(({ name, lifetime }) => `${name}/${lifetime}`).join(' '));
         return [];
       },
+      attached: () => new Set(),
       get waiting() {
         return waiting;
       },

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { ping } from '../../src/cli/demo/measure.js';
+import { Pinging, ping } from '../../src/cli/demo/measure.js';
 import { Netns, until } from '../../src/cli/demo/netns.js';
 import {
   cpuSeconds,
@@ -130,26 +130,21 @@ ${numbers.map(node).join('')}`,
     await writeFile(hostFile, `${head}${tables.join('')}`);
   };
   await writeHost([]);
-  const wrap = (argv: readonly string[]) =>
-    process.env.PROF
-      ? argv.flatMap((w) =>
-          w === process.execPath ? [w, '--cpu-prof', '--cpu-prof-dir=' + process.env.PROF] : [w],
-        )
-      : argv;
-  const agent = await startDaemon(homeAgent, 'home-agent', agentFile, `${run}/ha.sock`, wrap);
-  const daemon = await startDaemon(host, 'host', hostFile, `${run}/host.sock`, wrap);
+  const agent = await startDaemon(homeAgent, 'home-agent', agentFile, `${run}/ha.sock`);
+  const daemon = await startDaemon(host, 'host', hostFile, `${run}/host.sock`);
   const reload = async () => await request(daemon.socket, 'POST', '/v1/reload');
   const registered = async (count: number): Promise<number | undefined> => {
     const { guests } = await hostStatus(daemon.socket);
     const done = guests.filter(({ binding }) => binding.state === 'registered').length;
     return done === count ? done : undefined;
   };
+  const daemons = [daemon, agent] as const;
   // What the first guest costs is Node's, not a guest's.
   await writeHost([guest(1)]);
   await reload();
   await until('the first guest registered', async () => await registered(1));
-  const before = [residentBytes(daemon.pid), residentBytes(agent.pid)] as const;
-  const cpuBefore = [cpuSeconds(daemon.pid), cpuSeconds(agent.pid)] as const;
+  const residentBefore = daemons.map(({ pid }) => residentBytes(pid));
+  const cpuBefore = daemons.map(({ pid }) => cpuSeconds(pid));
 
   await writeHost(numbers.map((n) => guest(n)));
   const [setUp, answer] = await timed(reload);
@@ -166,17 +161,7 @@ ${numbers.map(node).join('')}`,
     );
   });
   t.pass(`all are registered ${round(registering)} s later`);
-  {
-    const h = await hostStatus(daemon.socket);
-    const a = await homeAgentStatus(agent.socket);
-    const sum: Record<string, number> = {};
-    for (const g of h.guests)
-      for (const [k, v] of Object.entries(g.drops)) sum[k] = (sum[k] ?? 0) + v;
-    t.comment(JSON.stringify([h.drops, sum, a.drops]));
-  }
-  const cpuStart = [cpuSeconds(daemon.pid), cpuSeconds(agent.pid)] as const;
-  const bindings = (await homeAgentStatus(agent.socket)).bindings;
-  t.equal(bindings.filter(({ state }) => state === 'bound').length, GUESTS);
+  const cpu = daemons.map(({ pid }, i) => cpuSeconds(pid) - (cpuBefore[i] ?? 0));
 
   const guests = await ManyNetns.create(numbers.map((n) => `${prefix}g${n}`));
   made.push(guests);
@@ -188,7 +173,7 @@ ${numbers.map(node).join('')}`,
   await guests.ip((_, index) => {
     const n = index + 1;
     return [
-      // No neighbours but its router: the kernel has room for 1024 of them in all network namespaces together.
+      // No neighbours but its router: a kernel has room for 1024 of them, in all network namespaces together.
       `address add ${homeAddress(n)}/128 dev kgtap${n} nodad`,
       `link set kgtap${n} up`,
       `route add default via fe80::1 dev kgtap${n}`,
@@ -198,18 +183,13 @@ ${numbers.map(node).join('')}`,
   // Each pings its left neighbour, which is behind the same host: through both tunnels and the Home Agent.
   const answers = await guests.each(async (netns, index) => {
     const neighbour = homeAddress(((index + 1) % GUESTS) + 1);
-    // The first one asks who the router is; hundreds of kernels do at the same time.
-    await until(
-      'an answer',
-      async () => (await ping(netns, neighbour, 1, 1000)).received || undefined,
-    );
-    return (await ping(netns, neighbour, 3, 200)).received;
+    // Hundreds of kernels ask who the router is at the same time; an answer may be late.
+    return await until(`${netns.name}: answers`, async () => {
+      const { received } = await ping(netns, neighbour, 3, 200);
+      return received === 3 ? received : undefined;
+    });
   });
-  t.same(
-    answers.filter((received) => received !== 3),
-    [],
-    'every echo request of all guests is answered',
-  );
+  t.equal(answers.length, GUESTS, 'the echo requests of all guests are answered');
   const { guests: carried } = await hostStatus(daemon.socket);
   t.equal(
     carried.filter(({ traffic }) => traffic.toHome.packets >= 6).length,
@@ -217,26 +197,57 @@ ${numbers.map(node).join('')}`,
     'each tunnel counts its own requests and replies',
   );
 
-  const idleFrom = [cpuSeconds(daemon.pid), cpuSeconds(agent.pid)] as const;
+  const idleFrom = daemons.map(({ pid }) => cpuSeconds(pid));
   await sleep(1000 * IDLE_SECONDS);
-  const idle = [daemon, agent].map(
+  const idle = daemons.map(
     ({ pid }, i) => (100 * (cpuSeconds(pid) - (idleFrom[i] ?? 0))) / IDLE_SECONDS,
   );
-  const resident = [daemon, agent].map(({ pid }, i) => {
-    return (residentBytes(pid) - (before[i] ?? 0)) / (GUESTS - 1) / 1024;
-  });
+  // Each tunnel is probed twice a minute: a few probes a second in all.
+  for (const percent of idle)
+    t.ok(percent < 10, `${round(percent)} % of a core while nothing moves`);
+  const kibibytes = daemons.map(
+    ({ pid }, i) => (residentBytes(pid) - (residentBefore[i] ?? 0)) / 1024 / (GUESTS - 1),
+  );
+  for (const each of kibibytes) t.ok(each < 200, `${round(each)} KiB of memory for each guest`);
 
+  const sequences = async (): Promise<Map<string, number>> => {
+    const { bindings } = await homeAgentStatus(agent.socket);
+    return new Map(bindings.map(({ homeAddress: home, sequence }) => [home, sequence]));
+  };
+  const [one] = guests.names;
+  const chosen = Math.ceil(GUESTS / 2);
+  const before = await sequences();
+  t.equal(before.size, GUESTS);
+  const pinging = new Pinging(Netns.named(String(one)), CORRESPONDENT, 20);
+  await writeHost(numbers.map((n) => guest(n, n === chosen ? 1800 : 3600)));
+  const [changing] = await timed(reload);
+  await until('its new lifetime', async () => {
+    const { guests: now } = await hostStatus(daemon.socket);
+    return now.find(({ name }) => name === `vm${chosen}`)?.binding.lifetime === 1800
+      ? true
+      : undefined;
+  });
+  t.equal((await pinging.stop()).lost, 0, 'the first guest was pinged through it');
+  const after = await sequences();
+  t.same(
+    [...after].filter(([home, sequence]) => sequence !== before.get(home)).map(([home]) => home),
+    [homeAddress(chosen)],
+    `one of ${GUESTS} has changed in ${round(changing)} s, and nobody else registered again`,
+  );
+
+  const both = ([ofHost = 0, ofHomeAgent = 0]: readonly number[]) => ({
+    host: round(ofHost),
+    home_agent: round(ofHomeAgent),
+  });
   const results = {
     guests: GUESTS,
     set_up_s: round(setUp),
     until_registered_s: round(registering),
-    cpu_s: {
-      host: round((cpuStart[0] ?? 0) - cpuBefore[0]),
-      home_agent: round(cpuStart[1] - cpuBefore[1]),
-    },
-    base: before.map((b) => round(b / 1048576)),
-    resident_kib_per_guest: { host: round(resident[0] ?? 0), home_agent: round(resident[1] ?? 0) },
-    idle_cpu_percent: { host: round(idle[0] ?? 0), home_agent: round(idle[1] ?? 0) },
+    cpu_until_registered_s: both(cpu),
+    resident_mib_with_one_guest: both(residentBefore.map((octets) => octets / 1024 / 1024)),
+    resident_kib_per_guest: both(kibibytes),
+    idle_cpu_percent: both(idle),
+    change_of_one_s: round(changing),
   };
   t.comment(JSON.stringify(results));
   const output = process.env.MANY_GUESTS_RECORD;
