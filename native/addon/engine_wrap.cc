@@ -28,6 +28,9 @@ TunnelSpec tunnelSpec(const Napi::Object& object) {
   spec.local = address(object.Get("local"));
   spec.remote = address(object.Get("remote"));
   spec.mtu = number(object.Get("mtu"), "mtu");
+  if (const Napi::Value pathMtu = object.Get("pathMtu"); !pathMtu.IsUndefined())
+    spec.pathMtu = number(pathMtu, "pathMtu");
+  spec.mssClamp = object.Get("mssClamp").ToBoolean();
   if (const Napi::Value port = object.Get("port"); !port.IsUndefined()) spec.port = number(port, "port");
   spec.signaling = object.Get("signaling").ToBoolean();
   const auto homeAddresses = object.Get("homeAddresses").As<Napi::Array>();

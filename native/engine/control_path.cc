@@ -1,11 +1,9 @@
 // The way to JavaScript of what comes for our own addresses: past the police.
+#include "checksum.h"
 #include "forwarder.h"
 
 namespace kagemusha {
 namespace {
-
-// An ICMPv6 error quotes no more (RFC 4443 2.4 c: the minimum MTU).
-constexpr std::size_t kQuote = 1280;
 
 // What the slow path would refuse must not use up a lane.
 bool fitsSlowPath(const Packet& packet) {
@@ -65,9 +63,16 @@ void Forwarder::toInner(SlowPathKind kind, const Packet& packet, const Tunnel& t
   toSlowPath({.kind = kind, .tunnelSlot = tunnel.spec.slot}, packet, tunnel.counters);
 }
 
+void Forwarder::toErrors(SlowPathRecord record, Packet packet, const Tunnel& tunnel, Policing::Inner what) {
+  if (!policing_.admit(tunnel.spec.slot, what, now_)) return;
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE) completeChecksum(packet);
+  const std::size_t link = record.port == kNone ? 0 : kEthernetHeader;
+  tellSlowPath(record, ConstBytes(packet.bytes.data() - link, packet.bytes.size() + link), kQuote + link);
+}
+
 void Forwarder::toUnbound(const Packet& packet, const Ipv6View& outer) {
   if (!policing_.admitUnbound(outer.destination(), now_)) return;
-  tellSlowPath({.kind = SlowPathKind::unbound}, packet.bytes.first(std::min(packet.bytes.size(), kQuote)));
+  tellSlowPath({.kind = SlowPathKind::unbound}, packet.bytes, kQuote);
 }
 
 void Forwarder::fromLink(Port& port, const Packet& frame) {

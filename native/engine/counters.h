@@ -60,14 +60,16 @@ namespace kagemusha {
   X(bytesWritten)
 
 // Inner IPv6 lengths, one packet per segment on the wire.
-#define KAGEMUSHA_TUNNEL_COUNTERS(X)                                \
-  X(toHomePackets)                                                  \
-  X(toHomeBytes)                                                    \
-  X(toGuestPackets)                                                 \
-  X(toGuestBytes)                                                   \
-  X(straightTo)   /* packets without a tunnel, counted above too */ \
-  X(straightFrom) /* as read: a train counts once */                \
-  X(ecnAlarms)    /* RFC 6040 figure 4, (!) and (!!!), as read */
+#define KAGEMUSHA_TUNNEL_COUNTERS(X)                                 \
+  X(toHomePackets)                                                   \
+  X(toHomeBytes)                                                     \
+  X(toGuestPackets)                                                  \
+  X(toGuestBytes)                                                    \
+  X(straightTo)    /* packets without a tunnel, counted above too */ \
+  X(straightFrom)  /* as read: a train counts once */                \
+  X(fragmentsSent) /* of outer packets longer than the path MTU */   \
+  X(mssClamped)    /* SYNs whose MSS was lowered */                  \
+  X(ecnAlarms)     /* RFC 6040 figure 4, (!) and (!!!), as read */
 
 #define KAGEMUSHA_ENUMERATOR(name) name,
 #define KAGEMUSHA_NAME(name) std::string_view(#name),

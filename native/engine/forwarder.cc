@@ -8,9 +8,6 @@
 namespace kagemusha {
 namespace {
 
-// An ICMPv6 error quotes no more (RFC 4443 2.4 c: the minimum MTU).
-constexpr std::size_t kQuote = 1280;
-
 bool isTrain(const Offload& offload) { return offload.gso_type != VIRTIO_NET_HDR_GSO_NONE; }
 
 // A train of our own making, not one that came as it is: only its refusal says that the kernel takes none.
@@ -42,24 +39,36 @@ void growFront(Packet& packet, std::size_t count) {
 Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
     : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
 
-std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Ipv6View& inner,
-                                             SlowPathRecord record, ConstBytes whole,
-                                             const DropCounters& drops) {
-  // RFC 2473 4.1.2: what is as a packet of this very tunnel would go round for ever.
-  if (inner.source() == tunnel.spec.local && inner.destination() == tunnel.spec.remote)
-    return drops.drop(Drop::recursive_encapsulation), std::nullopt;
-  const auto limit = findEncapsulationLimit(inner);
-  if (!limit || limit->value != 0) return outerFor(tunnel.spec, inner, limit);
-
-  drops.drop(Drop::encapsulation_limit);
-  if (policing_.admitRefused(tunnel.spec.slot, now_)) {
-    record.kind = SlowPathKind::encapsulationLimit;
-    record.tunnelSlot = tunnel.spec.slot;
-    record.mtu = static_cast<std::uint32_t>(limit->offset);
-    const std::size_t link = record.port == kNone ? 0 : kEthernetHeader;
-    tellSlowPath(record, whole.first(std::min(whole.size(), link + kQuote)));
+std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
+                                             const Tunnel& from, Policing::Inner what,
+                                             const DropCounters& drops, const RouteSpec* route) {
+  const Ipv6View inner{packet.bytes};
+  const auto refused = [&](SlowPathKind kind, std::size_t number) {
+    toErrors({.kind = kind,
+              .port = port,
+              .tunnelSlot = tunnel.spec.slot,
+              .mtu = static_cast<std::uint32_t>(number)},
+             packet, from, what);
+  };
+  Outer outer;
+  if (!route) {
+    // RFC 2473 4.1.2: what is as a packet of this very tunnel would go round for ever.
+    if (inner.source() == tunnel.spec.local && inner.destination() == tunnel.spec.remote)
+      return drops.drop(Drop::recursive_encapsulation), std::nullopt;
+    const auto limit = findEncapsulationLimit(inner);
+    if (limit && limit->value == 0) {
+      refused(SlowPathKind::encapsulationLimit, limit->offset);
+      return drops.drop(Drop::encapsulation_limit), std::nullopt;
+    }
+    outer = outerFor(tunnel.spec, inner, limit);
   }
-  return std::nullopt;
+  // Trains are cut to what fits.
+  const std::size_t mtu = route ? straightMtu(tunnel, *route) : innerMtu(tunnel.spec, outer);
+  if (!isTrain(packet.offload) && packet.bytes.size() > mtu) {
+    refused(SlowPathKind::tooBig, mtu);
+    return drops.drop(Drop::too_big), std::nullopt;
+  }
+  return outer;
 }
 
 bool Forwarder::passesCongestion(Congestion congestion, const Tunnel& tunnel) {
@@ -72,6 +81,7 @@ bool Forwarder::passesCongestion(Congestion congestion, const Tunnel& tunnel) {
 bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet packet, TunnelCounter packets,
                             TunnelCounter bytes, const DropCounters& drops, const RouteSpec* route) {
   if (!soundOffload(packet)) return drops.drop(Drop::bad_offload), false;
+  clamp(tunnel, packet, route);
   WireTotals sent{0, 0};
   bool complete = true;
   if (!isTrain(packet.offload)) {
@@ -82,10 +92,12 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet pac
     } else {
       encapsulate(packet, outer);
     }
-    complete = writeUplink(packet, {}, drops);
+    complete = route || packet.bytes.size() <= tunnel.pathMtu()
+                   ? writeUplink(packet, {}, drops)
+                   : writeFragments(tunnel, packet, packet.bytes.size() - length, drops);
     if (complete) sent = {1, length};
   } else {
-    const std::size_t mtu = route ? straightMtu(tunnel, *route) : innerMtu(tunnel.spec, outer);
+    const std::size_t mtu = route ? straightMtu(tunnel, *route) : tunnel.unfragmentedMtu(outer.length());
     const auto result = segment(packet, mtu, scratch_, kHeadroom, [&](const Segment& part) {
       const auto length = part.headers.size() + part.payload.size();
       Packet head{part.headers, part.offload};
@@ -114,8 +126,34 @@ bool Forwarder::sendThrough(const Tunnel& tunnel, const Outer& outer, Packet pac
   return complete;
 }
 
+bool Forwarder::writeFragments(const Tunnel& tunnel, const Packet& outer, std::size_t overhead,
+                               const DropCounters& drops) {
+  // The kernel would store a missing checksum in the first fragment, as if that were all.
+  Packet whole = outer;
+  completeChecksum(whole);
+  Fragments fragments(whole.bytes, overhead, tunnel.pathMtu(), identifications_.next(),
+                      Bytes(scratch_).subspan(kHeadroom));
+  std::uint64_t sent = 0;
+  for (auto part = fragments.next(); part; part = fragments.next()) {
+    const iovec payload{const_cast<std::uint8_t*>(part->payload.data()), part->payload.size()};
+    // Without one of them the others are of no use.
+    if (!writeUplink({part->headers, {}}, {&payload, 1}, drops)) return false;
+    tunnel.counters.add(TunnelCounter::fragmentsSent);
+    ++sent;
+  }
+  if (sent == 0) drops.drop(Drop::too_big);
+  return sent != 0;
+}
+
+void Forwarder::lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route) {
+  const std::size_t mtu = tunnel.unfragmentedMtu();
+  const std::size_t most = (route ? std::min(mtu, straightMtu(tunnel, *route)) : mtu) - kMssHeaders;
+  if (clampMss(packet, most)) tunnel.counters.add(TunnelCounter::mssClamped);
+}
+
 bool Forwarder::hold(const Tunnel& tunnel, Packet packet) {
   if (!soundOffload(packet)) return tunnel.counters.drop(Drop::bad_offload), false;
+  clamp(tunnel, packet);
   const bool mergeable =
       tunnel.spec.side == Side::kMobileNode
           ? tunnel.port && tunnel.port->mergeable.load(std::memory_order_relaxed)
@@ -201,8 +239,8 @@ void Forwarder::toSlowPath(SlowPathRecord record, Packet packet, const DropCount
   if (!tellSlowPath(record, packet.bytes)) drops.drop(Drop::slow_path_full);
 }
 
-bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes) {
-  if (!slowPath_.push(record, bytes)) return false;
+bool Forwarder::tellSlowPath(const SlowPathRecord& record, ConstBytes bytes, std::size_t most) {
+  if (!slowPath_.push(record, bytes, most)) return false;
   counters_.add(EngineCounter::slowPathPackets);
   wakeNeeded_ = true;
   return true;

@@ -5,6 +5,8 @@
 
 #include "coalesce.h"
 #include "encapsulate.h"
+#include "fragment.h"
+#include "mss.h"
 #include "outer.h"
 #include "policing.h"
 #include "slow_path.h"
@@ -26,6 +28,8 @@ namespace kagemusha {
 class Forwarder {
  public:
   static constexpr std::size_t kBatch = 32;
+  // An ICMPv6 error quotes no more (RFC 4443 2.4 c: the minimum MTU).
+  static constexpr std::size_t kQuote = 1280;
 
   Forwarder(const Region& region, SlowPath& slowPath, Policing& policing);
 
@@ -73,22 +77,36 @@ class Forwarder {
   // A packet to one of our addresses that is no tunnel payload; `tunnel`: it came from that one's other end.
   void toControl(const Packet& packet, const Ipv6View& view, Side side, const Tunnel* tunnel);
   void toInner(SlowPathKind kind, const Packet& packet, const Tunnel& tunnel, Policing::Inner what);
+  // Tells of a packet that goes no further what an ICMPv6 error quotes of it: with its Ethernet header where
+  // the record names a port. `tunnel`: whose lane. The packet is done with, its drop the caller's to count.
+  void toErrors(SlowPathRecord record, Packet packet, const Tunnel& tunnel, Policing::Inner what);
   // A tunnel packet, whole, that no binding allows. It is dropped besides.
   void toUnbound(const Packet& packet, const Ipv6View& outer);
   // A frame of a link on which we only speak ICMPv6 and signaling.
   void fromLink(Port& port, const Packet& frame);
 
   // Both directions.
-  // The outer header for a packet that is to enter the tunnel. std::nullopt: it may not; counted at `drops`,
-  // and JavaScript told with `record` and the start of `whole`, the packet or its frame.
-  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Ipv6View& inner, SlowPathRecord record,
-                                    ConstBytes whole, const DropCounters& drops);
+  // The outer header for a packet that is to enter the tunnel; any that is to go straight by `route`.
+  // std::nullopt: it may not, or is too big; counted at `drops`, and told to JavaScript by the lane `what` of
+  // `from`. `port`: where a guest's packet came in.
+  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
+                                    const Tunnel& from, Policing::Inner what, const DropCounters& drops,
+                                    const RouteSpec* route = nullptr);
   // Counts what decapsulate() said of the packet's congestion marks. False: dropped.
   static bool passesCongestion(Congestion congestion, const Tunnel& tunnel);
   // Cuts, encapsulates (or, with a route, sends straight: `outer` does not count then) and writes to the
   // uplink. True when all of it was passed on.
   bool sendThrough(const Tunnel& tunnel, const Outer& outer, Packet packet, TunnelCounter packets,
                    TunnelCounter bytes, const DropCounters& drops, const RouteSpec* route = nullptr);
+  // Writes a tunnel packet that is longer than the path takes. `overhead`: of its octets before the inner
+  // one. True when all of it was passed on.
+  bool writeFragments(const Tunnel& tunnel, const Packet& outer, std::size_t overhead,
+                      const DropCounters& drops);
+  // What a SYN says of the segments that its sender takes fits the tunnel afterwards, and the route.
+  void clamp(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route = nullptr) {
+    if (tunnel.spec.mssClamp && maySyn(packet.bytes)) lowerMss(tunnel, packet, route);
+  }
+  void lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route);
   bool hold(const Tunnel& tunnel, Packet packet);
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);
@@ -99,8 +117,10 @@ class Forwarder {
   bool writePort(Port& port, const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
                  std::uint64_t packets = 1);
   void toSlowPath(SlowPathRecord record, Packet packet, const DropCounters& drops);
-  // As much of `bytes` as fits a slot. False when there is no room; that alone is no drop.
-  bool tellSlowPath(const SlowPathRecord& record, ConstBytes bytes);
+  // As much of `bytes` as fits a slot, `most` octets at most. False when there is no room; that alone is no
+  // drop.
+  bool tellSlowPath(const SlowPathRecord& record, ConstBytes bytes,
+                    std::size_t most = SlowPathRing::kPayload);
   static WireTotals wireTotals(const Train& train);
 
   const Region& region_;
@@ -110,7 +130,8 @@ class Forwarder {
   const TunnelTable* table_ = nullptr;
   Instant now_ = 0;
   Coalescer coalescer_{kBatch};
-  std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment being cut
+  std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment or fragment being cut
+  FragmentIdentifications identifications_;
   RecentlyTold correspondents_, unbound_, heard_{RecentlyTold::kHeardAgain};
   bool wakeNeeded_ = false;
 };

@@ -58,14 +58,20 @@ bool Policing::admitUnbound(const Address& address, Instant now) {
   return local(address, kUnboundLane).take(kUnbound, now) && localTotal_.take(kLocalTotal, now);
 }
 
-bool Policing::admitRefused(std::uint32_t slot, Instant now) {
-  return inners_[slot * kInnerLanes + kRefusedLane].take(kRefused, now) &&
-         refusedTotal_.take(kRefusedTotal, now);
-}
-
 bool Policing::admit(std::uint32_t slot, Inner what, Instant now) {
   TokenBucket& bucket = inners_[slot * kInnerLanes + static_cast<std::uint32_t>(what)];
-  return bucket.take(kInner, now) && innerTotal_.take(kInnerTotal, now);
+  switch (what) {
+    case Inner::kProbe:
+      return bucket.take(kProbe, now) && probeTotal_.take(kProbeTotal, now);
+    case Inner::kGuestError:
+      return bucket.take(kGuestError, now);
+    case Inner::kErrorTo:
+      return bucket.take(kError, now) && errorToTotal_.take(kErrorTotal, now);
+    case Inner::kErrorFrom:
+      return bucket.take(kError, now) && errorFromTotal_.take(kErrorTotal, now);
+    default:
+      return bucket.take(kInner, now) && innerTotal_.take(kInnerTotal, now);
+  }
 }
 
 }  // namespace kagemusha

@@ -13,16 +13,14 @@ namespace kagemusha {
 // tell a forged message from a valid one; here each is put into a lane by what a forger cannot easily have
 // right, and each lane lets little through:
 //
-//   names a signaler ── its SPI, sequence number near what is expected ──▶ one of 64 near lanes ──┐
-//     (home address)    ESP, not that near (the peer has restarted) ─────▶ one of 16 soon lanes ──┤ near
-//     total
-//                       anything else ───────────────────────────────────▶ its other lane ────────── other
-//                       total
+//   names a signaler ── its SPI, sequence number near what is expected ──▶ one of 64 near lanes ─┐
+//     (home address)    ESP, not that near (the peer has restarted) ─────▶ one of 16 soon lanes ─┤ total
+//                       anything else ───────────────────────────────────▶ its other lane ───────── total
 //   names nobody we know, at the home agent ─────────────────────────────▶ strangers' lane
-//   may not enter a tunnel, its source is to hear why ──▶ a lane a tunnel ── refused total
-//   came out of a tunnel ────────────────────────────────────────────────▶ two lanes a tunnel ────── inner
-//   total the rest (ICMPv6, errors, what names no home address) ───────────────▶ a lane a kind and local ─
-//   local total
+//   came out of a tunnel ────────────────────────────────────────────────▶ two lanes a tunnel ───── total
+//   probes a tunnel's path ──────────────────────────────────────────────▶ a lane a tunnel ──────── total
+//   goes no further and is told so (RFC 4443) ───────────────────────────▶ three lanes a tunnel ─── totals
+//   the rest (ICMPv6, errors, what names no home address) ───────────────▶ a lane a kind and local  total
 //
 // A lane belongs to a sequence number, not to a distance: while the window moves on, what was poured into one
 // number's lane does not reach the next number's. So a forger who sprays numbers loses against the 64 (of
@@ -46,9 +44,21 @@ class Policing {
   static constexpr Limit kStrangers{150, 128}, kBystanders{20, 20};
   static constexpr Limit kLocal{50, 32}, kUnbound{20, 20}, kLocalTotal{300, 128};
   static constexpr Limit kInner{50, 32}, kInnerTotal{300, 64};
-  static constexpr Limit kRefused{20, 20}, kRefusedTotal{100, 50};
+  // A tunnel that opens sends a ladder of probes, and all may open at once.
+  static constexpr Limit kProbe{50, 32}, kProbeTotal{2000, 128};
+  // Of what our own guest sends no other guest has less: its port has a share of the ring.
+  static constexpr Limit kGuestError{100, 50}, kError{20, 16}, kErrorTotal{300, 48};
 
-  enum class Inner : std::uint32_t { kSelf, kMobility, kCount };  // to us; a guest's Mobility Header
+  // What belongs to a tunnel and goes to JavaScript.
+  enum class Inner : std::uint32_t {
+    kSelf,        // to us
+    kMobility,    // a guest's Mobility Header
+    kProbe,       // of the path between the tunnel's ends, and its answer
+    kGuestError,  // what its guest sent by its port goes no further
+    kErrorTo,     // what was to go into it goes no further
+    kErrorFrom,   // what came out of it goes no further
+    kCount,
+  };
 
   explicit Policing(const Region& region);
 
@@ -62,10 +72,8 @@ class Policing {
   bool admit(const Address& local, const ControlPacket& packet, Instant now);
   // A tunnel packet to `local` that no binding allows.
   bool admitUnbound(const Address& local, Instant now);
-  // One that came out of the tunnel with this slot.
+  // One of the tunnel with this slot.
   bool admit(std::uint32_t tunnelSlot, Inner what, Instant now);
-  // One that may not enter the tunnel with this slot, and whose source is to hear why.
-  bool admitRefused(std::uint32_t tunnelSlot, Instant now);
 
  private:
   static constexpr std::uint32_t kOtherLane = kNearLanes + kSoonLanes;
@@ -86,7 +94,7 @@ class Policing {
   TokenBucket* inners_;     // kInnerLanes for each tunnel slot
   TokenBucket* locals_;     // kLocalLanes for each set
   TokenBucket strangers_, bystanders_;
-  TokenBucket nearTotal_, otherTotal_, localTotal_, innerTotal_, refusedTotal_;
+  TokenBucket nearTotal_, otherTotal_, localTotal_, innerTotal_, probeTotal_, errorToTotal_, errorFromTotal_;
 };
 
 }  // namespace kagemusha

@@ -14,7 +14,7 @@ namespace kagemusha {
 // start too, so that a reader in another process finds its way.
 struct RegionLayout {
   static constexpr std::uint32_t kMagic = 0x6b67656e;  // "kgen"
-  static constexpr std::uint32_t kVersion = 2;
+  static constexpr std::uint32_t kVersion = 3;
 
   std::uint32_t magic = kMagic;
   std::uint32_t version = kVersion;

@@ -22,7 +22,7 @@ const RouteSpec* Forwarder::straightRoute(const Tunnel& tunnel, const Port& port
 }
 
 std::size_t Forwarder::straightMtu(const Tunnel& tunnel, const RouteSpec& route) {
-  return tunnel.spec.mtu + outerOverhead(tunnel.spec) - straightOverhead(route);
+  return tunnel.pathMtu() - straightOverhead(route);
 }
 
 const Tunnel* Forwarder::straightTunnel(const Ipv6View& outer, const Type2Routing& routing) {
@@ -64,6 +64,7 @@ bool Forwarder::fromHomeAddress(Packet packet, const Ipv6View& view, const Tunne
     return tunnel.counters.drop(Drop::home_address_option), false;
   }
   if (!stripHomeAddress(packet)) return tunnel.counters.drop(Drop::malformed), false;
+  clamp(tunnel, packet, route);
   return holdStraight(tunnel, packet, routed);
 }
 

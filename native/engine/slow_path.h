@@ -24,9 +24,9 @@ class SlowPath {
   SlowPath(const Region& region, std::function<void()> wake)
       : ring_(region.receiveRing()), wake_(std::move(wake)), perPort_(region.layout().maxPorts) {}
 
-  // Copies as much of `bytes` as fits a slot. False when the ring, or the share of `record.port` (kNone: the
-  // network), is full.
-  bool push(const SlowPathRecord& record, ConstBytes bytes);
+  // Copies as much of `bytes` as fits a slot, `most` octets at most. False when the ring, or the share of
+  // `record.port` (kNone: the network), is full.
+  bool push(const SlowPathRecord& record, ConstBytes bytes, std::size_t most = SlowPathRing::kPayload);
   void wake() const { wake_(); }
 
  private:
@@ -42,7 +42,7 @@ class SlowPath {
   std::uint32_t oldest_ = 0;  // position
 };
 
-inline bool SlowPath::push(const SlowPathRecord& record, ConstBytes bytes) {
+inline bool SlowPath::push(const SlowPathRecord& record, ConstBytes bytes, std::size_t most) {
   const std::lock_guard lock(mutex_);
   const auto tail = ring_.tail();
   for (const auto head = ring_.head(); oldest_ != head && oldest_ != tail; ++oldest_) {
@@ -52,7 +52,7 @@ inline bool SlowPath::push(const SlowPathRecord& record, ConstBytes bytes) {
   }
   if (waiting(record.port) >= kSideShare) return false;
   if (record.port != kNone && perPort_[record.port] >= kPortShare) return false;
-  if (!ring_.push(record, bytes)) return false;
+  if (!ring_.push(record, bytes, most)) return false;
   owners_[tail % SlowPathRing::kSlots] = record.port;
   ++waiting(record.port);
   if (record.port != kNone) ++perPort_[record.port];

@@ -7,10 +7,10 @@ namespace kagemusha {
 
 static_assert(sizeof(SlowPathRecord) + sizeof(Offload) <= SlowPathRing::kRecord);
 
-bool SlowPathRing::push(SlowPathRecord record, ConstBytes bytes) {
+bool SlowPathRing::push(SlowPathRecord record, ConstBytes bytes, std::size_t most) {
   const auto tail = word(kTail).load(std::memory_order_relaxed);
   if (tail - word(0).load(std::memory_order_acquire) >= kSlots) return false;
-  record.length = static_cast<std::uint32_t>(std::min(bytes.size(), kPayload));
+  record.length = static_cast<std::uint32_t>(std::min({bytes.size(), most, kPayload}));
   record.originalLength = static_cast<std::uint32_t>(bytes.size());
   auto* into = slot(tail);
   std::memcpy(into, &record, sizeof record);

@@ -19,6 +19,7 @@ enum class SlowPathKind : std::uint32_t {
   correspondent,  // an IPv6 header of the guest's
   homeAddress,    // headers with a Home Address option that no binding covers
   heard,          // an IPv6 header of a correspondent's, as the guest gets it: it came straight
+  hopLimit,       // an inner packet whose hop limit ran out between two tunnels of ours
   // May not enter the tunnel, by the limit of 0 that it carries; `mtu`: where that stands.
   encapsulationLimit,
 };
@@ -38,7 +39,7 @@ struct SlowPathRecord {
 };
 
 //   memory   ┌ head ┬ tail ┬ kicked ┬ slot 0: record, payload ┬ slot 1 ┬ … ┐
-//            0      64     128      192                       +2112    …
+//            0      64     128      192                       +9344    …
 //
 // head, tail and kicked are 32 bits wide, each on a cache line of its own.
 //
@@ -48,7 +49,7 @@ struct SlowPathRecord {
 class SlowPathRing {
  public:
   static constexpr std::size_t kSlots = 256;
-  static constexpr std::size_t kPayload = 2048;
+  static constexpr std::size_t kPayload = 9280;  // a jumbo frame: probes of the path are as long as it
   static constexpr std::size_t kRecord =
       64;  // the record and, right before the payload, room for a vnet header
   static constexpr std::size_t kSlotSize = kRecord + kPayload;
@@ -60,8 +61,9 @@ class SlowPathRing {
   // `memory`: kSize zeroed bytes, 64-byte aligned, that outlive the ring.
   explicit SlowPathRing(Bytes memory) : memory_(memory.data()) {}
 
-  // Copies as much of `bytes` as fits a slot; sets both lengths. False when every slot is taken.
-  bool push(SlowPathRecord record, ConstBytes bytes);
+  // Copies as much of `bytes` as fits a slot, `most` octets at most; sets both lengths. False when every slot
+  // is taken.
+  bool push(SlowPathRecord record, ConstBytes bytes, std::size_t most = kPayload);
 
   struct Entry {
     SlowPathRecord record;  // a copy: the other side cannot change it any more

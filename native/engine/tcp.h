@@ -17,6 +17,7 @@ inline constexpr std::size_t kUrgentPointer = 18;
 inline constexpr std::size_t kHeader = 20;
 
 inline constexpr std::uint8_t kFin = 0x01;
+inline constexpr std::uint8_t kSyn = 0x02;
 inline constexpr std::uint8_t kPsh = 0x08;
 inline constexpr std::uint8_t kAck = 0x10;
 inline constexpr std::uint8_t kCwr = 0x80;  // RFC 3168 6.1

@@ -54,6 +54,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (slotTaken[tunnel.slot]) invalid("two tunnels use slot " + std::to_string(tunnel.slot));
     slotTaken[tunnel.slot] = true;
     if (tunnel.mtu < kMinimumMtu) invalid("an MTU of " + std::to_string(tunnel.mtu) + " is below 1280");
+    if (tunnel.pathMtu != 0 && tunnel.pathMtu < kMinimumMtu)
+      invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
     if (tunnel.hopLimit == 0) invalid("a hop limit of 0 leaves no tunnel packet this node");
     if (tunnel.dscp.value_or(0) > kMaxDscp)
       invalid("a DSCP of " + std::to_string(*tunnel.dscp) + " is above 63");

@@ -1,6 +1,7 @@
 // Which packet belongs to which tunnel: an immutable table that the workers read without locks.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -21,8 +22,12 @@ struct TunnelSpec {
   Address local;   // outer source: care-of address, or the home agent's address
   Address remote;  // home agent's address, or care-of address
   std::vector<Address> homeAddresses;
-  PortId port = kNone;     // mobile node's side
-  std::uint32_t mtu;       // of inner packets, octets
+  PortId port = kNone;  // mobile node's side
+  std::uint32_t mtu;    // of inner packets, octets
+  // Of outer packets, octets; 0: that of the largest inner one.
+  std::uint32_t pathMtu = 0;
+  // SYNs both ways tell their receiver what fits.
+  bool mssClamp = false;
   bool signaling = false;  // mobile node's side: Mobility Headers for a home address come to the slow path
   bool optimise = false;   // mobile node's side: tell of correspondents, take their packets straight
   std::vector<RouteSpec> routes{};
@@ -30,6 +35,12 @@ struct TunnelSpec {
   std::optional<std::uint8_t> dscp{};                // of outer headers, 0..63; otherwise the inner packet's
   std::optional<std::uint8_t> encapsulationLimit{};  // sent of our own accord (RFC 2473 4.1.1)
 };
+
+// Octets that every packet of the tunnel gains: 40, or 48 where the tunnel sends encapsulation limits of its
+// own accord. A packet that brings a limit may gain 48 where the others gain 40: Outer::length() tells.
+inline std::size_t outerOverhead(const TunnelSpec& spec) {
+  return kIpv6Header + (spec.encapsulationLimit ? kLimitHeader : 0);
+}
 
 struct LocalSpec {
   Address address;
@@ -67,6 +78,18 @@ struct Tunnel {
   std::shared_ptr<Port> port;  // null: none, or closed
   TunnelCounters counters;
 
+  // Octets that its packets gain; see outerOverhead().
+  std::size_t overhead() const { return outerOverhead(spec); }
+  // The largest outer packet, octets: what is longer becomes fragments.
+  std::size_t pathMtu() const { return spec.pathMtu != 0 ? spec.pathMtu : spec.mtu + overhead(); }
+  // The largest inner packet that needs no fragments, octets: TCP is made to fit it. Less than 1280 where the
+  // path has hardly more.
+  std::size_t unfragmentedMtu() const { return unfragmentedMtu(overhead()); }
+  // The same where the outer header has so many octets.
+  std::size_t unfragmentedMtu(std::size_t outerLength) const {
+    return std::min<std::size_t>(spec.mtu, pathMtu() - outerLength);
+  }
+
   bool owns(const Address& homeAddress) const {
     for (const Address& own : spec.homeAddresses)
       if (own == homeAddress) return true;
@@ -82,10 +105,10 @@ class TunnelTable {
   static constexpr std::size_t kMaxRoutes = 1024;    // of one tunnel
 
   // Throws EngineError TABLE_INVALID: a slot out of range or taken twice, a home address or pair of ends in
-  // two tunnels of one side, a local address twice, an MTU below 1280 (RFC 8200 5), a hop limit of 0, a DSCP
-  // above 63, a signaler's index out of
-  // range or taken twice, two signalers with one home address and local address, a route for a home address
-  // that is not the tunnel's, twice, or beyond kMaxRoutes.
+  // two tunnels of one side, a local address twice, an MTU or path MTU below 1280 (RFC 8200 5), a hop limit
+  // of 0, a DSCP above 63, a signaler's index out of range or taken twice, two signalers with one home
+  // address and local address, a route for a home address that is not the tunnel's, twice, or beyond
+  // kMaxRoutes.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
   // nullptr: none.

@@ -1,6 +1,7 @@
 // The way of a packet from the network: tunnel → guest at the mobile node's side; both ways at the home
 // agent's.
 #include "forwarder.h"
+#include "probe.h"
 
 namespace kagemusha {
 namespace {
@@ -8,7 +9,6 @@ namespace {
 // Tunnels within tunnels that a packet for a home address may have been through already.
 constexpr int kMaxNesting = 8;
 
-constexpr std::uint8_t kEchoReply = 129;                  // RFC 4443 4.2
 constexpr std::uint8_t kMobilePrefixAdvertisement = 147;  // RFC 6275 6.8
 
 // Every packet in the tunnel begins with the IPv6 header, or with destination options that say how deep
@@ -77,9 +77,17 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
-  if (source == tunnel->spec.remote && fitsSlot(packet) && isAnswer(*inner)) {
-    toInner(SlowPathKind::control, packet, *tunnel, Policing::Inner::kSelf);
-    return false;
+  if (source == tunnel->spec.remote && fitsSlot(packet)) {
+    if (isProbe(*inner, kEchoRequest)) {
+      toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kProbe);
+      return false;
+    }
+    if (isAnswer(*inner)) {
+      const bool probe = isProbe(*inner, kEchoReply);
+      toInner(SlowPathKind::control, packet, *tunnel,
+              probe ? Policing::Inner::kProbe : Policing::Inner::kSelf);
+      return false;
+    }
   }
   if (tunnel->spec.signaling && isMobility(*inner)) {
     toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kMobility);
@@ -127,7 +135,8 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   if (destination.isLinkLocal()) return counters.drop(Drop::link_local), false;
   if (destination.isMulticast()) return counters.drop(Drop::multicast), false;
   if (table_->localSide(destination)) {
-    toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kSelf);
+    const bool probe = isProbe(*inner, kEchoRequest) || isProbe(*inner, kEchoReply);
+    toInner(SlowPathKind::inner, packet, *tunnel, probe ? Policing::Inner::kProbe : Policing::Inner::kSelf);
     return false;
   }
   if (const Tunnel* other = table_->homeAgentOf(destination))
@@ -138,12 +147,15 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
 // From one mobile node to another: the router between them is us.
 void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to) {
   std::uint8_t& hopLimit = packet.bytes[7];
-  if (hopLimit <= 1) return from.counters.drop(Drop::hop_limit);
-  --hopLimit;
-  const auto outer = prepareOuter(to, Ipv6View{packet.bytes}, {}, packet.bytes, to.counters);
+  if (hopLimit <= 1) {
+    toErrors({.kind = SlowPathKind::hopLimit, .tunnelSlot = from.spec.slot}, packet, from,
+             Policing::Inner::kErrorFrom);
+    return from.counters.drop(Drop::hop_limit);
+  }
+  const auto outer = prepareOuter(to, packet, kNone, from, Policing::Inner::kErrorFrom, to.counters);
   if (!outer) return;
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > innerMtu(to.spec, *outer))
-    return to.counters.drop(Drop::too_big);
+  --hopLimit;
+  clamp(from, packet);
   const auto bytes = packet.bytes.size();
   if (!sendThrough(to, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
                    to.counters))
@@ -152,8 +164,8 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
   from.counters.add(TunnelCounter::toHomeBytes, bytes);
 }
 
-// At the home agent: the kernel routed a packet for a mobile node into our device, whose MTU is the tunnel's,
-// so that the kernel has already answered what is too big.
+// At the home agent: the kernel routed a packet for a mobile node into our device. What is too big for every
+// tunnel it has answered itself.
 void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Address source = view.source(), destination = view.destination();
   if (source.isLinkLocal() || destination.isLinkLocal()) return counters_.drop(Drop::link_local);
@@ -161,11 +173,9 @@ void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Tunnel* tunnel = table_->homeAgentOf(destination);
   if (!tunnel) return counters_.drop(Drop::not_ours);
   if (cameFromOurTunnel(view)) return tunnel->counters.drop(Drop::recursive_encapsulation);
-  const auto outer = prepareOuter(*tunnel, view, {}, packet.bytes, tunnel->counters);
+  const auto outer =
+      prepareOuter(*tunnel, packet, kNone, *tunnel, Policing::Inner::kErrorTo, tunnel->counters);
   if (!outer) return;
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
-      packet.bytes.size() > innerMtu(tunnel->spec, *outer))
-    return tunnel->counters.drop(Drop::too_big);
   sendThrough(*tunnel, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
               tunnel->counters);
 }

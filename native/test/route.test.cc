@@ -314,6 +314,58 @@ TEST_CASE("RFC 8200 5: where the headers leave less than 1280, the tunnel carrie
   CHECK(copy(world.network->take()->bytes) == straightReference(straight, careOf, fixed));
 }
 
+TEST_CASE("RFC 8201 4: the path MTU, where it is known, holds for the straight way too") {
+  for (const auto& [route, pathMtu, mtu] :
+       {std::tuple(fixed, 1400u, 1376u), std::tuple(mobile, 1400u, 1352u), std::tuple(fixed, 1304u, 1280u)}) {
+    RouteWorld world;
+    TableSpec spec = tableWith({fixed, mobile});
+    spec.tunnels[0].mtu = std::max(1280u, pathMtu - 40);
+    spec.tunnels[0].pathMtu = pathMtu;
+    world.table = TunnelTable(spec, {world.port}, std::make_shared<Uplink>(world.network), world.region);
+    world.fromPort(Slot(frame(packetOf(home, route.correspondent, mtu))));
+    CHECK(world.network->take()->bytes.size() == pathMtu);
+    world.fromPort(Slot(frame(packetOf(home, route.correspondent, mtu + 1))));
+    CHECK(!world.network->take());
+    CHECK(world.portDrops(Drop::too_big) == 1);
+  }
+  // RFC 8200 5: less than 1280 octets straight, so it takes the tunnel, and is fragmented there.
+  RouteWorld world;
+  TableSpec spec = tableWith({fixed, mobile});
+  spec.tunnels[0].mtu = 1280;
+  spec.tunnels[0].pathMtu = 1303;
+  world.table = TunnelTable(spec, {world.port}, std::make_shared<Uplink>(world.network), world.region);
+  world.fromPort(Slot(frame(packetOf(home, far, 1280))));
+  for (int part = 0; part < 2; ++part) {
+    const auto item = world.network->take();
+    REQUIRE(item);
+    CHECK(item->bytes[6] == kFragment);
+  }
+  CHECK(world.traffic(0, TunnelCounter::straightTo) == 0);
+}
+
+TEST_CASE("RFC 6691 2: SYNs on the straight way learn what fits it and the tunnel, in both directions") {
+  for (const auto& [route, fits] : {std::pair(fixed, 1400u - 40 - 60), std::pair(mobile, 1400u - 48 - 60)}) {
+    RouteWorld world;
+    TableSpec spec = tableWith({fixed, mobile});
+    spec.tunnels[0].mtu = 1360;
+    spec.tunnels[0].pathMtu = 1400;
+    spec.tunnels[0].mssClamp = true;
+    world.table = TunnelTable(spec, {world.port}, std::make_shared<Uplink>(world.network), world.region);
+    const auto syn = [](const Address& source, const Address& destination, std::size_t mss) {
+      TcpFields fields{.source = source, .destination = destination, .flags = tcp::kSyn};
+      fields.options = {2, 4, static_cast<std::uint8_t>(mss >> 8), static_cast<std::uint8_t>(mss)};
+      return complete(buildTcp(fields));
+    };
+    const Address correspondent = route.correspondent;
+    world.fromPort(Slot(frame(syn(home, correspondent, 1440))));
+    CHECK(world.network->take()->bytes == straightReference(syn(home, correspondent, fits), careOf, route));
+    const Octets back = syn(correspondent, home, 1440);
+    world.fromUplink(Slot(arriving(back, route.isMobile() ? route.careOf : correspondent, route.isMobile())));
+    CHECK(world.delivered() == syn(correspondent, home, fits));
+    CHECK(world.traffic(0, TunnelCounter::mssClamped) == 2);
+  }
+}
+
 TEST_CASE("a train goes straight as whole packets whose checksums hold at the other end") {
   for (const RouteSpec& route : {fixed, mobile}) {
     RouteWorld world;

@@ -42,8 +42,12 @@ TEST_CASE_FIXTURE(Fixture, "what goes in comes out, in order") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a longer packet is cut to the slot and says how long it was") {
-  CHECK(producer.push({}, Octets(5000, 0xab)));
+  CHECK(producer.push({}, Octets(10000, 0xab)));
   CHECK(consumer.front()->bytes.size() == SlowPathRing::kPayload);
+  CHECK(consumer.front()->record.originalLength == 10000);
+  consumer.pop();
+  CHECK(producer.push({}, Octets(5000, 0xab), 1280));
+  CHECK(consumer.front()->bytes.size() == 1280);
   CHECK(consumer.front()->record.originalLength == 5000);
 }
 
