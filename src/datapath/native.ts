@@ -47,6 +47,13 @@ export interface TunnelSpec {
   readonly port?: PortId;
   /** Of inner packets, octets; at least 1280. */
   readonly mtu: number;
+  /**
+   * Of outer packets, octets; at least 1280; that of the largest inner packet unless told. Longer ones are fragmented (RFC 2473 7.1),
+   * TCP trains cut to fit instead.
+   */
+  readonly pathMtu?: number;
+  /** The MSS of TCP SYNs, both ways, is lowered to what needs no fragments (RFC 6691 2). */
+  readonly mssClamp?: boolean;
   /** At the mobile node's side: Mobility Headers that come for a home address go to the slow path, not to the guest. */
   readonly signaling?: boolean;
   /** At the mobile node's side: `correspondent` packets tell whom the guest speaks to, and `routes` are followed. */

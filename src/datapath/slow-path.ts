@@ -10,6 +10,7 @@ const KINDS = [
   'correspondent',
   'home-address',
   'heard',
+  'hop-limit',
   'encapsulation-limit',
 ] as const;
 
@@ -21,13 +22,16 @@ export type SlowPathKind = (typeof KINDS)[number];
  */
 export interface SlowPathPacket {
   /**
-   * control: NDP, mobility, ESP, ICMPv6; too-big: longer than the tunnel's MTU; inner: came out of a tunnel, at the home
-   * agent addressed to a local, at the mobile node a Mobility Header for a home address where the tunnel says `signaling`;
+   * control: NDP, mobility, ESP, ICMPv6, what the tunnel's other end answers; too-big: longer than the tunnel's MTU, from a guest
+   * (`port`) or at the home agent (no `port`; `tunnelSlot`: the tunnel that it does not fit); inner: came out of a tunnel, at the home
+   * agent addressed to a local, at the mobile node a Mobility Header for a home address where the tunnel says `signaling`, or a probe
+   * of the path (an echo request from the tunnel's other end whose data begins with "kagemush");
    * first-frame: what watchFirstFrame() waited for; unbound: a tunnel packet at the home agent whose inner source has no
    * binding, with its outer header; correspondent: an IPv6 header of the guest's, now and again while
    * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers;
-   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again; encapsulation-limit: a packet that
-   * was to enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1), cut to 1280 octets of IPv6.
+   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again; hop-limit: at the home agent, a packet
+   * between two mobile nodes whose hop limit ran out, `tunnelSlot` the one it came from; encapsulation-limit: a packet that was to
+   * enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1).
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
@@ -39,7 +43,10 @@ export interface SlowPathPacket {
    */
   readonly mtu?: number;
   readonly bytes: Uint8Array;
-  /** Of the packet; more than `bytes.length` when a too-big packet or a first frame was cut off; an unbound one is cut to 1280 octets. */
+  /**
+   * Of the packet; more than `bytes.length` when it was cut off: what is only quoted in errors (too-big, hop-limit,
+   * encapsulation-limit, unbound) to 1280 octets of IPv6, a first frame to what fits the ring.
+   */
   readonly originalLength: number;
   release(): void;
 }

@@ -117,7 +117,7 @@ t.test('a packet from the network is dropped at the mobile node with its reason'
     ['routing_header', 'engine', patched(routed(AGENT, HOME, PROTOCOL.mobility), 43, 2)],
     ['malformed', 'engine', ipv6(FAR, CARE_OF, PROTOCOL.routing, Uint8Array.of(50, 9, 2, 1))],
     ['routing_header', 'tunnel', routed(AGENT, OTHER_HOME, PROTOCOL.udp)],
-    ['slow_path_too_big', 'engine', ipv6(FAR, CARE_OF, PROTOCOL.esp, new Uint8Array(2048))],
+    ['slow_path_too_big', 'engine', ipv6(FAR, CARE_OF, PROTOCOL.esp, new Uint8Array(9280))],
   ];
   for (const [reason, where, packet] of cases) {
     await t.test(`${reason} (${where})`, async (t) => {
@@ -207,6 +207,6 @@ t.test('packets of ours that have nowhere to go', async (t) => {
   await counted(t, 'no_uplink', () => engine.drops());
   engine.transmit(5, new Uint8Array(40));
   await eventually('no_port', () => (engine.drops().no_port === 1 ? true : undefined));
-  t.equal(engine.transmit('uplink', new Uint8Array(2049)), false);
+  t.equal(engine.transmit('uplink', new Uint8Array(9281)), false);
   t.equal(engine.counters().transmitTooLong, 1);
 });
