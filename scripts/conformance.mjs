@@ -1,22 +1,25 @@
-// `npm run conformance`: writes the tables of README.md that say which clauses the tests of test/conformance check. What
-// they say is read from the titles of the tests ("RFC 6275 10.3.1, 10.6.4: no longer than ..."), so it cannot be wrong
-// about them; test/conformance/table.test.ts fails where README.md has fallen behind.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+// `npm run conformance`: writes the tables of README.md that say which clauses the tests check, those in TypeScript and those
+// in C++. What they say is read from the titles of the tests ("RFC 6275 10.3.1, 10.6.4: no longer than ..."), so it cannot be
+// wrong about them; test/conformance/table.test.ts fails where README.md has fallen behind.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const BEGIN = '<!-- conformance: written by `npm run conformance` -->';
 export const END = '<!-- /conformance -->';
 
-/** Folder of test/conformance, and the role that is tested there. */
+/** A role, and where it is tested: a folder, or those files of one whose names begin so. A folder may be missing. */
 const ROLES = [
-  ['home-agent', 'Home Agent'],
-  ['mobile-node', 'Mobile Node'],
-  ['route-optimisation', 'Correspondent Node and Route Optimisation'],
+  ['Home Agent', [['test/conformance/home-agent']]],
+  ['Mobile Node', [['test/conformance/mobile-node']]],
+  ['Correspondent Node and Route Optimisation', [['test/conformance/route-optimisation']]],
+  ['Home Link', [['test/homelink']]],
+  ['Tunnel', [['native/test'], ['test/tunnel'], ['test/e2e', 'path-mtu']]],
 ];
+const TESTS = /\.test\.(?:ts|cc)$/;
 
-/** Titles begin a string: 'RFC 6275 10.6.3, RFC 3776 3.3: ...'; letters are list items of a clause (RFC 4862 5.5.3 e). */
-const CLAUSE = String.raw`\d+(?:\.\d+)*(?: [a-z](?=[:,]))?`;
+/** Titles begin a string: 'RFC 6275 10.6.3, RFC 3776 3.3: ...'; letters are list items of a clause (RFC 4862 5.5.3 e, RFC 4443 2.4(f)). */
+const CLAUSE = String.raw`\d+(?:\.\d+)*(?: [a-z](?=[:,])|\([a-z]\))?`;
 const TITLE = new RegExp(`['"\`](RFC \\d+ ${CLAUSE}(?:, (?:RFC \\d+ )?${CLAUSE})*):`, 'g');
 
 export function clausesOf(source) {
@@ -31,16 +34,30 @@ export function clausesOf(source) {
   return [...clauses].sort(byNumber);
 }
 
+/** The files that the tables are read from, by role; paths below `root`. */
+export function conformanceFiles(root) {
+  return ROLES.map(([role, places]) => ({
+    role,
+    files: places.flatMap(([folder, begin = '']) => {
+      const directory = join(root, folder);
+      if (!existsSync(directory)) return [];
+      return readdirSync(directory)
+        .filter((name) => TESTS.test(name) && name.startsWith(begin))
+        .sort()
+        .map((name) => `${folder}/${name}`);
+    }),
+  }));
+}
+
 export function conformanceTables(root) {
-  return ROLES.map(([folder, role]) => {
-    const directory = join(root, 'test', 'conformance', folder);
-    const rows = readdirSync(directory)
-      .filter((name) => name.endsWith('.test.ts'))
-      .sort()
-      .map((name) => row(folder, name, readFileSync(join(directory, name), 'utf8')))
-      .filter((line) => line !== undefined);
-    return [`### ${role}`, '', '| Group | Clauses |', '|---|---|', ...rows].join('\n');
-  }).join('\n\n');
+  return conformanceFiles(root)
+    .map(({ role, files }) => {
+      const rows = files
+        .map((path) => row(path, readFileSync(join(root, path), 'utf8')))
+        .filter((line) => line !== undefined);
+      return [`### ${role}`, '', '| Group | Clauses |', '|---|---|', ...rows].join('\n');
+    })
+    .join('\n\n');
 }
 
 export function withTables(readme, tables) {
@@ -50,17 +67,18 @@ export function withTables(readme, tables) {
   return `${readme.slice(0, begin + BEGIN.length)}\n\n${tables}\n\n${readme.slice(end)}`;
 }
 
-function row(folder, name, source) {
+function row(path, source) {
   const clauses = clausesOf(source);
   if (clauses.length === 0) return undefined;
-  const group = name.replace('.test.ts', '');
+  const group = basename(path).replace(TESTS, '');
   const title = group
-    .replaceAll('-', ' ')
-    .replace(/^icmpv6/, 'ICMPv6')
+    .replaceAll(/[-_]/g, ' ')
+    .replace(/^(icmpv6|ipv6|mtu|mss)\b/, (word) => word.toUpperCase().replace('V6', 'v6'))
+    .replace(/\b(mld|mtu)\b/g, (word) => word.toUpperCase())
     .replace(/^de /, 'de-')
     .replace(/^care of/, 'care-of');
   const label = title[0].toUpperCase() + title.slice(1);
-  return `| [${label}](test/conformance/${folder}/${name}) | ${shorten(clauses)} |`;
+  return `| [${label}](${path}) | ${shorten(clauses)} |`;
 }
 
 /** "RFC 6275 9.2, 9.5.1; RFC 3776 3.1" */

@@ -79,6 +79,7 @@ std::optional<ControlPacket> viewControl(const Ipv6View& packet) {
     return protocol != kDestination || readOptions(header, control);
   });
   if (!upper) return std::nullopt;
+  control.fragment = upper->fragment;
   if (!upper->fragment) readUpper(upper->protocol, packet.bytes.subspan(upper->offset), control);
   return control;
 }

@@ -20,6 +20,7 @@ struct ControlPacket {
   Kind kind = Kind::kOther;
   // A routing header that is none of type 2 with one segment left (RFC 6275 6.4).
   bool foreignRouting = false;
+  bool fragment = false;                     // one of several
   std::optional<Address> homeAddressOption;  // RFC 6275 6.3, the first one
   std::optional<Address> routed;             // home address of the type 2 routing header
   std::uint8_t mobilityType = 0;

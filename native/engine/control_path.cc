@@ -52,6 +52,7 @@ void Forwarder::toControl(const Packet& packet, const Ipv6View& view, Side side,
   // Nobody is routed by a home agent's address.
   if (control->foreignRouting || (control->routed && side == Side::kHomeAgent))
     return drops.drop(Drop::routing_header);
+  if (control->fragment) return drops.drop(Drop::fragment_header);  // all others were put together
   if (fitsSlowPath(packet) && !police(*control, view, side, true, drops)) return;
   toSlowPath({.kind = SlowPathKind::control, .tunnelSlot = tunnel ? tunnel->spec.slot : kNone}, packet,
              drops);

@@ -24,6 +24,7 @@ namespace kagemusha {
   X(unexpected_protocol) /* uplink: TCP or UDP to an address of the tunnel's ends */              \
   X(outer_source)        /* the outer source is not this tunnel's other end */                    \
   X(inner_source)        /* a link-local, multicast or unspecified source inside the tunnel */    \
+  X(neighbor_discovery)  /* inside the tunnel, with the hop limit of the guest's own link */      \
   X(inner_destination)   /* the inner destination is none of the guest's home addresses */        \
   X(routing_header)      /* a type 2 routing header that no tunnel asked for */                   \
   X(home_address_option) /* a Home Address option that no binding of its source covers */         \
@@ -41,7 +42,15 @@ namespace kagemusha {
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \
   X(policed)             /* more for one of our own addresses than its lane lets through */       \
   /* a packet of one of our tunnels that would enter one again */                                 \
-  X(recursive_encapsulation)
+  X(recursive_encapsulation)                                                                      \
+  X(fragment_stranger)  /* a fragment that is not from the other end of a tunnel */               \
+  X(fragment_header)    /* a fragment behind headers that no tunnel packet begins with */         \
+  X(fragment_malformed) /* fragments that cannot be parts of one packet (RFC 8200 4.5) */         \
+  X(fragment_overlap)   /* of a packet whose fragments overlap (RFC 5722) */                      \
+  X(fragment_duplicate) /* the very same fragment came before */                                  \
+  X(fragment_too_long)  /* of a packet longer than is put together */                             \
+  X(fragment_timeout)   /* of a packet that was not whole after 60 seconds */                     \
+  X(fragment_evicted)   /* of a packet that gave way to newer ones */
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
   X(wakeups)              /* returns of epoll_wait, all workers */                   \
@@ -67,9 +76,9 @@ namespace kagemusha {
   X(toGuestBytes)                                                    \
   X(straightTo)    /* packets without a tunnel, counted above too */ \
   X(straightFrom)  /* as read: a train counts once */                \
+  X(ecnAlarms)     /* RFC 6040 figure 4, (!) and (!!!), as read */   \
   X(fragmentsSent) /* of outer packets longer than the path MTU */   \
-  X(mssClamped)    /* SYNs whose MSS was lowered */                  \
-  X(ecnAlarms)     /* RFC 6040 figure 4, (!) and (!!!), as read */
+  X(mssClamped)    /* SYNs whose MSS was lowered */
 
 #define KAGEMUSHA_ENUMERATOR(name) name,
 #define KAGEMUSHA_NAME(name) std::string_view(#name),

@@ -25,6 +25,13 @@ class FlatMap {
     return true;
   }
 
+  // The same, but the key that is there gets the value. At most `count` keys.
+  void set(const Key& key, const Value& value) {
+    auto index = home(key);
+    while (entries_[index].used && entries_[index].key != key) index = next(index);
+    entries_[index] = {key, value, true};
+  }
+
   const Value* find(const Key& key) const {
     for (auto index = home(key); entries_[index].used; index = next(index))
       if (entries_[index].key == key) return &entries_[index].value;

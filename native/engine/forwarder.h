@@ -9,6 +9,7 @@
 #include "mss.h"
 #include "outer.h"
 #include "policing.h"
+#include "reassemble.h"
 #include "slow_path.h"
 #include "tunnel_table.h"
 
@@ -22,6 +23,7 @@ namespace kagemusha {
 //                   │    ▲                                                        │
 //                   │    │                                                        │
 //   guest ◀── tap ──│ merge ◀─ check inner ◀─ outer header off ◀─ tunnel by ends  │◀── TUN ── network
+//                   │                                  put together ◀─ fragments  │
 //                   └───────────────────────── fromUplink ────────────────────────┘
 //
 // One per worker. Nothing here allocates, blocks or throws.
@@ -53,12 +55,24 @@ class Forwarder {
   };
 
   // Network side, in uplink_path.cc.
+  // A whole packet to one of our addresses.
+  bool toLocal(Packet packet, const Ipv6View& outer, Side side);
   bool toMobileNode(Packet packet, const Ipv6View& outer);
   bool toHomeAgent(Packet packet, const Ipv6View& outer);
   bool type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing);
   void toRegistered(Packet packet, const Ipv6View& view);
   bool cameFromOurTunnel(Ipv6View packet) const;
   void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
+
+  // Fragments for one of our addresses, in reassembly_path.cc.
+  bool fromFragment(Packet packet, const Ipv6View& outer, Side side, std::size_t position);
+  // Of packets that a type 2 routing header leads to a home address.
+  bool fromRoutedFragment(Packet packet, const Ipv6View& outer, const Type2Routing& routing);
+  // Whether what a type 2 routing header leads to a home address is not for the guest.
+  static bool isForUs(const Fragment& first);
+  void putTogether(const FragmentKey& key, const Offload& offload, const Fragment& fragment, Side side,
+                   const DropCounters& drops);
+  bool passAtomic(Packet packet, const Fragment& fragment, Side side, const DropCounters& drops);
 
   // Route optimisation, in route_path.cc.
   // nullptr: through the tunnel.
@@ -86,12 +100,10 @@ class Forwarder {
   void fromLink(Port& port, const Packet& frame);
 
   // Both directions.
-  // The outer header for a packet that is to enter the tunnel; any that is to go straight by `route`.
-  // std::nullopt: it may not, or is too big; counted at `drops`, and told to JavaScript by the lane `what` of
-  // `from`. `port`: where a guest's packet came in.
-  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
-                                    const Tunnel& from, Policing::Inner what, const DropCounters& drops,
-                                    const RouteSpec* route = nullptr);
+  // The outer header for a packet that is to enter the tunnel. std::nullopt: it may not; counted at `drops`,
+  // and JavaScript told with `record` and the start of `whole`, the packet or its frame.
+  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Ipv6View& inner, SlowPathRecord record,
+                                    ConstBytes whole, const DropCounters& drops);
   // Counts what decapsulate() said of the packet's congestion marks. False: dropped.
   static bool passesCongestion(Congestion congestion, const Tunnel& tunnel);
   // Cuts, encapsulates (or, with a route, sends straight: `outer` does not count then) and writes to the
@@ -108,6 +120,7 @@ class Forwarder {
   }
   void lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route);
   bool hold(const Tunnel& tunnel, Packet packet);
+  void flush();
   void deliver(const Tunnel& tunnel, const Train& train);
   void deliverToGuest(const Tunnel& tunnel, const Train& train);
   void deliverToKernel(const Tunnel& tunnel, const Train& train);
@@ -130,6 +143,7 @@ class Forwarder {
   const TunnelTable* table_ = nullptr;
   Instant now_ = 0;
   Coalescer coalescer_{kBatch};
+  Reassembler reassembler_;
   std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment or fragment being cut
   FragmentIdentifications identifications_;
   RecentlyTold correspondents_, unbound_, heard_{RecentlyTold::kHeardAgain};

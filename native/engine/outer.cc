@@ -11,6 +11,10 @@ constexpr std::size_t kMinimumMtu = 1280;  // RFC 8200 5
 
 }  // namespace
 
+std::size_t outerOverhead(const TunnelSpec& spec) {
+  return kIpv6Header + (spec.encapsulationLimit ? kLimitHeader : 0);
+}
+
 Outer outerFor(const TunnelSpec& spec, const Ipv6View& inner,
                const std::optional<EncapsulationLimit>& limit) {
   Outer outer{.local = spec.local,

@@ -38,6 +38,7 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     : mobileNodes_(countHomeAddresses(spec)),
       homeAgents_(countHomeAddresses(spec)),
       byPair_(spec.tunnels.size()),
+      byEnds_(spec.tunnels.size()),
       locals_(spec.locals.size()),
       bySignaler_(spec.signalers.size()),
       routes_(countRoutes(spec)),
@@ -54,11 +55,11 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (slotTaken[tunnel.slot]) invalid("two tunnels use slot " + std::to_string(tunnel.slot));
     slotTaken[tunnel.slot] = true;
     if (tunnel.mtu < kMinimumMtu) invalid("an MTU of " + std::to_string(tunnel.mtu) + " is below 1280");
-    if (tunnel.pathMtu != 0 && tunnel.pathMtu < kMinimumMtu)
-      invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
     if (tunnel.hopLimit == 0) invalid("a hop limit of 0 leaves no tunnel packet this node");
     if (tunnel.dscp.value_or(0) > kMaxDscp)
       invalid("a DSCP of " + std::to_string(*tunnel.dscp) + " is above 63");
+    if (tunnel.pathMtu != 0 && tunnel.pathMtu < kMinimumMtu)
+      invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
 
     const bool mobileNode = tunnel.side == Side::kMobileNode;
     for (const Address& home : tunnel.homeAddresses)
@@ -67,6 +68,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (mobileNode && !byPair_.insert({tunnel.remote, tunnel.local}, index))
       invalid("two tunnels run between " + text(tunnel.local) + " and " + text(tunnel.remote) +
               ": give each guest its own care-of address");
+    const AddressPair ends{tunnel.remote, tunnel.local};
+    byEnds_.set(ends, byEnds_.find(ends) ? kNone : index);
 
     addRoutes(tunnel);
     std::shared_ptr<Port> port = tunnel.port < ports_.size() ? ports_[tunnel.port] : nullptr;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "encapsulate.h"
 #include "flat_map.h"
 #include "ipv6.h"
 #include "port.h"
@@ -35,12 +36,6 @@ struct TunnelSpec {
   std::optional<std::uint8_t> dscp{};                // of outer headers, 0..63; otherwise the inner packet's
   std::optional<std::uint8_t> encapsulationLimit{};  // sent of our own accord (RFC 2473 4.1.1)
 };
-
-// Octets that every packet of the tunnel gains: 40, or 48 where the tunnel sends encapsulation limits of its
-// own accord. A packet that brings a limit may gain 48 where the others gain 40: Outer::length() tells.
-inline std::size_t outerOverhead(const TunnelSpec& spec) {
-  return kIpv6Header + (spec.encapsulationLimit ? kLimitHeader : 0);
-}
 
 struct LocalSpec {
   Address address;
@@ -78,16 +73,16 @@ struct Tunnel {
   std::shared_ptr<Port> port;  // null: none, or closed
   TunnelCounters counters;
 
-  // Octets that its packets gain; see outerOverhead().
-  std::size_t overhead() const { return outerOverhead(spec); }
+  // Octets that its packets gain.
+  std::size_t overhead() const { return kIpv6Header + (spec.encapsulationLimit ? kLimitHeader : 0); }
   // The largest outer packet, octets: what is longer becomes fragments.
   std::size_t pathMtu() const { return spec.pathMtu != 0 ? spec.pathMtu : spec.mtu + overhead(); }
   // The largest inner packet that needs no fragments, octets: TCP is made to fit it. Less than 1280 where the
   // path has hardly more.
   std::size_t unfragmentedMtu() const { return unfragmentedMtu(overhead()); }
-  // The same where the outer header has so many octets.
-  std::size_t unfragmentedMtu(std::size_t outerLength) const {
-    return std::min<std::size_t>(spec.mtu, pathMtu() - outerLength);
+  // The same for a packet that gains so many octets.
+  std::size_t unfragmentedMtu(std::size_t outer) const {
+    return std::min<std::size_t>(spec.mtu, pathMtu() - outer);
   }
 
   bool owns(const Address& homeAddress) const {
@@ -117,6 +112,13 @@ class TunnelTable {
   const Tunnel* between(const Address& remote, const Address& local) const {
     return at(byPair_.find({remote, local}));
   }
+  // The tunnel of either side that runs between these two: nullptr when there are several (home addresses
+  // that share a care-of address), std::nullopt when there is none.
+  std::optional<const Tunnel*> anyBetween(const Address& remote, const Address& local) const {
+    const auto* index = byEnds_.find({remote, local});
+    if (!index) return std::nullopt;
+    return *index == kNone ? nullptr : &tunnels_[*index];
+  }
   const RouteSpec* route(const Address& homeAddress, const Address& correspondent) const {
     return routes_.find({correspondent, homeAddress});
   }
@@ -141,6 +143,7 @@ class TunnelTable {
   std::vector<Tunnel> tunnels_;
   FlatMap<Address, std::uint32_t> mobileNodes_, homeAgents_;  // home address → tunnel
   FlatMap<AddressPair, std::uint32_t> byPair_;  // mobile node's side only: a home agent asks the inner source
+  FlatMap<AddressPair, std::uint32_t> byEnds_;  // both sides; kNone: several
   FlatMap<Address, Side> locals_;
   std::vector<Signaler> signalers_;
   FlatMap<AddressPair, std::uint32_t> bySignaler_;

@@ -6,6 +6,9 @@
 namespace kagemusha {
 namespace {
 
+constexpr std::uint8_t kRouterSolicitation = 133;  // RFC 4861 4.1
+constexpr std::uint8_t kRedirect = 137;            // RFC 4861 4.5
+constexpr std::uint8_t kLinkHopLimit = 255;
 // Tunnels within tunnels that a packet for a home address may have been through already.
 constexpr int kMaxNesting = 8;
 
@@ -19,13 +22,24 @@ bool isTunnelPacket(const Ipv6View& view) {
          view.bytes[kIpv6Header] == kIpv6;
 }
 
+// Neighbor Discovery that a guest would believe (RFC 4861 6.1, 7.1, 8.1: hop limit 255): on its link it hears
+// src/homelink, and nobody beyond the link can say such a thing, unless a tunnel packet is forged.
+bool isNeighborDiscovery(const Ipv6View& view) {
+  if (view.hopLimit() != kLinkHopLimit) return false;
+  const auto upper = findUpperLayer(view);
+  if (!upper || upper->protocol != kIcmpv6 || upper->offset >= view.bytes.size()) return false;
+  const std::uint8_t type = view.bytes[upper->offset];
+  return type >= kRouterSolicitation && type <= kRedirect;
+}
+
+bool isAnswerType(std::uint8_t type) { return type == kEchoReply || type == kMobilePrefixAdvertisement; }
+
 // ICMPv6 of the home agent that answers us, not the guest.
 bool isAnswer(const Ipv6View& view) {
   const auto upper = findUpperLayer(view);
   if (!upper || upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size())
     return false;
-  const std::uint8_t type = view.bytes[upper->offset];
-  return type == kEchoReply || type == kMobilePrefixAdvertisement;
+  return isAnswerType(view.bytes[upper->offset]);
 }
 
 // A Mobility Header for a guest's home address, when it can be handed over.
@@ -38,6 +52,11 @@ bool isMobility(const Ipv6View& view) {
 // 6275 6.4): in the clear, protected (RFC 3776), or behind options that only we can judge.
 bool isSignalling(std::uint8_t nextHeader) {
   return nextHeader == kMobility || nextHeader == kEsp || nextHeader == kDestination;
+}
+
+// Trains are cut to what fits.
+bool fits(const Packet& packet, std::size_t mtu) {
+  return packet.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE || packet.bytes.size() <= mtu;
 }
 
 bool fitsSlot(const Packet& packet) { return packet.bytes.size() <= SlowPathRing::kPayload; }
@@ -54,13 +73,25 @@ bool Forwarder::fromUplink(const Packet& read) {
   const Address destination = view->destination();
   const Side* side = table_->localSide(destination);
   if (!side) return toRegistered(packet, *view), false;
-  if (isTunnelPacket(*view))
-    return *side == Side::kMobileNode ? toMobileNode(packet, *view) : toHomeAgent(packet, *view);
-  if (*side == Side::kMobileNode)
-    if (const auto routing = viewType2Routing(*view)) return type2Routed(packet, *view, *routing);
-  if (view->nextHeader() == kTcp || view->nextHeader() == kUdp)
+  if (const auto position = fragmentPosition(*view)) return fromFragment(packet, *view, *side, position);
+  return toLocal(packet, *view, *side);
+}
+
+bool Forwarder::isForUs(const Fragment& first) {
+  return isSignalling(first.nextHeader) ||
+         (first.nextHeader == kIcmpv6 && !first.payload.empty() && isAnswerType(first.payload[0]));
+}
+
+bool Forwarder::toLocal(Packet packet, const Ipv6View& outer, Side side) {
+  if (isTunnelPacket(outer))
+    return side == Side::kMobileNode ? toMobileNode(packet, outer) : toHomeAgent(packet, outer);
+  if (side == Side::kMobileNode)
+    if (const auto routing = viewType2Routing(outer))
+      return routing->nextHeader == kFragment ? fromRoutedFragment(packet, outer, *routing)
+                                              : type2Routed(packet, outer, *routing);
+  if (outer.nextHeader() == kTcp || outer.nextHeader() == kUdp)
     return counters_.drop(Drop::unexpected_protocol), false;
-  toControl(packet, *view, *side, nullptr);
+  toControl(packet, outer, side, nullptr);
   return false;
 }
 
@@ -77,6 +108,7 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   const Address source = inner->source();
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
+  if (isNeighborDiscovery(*inner)) return counters.drop(Drop::neighbor_discovery), false;
   if (source == tunnel->spec.remote && fitsSlot(packet)) {
     if (isProbe(*inner, kEchoRequest)) {
       toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kProbe);
@@ -152,8 +184,15 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
              Policing::Inner::kErrorFrom);
     return from.counters.drop(Drop::hop_limit);
   }
-  const auto outer = prepareOuter(to, packet, kNone, from, Policing::Inner::kErrorFrom, to.counters);
+  const auto outer = prepareOuter(to, Ipv6View{packet.bytes}, {}, packet.bytes, to.counters);
   if (!outer) return;
+  const std::size_t mtu = innerMtu(to.spec, *outer);
+  if (!fits(packet, mtu)) {
+    toErrors(
+        {.kind = SlowPathKind::tooBig, .tunnelSlot = to.spec.slot, .mtu = static_cast<std::uint32_t>(mtu)},
+        packet, from, Policing::Inner::kErrorFrom);
+    return to.counters.drop(Drop::too_big);
+  }
   --hopLimit;
   clamp(from, packet);
   const auto bytes = packet.bytes.size();
@@ -173,9 +212,16 @@ void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Tunnel* tunnel = table_->homeAgentOf(destination);
   if (!tunnel) return counters_.drop(Drop::not_ours);
   if (cameFromOurTunnel(view)) return tunnel->counters.drop(Drop::recursive_encapsulation);
-  const auto outer =
-      prepareOuter(*tunnel, packet, kNone, *tunnel, Policing::Inner::kErrorTo, tunnel->counters);
+  const auto outer = prepareOuter(*tunnel, view, {}, packet.bytes, tunnel->counters);
   if (!outer) return;
+  const std::size_t mtu = innerMtu(tunnel->spec, *outer);
+  if (!fits(packet, mtu)) {
+    toErrors({.kind = SlowPathKind::tooBig,
+              .tunnelSlot = tunnel->spec.slot,
+              .mtu = static_cast<std::uint32_t>(mtu)},
+             packet, *tunnel, Policing::Inner::kErrorTo);
+    return tunnel->counters.drop(Drop::too_big);
+  }
   sendThrough(*tunnel, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
               tunnel->counters);
 }

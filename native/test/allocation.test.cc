@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "../engine/buffer_ring.h"
+#include "fragments.h"
 #include "world.h"
 
 // sanitizer/allocator_interface.h, which not every compiler's package brings.
@@ -72,12 +73,18 @@ std::vector<Read> everyDirection() {
 
 }  // namespace
 
-TEST_CASE("packets in every direction: no allocation, no copy of payload") {
-  __sanitizer_install_malloc_and_free_hooks(onAllocation, onFree);
+void watchAllocations() {
+  static const int installed = __sanitizer_install_malloc_and_free_hooks(onAllocation, onFree);
+  REQUIRE(installed > 0);
+  allocations = 0;
   counting = true;
   delete std::make_unique<int>(1).release();
   REQUIRE(allocations == 1);
   counting = false;
+}
+
+TEST_CASE("packets in every direction: no allocation, no copy of payload") {
+  watchAllocations();
 
   World<Sink, Sink> world;
   const BufferRing buffers;
@@ -167,6 +174,44 @@ TEST_CASE(
   CHECK(world.network->copied == 0);
   CHECK(world.traffic(0, TunnelCounter::mssClamped) == 100);
   CHECK(world.guest->writes == 0);
+}
+
+TEST_CASE(
+    "fragments, good and bad ones: no allocation, whole packets pass from where they were put together") {
+  watchAllocations();
+  World<Sink, Sink> world;
+  const Octets toGuest = tunnelled(packetOf(far, home, 1280), agent, careOf);
+  const Octets between = tunnelled(packetOf(home, other, 1280), careOf, agent);
+  std::vector<Octets> octets;
+  for (std::uint32_t number = 0; number < 20; ++number)
+    for (const Octets& whole : {toGuest, between})
+      for (const auto& part : fragmentsOf(whole, {800, 1232}, {.identification = number}))
+        octets.push_back(part);
+  const std::size_t good = octets.size();
+  for (std::uint32_t number = 100; number < 120; ++number)
+    for (const std::size_t offset : {0, 8, 12000})
+      octets.push_back(fragmentOf(toGuest, offset, 800, true, {.identification = number}));
+  std::vector<Slot> slots;
+  for (const Octets& fragment : octets) slots.emplace_back(fragment);
+  allocations = 0;
+  counting = true;
+  for (int round = 0; round < 100; ++round) {
+    for (std::size_t first = 0; first < good; first += 6) {
+      world.forwarder.beginBatch(world.table, world.now);
+      for (std::size_t index = first; index < first + 6; ++index)
+        world.forwarder.fromUplink(slots[index].packet);
+      world.forwarder.endBatch();
+    }
+    world.forwarder.beginBatch(world.table, world.now);
+    for (std::size_t index = good; index < slots.size(); ++index)
+      world.forwarder.fromUplink(slots[index].packet);
+    world.forwarder.endBatch();
+    world.now += kSecond;
+  }
+  counting = false;
+  CHECK(allocations == 0);
+  CHECK(world.guest->writes == 100 * 20);
+  CHECK(world.network->writes == 100 * 20);
 }
 
 TEST_CASE("what is mapped at the start") {

@@ -315,8 +315,9 @@ TEST_CASE("RFC 2473 4.1.1: a limit of 0 ends the way, and JavaScript is told whe
   told(kNone, 1, foreign, 300);
   CHECK(world.tunnelDrops(1, Drop::encapsulation_limit) == 1);
 
-  const Octets between = limited(home, other, 0, 1400);
+  Octets between = limited(home, other, 0, 1400);
   world.fromUplink(Slot(tunnelled(between, careOf, agent)));
+  between[7] = 63;
   told(kNone, 2, between, 1280);
   CHECK(world.tunnelDrops(2, Drop::encapsulation_limit) == 1);
 
@@ -331,7 +332,7 @@ TEST_CASE("a flood of limits of 0 is counted, and JavaScript hears of some") {
   CHECK(world.tunnelDrops(1, Drop::encapsulation_limit) == 1000);
   CHECK(world.allDrops() == 1000);
   const SlowPathRing ring = world.region.receiveRing();
-  CHECK(ring.tail() - ring.head() == Policing::kError.depth / Policing::kError.step);
+  CHECK(ring.tail() - ring.head() == Policing::kRefused.depth / Policing::kRefused.step);
 }
 
 TEST_CASE("RFC 2473 4.1.2: a care-of address that is a home address itself does not make a loop") {

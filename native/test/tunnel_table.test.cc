@@ -78,6 +78,23 @@ TEST_CASE_FIXTURE(Fixture, "each side is found by its own addresses only") {
   CHECK(both.port(0) == port.get());
 }
 
+TEST_CASE_FIXTURE(Fixture, "the ends of a tunnel are known on both sides, also when several share them") {
+  const TunnelTable both = table(
+      {{mobileNode(0, home, careOf), homeAgent(1, home, careOf), homeAgent(2, other, addressOf(0x45))}, {}});
+  CHECK((*both.anyBetween(agent, careOf))->spec.slot == 0);
+  CHECK((*both.anyBetween(careOf, agent))->spec.slot == 1);
+  CHECK((*both.anyBetween(addressOf(0x45), agent))->spec.slot == 2);
+  CHECK(!both.anyBetween(careOf, home));
+  CHECK(!both.anyBetween(home, careOf));
+  for (const std::uint32_t third : {0u, 3u}) {
+    std::vector<TunnelSpec> shared{homeAgent(1, home, careOf), homeAgent(2, other, careOf)};
+    if (third) shared.push_back(homeAgent(third, addressOf(0x12), careOf));
+    const auto ends = table({shared, {}}).anyBetween(careOf, agent);
+    REQUIRE(ends);
+    CHECK(*ends == nullptr);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a table that is ambiguous is refused with its reason") {
   CHECK(refusal({{mobileNode(4, home, careOf)}, {}}).find("maxTunnels") != std::string::npos);
   CHECK(refusal({{mobileNode(0, home, careOf), mobileNode(0, other, agent)}, {}}).find("slot 0") !=
@@ -112,6 +129,8 @@ TEST_CASE("the flat map holds every key it was given, whatever their hashes") {
   CHECK(!map.insert(keys[3], 0));
   for (std::size_t index = 0; index < keys.size(); ++index) CHECK(*map.find(keys[index]) == index);
   CHECK(!map.find(addressOf(1)));
+  for (std::size_t index = 0; index < keys.size(); ++index) map.set(keys[index], index + 1);
+  for (std::size_t index = 0; index < keys.size(); ++index) CHECK(*map.find(keys[index]) == index + 1);
 }
 
 TEST_CASE("readers never see a value that is gone") {

@@ -22,11 +22,9 @@ interface GuestTunnel {
 /** The paths of a guest's tunnels, as the guest's registrations open and close them. */
 export class GuestTunnels {
   readonly #services: TunnelServices;
-  readonly #mssClamp: boolean;
   readonly #byEnds = new Map<string, GuestTunnel>();
 
-  constructor(mssClamp: boolean, services: TunnelServices) {
-    this.#mssClamp = mssClamp;
+  constructor(services: TunnelServices) {
     this.#services = services;
   }
 
@@ -38,10 +36,7 @@ export class GuestTunnels {
       path.stop();
       this.#byEnds.delete(key);
     }
-    return open.map((spec) => {
-      const { sizes } = this.#follow(spec);
-      return { ...spec, ...sizes, mssClamp: this.#mssClamp };
-    });
+    return open.map((spec) => ({ ...spec, ...this.#follow(spec).spec }));
   }
 
   /** The tunnel of a home address, while it is open. */

@@ -67,7 +67,6 @@ export interface GuestServices {
   readonly store: Store;
   /** MTU inside the tunnel, as far as the link allows. */
   readonly tunnelMtu: number;
-  readonly mssClamp: boolean;
   readonly tunnels: TunnelServices;
   /** ICMPv6 errors to all guests. */
   readonly errors: TokenBucket;
@@ -124,7 +123,7 @@ export class Guest {
     this.#careOfAddress = careOfAddress;
     this.#services = services;
     this.#log = services.log.child({ guest: config.name });
-    this.#tunnels = new GuestTunnels(services.mssClamp, services.tunnels);
+    this.#tunnels = new GuestTunnels(services.tunnels);
     this.#errors = new ErrorBudget(services.errors);
     this.#routes = config.routeOptimisation ? this.#optimise() : undefined;
     this.#homes = this.#makeHomes();

@@ -109,7 +109,7 @@ export class HomeAgentDaemon {
       maxTunnels: this.#room,
       maxSignalers: signalers,
     });
-    const { address, mssClamp } = config;
+    const { address } = config;
     const tunnels = tunnelServices(config, {
       engine: this.#engine,
       pace: this.#pace,
@@ -117,7 +117,7 @@ export class HomeAgentDaemon {
       changed: () => this.#republish.soon(),
     });
     const errors = sharedErrorBudget();
-    this.#tunnels = new HomeTunnels(address, this.#room, mssClamp, errors, tunnels);
+    this.#tunnels = new HomeTunnels(address, this.#room, errors, tunnels);
     this.#icmp = new HomeIcmp(address, this.#tunnels, tunnels, this.#drops);
     const begun: { stop(): void }[] = [this.#tunnels, this.#pace, this.#republish];
     try {

@@ -24,23 +24,15 @@ export interface HomeTunnel {
 export class HomeTunnels {
   readonly #address: Address;
   readonly #services: TunnelServices;
-  readonly #mssClamp: boolean;
   readonly #slots: TunnelSlots;
   readonly #errors: TokenBucket;
   readonly #byHome = new Map<Address, HomeTunnel>();
   readonly #bySlot = new Map<number, HomeTunnel>();
 
   /** @param address the Home Agent's @param room tunnels that the engine has room for @param errors of all tunnels */
-  constructor(
-    address: Address,
-    room: number,
-    mssClamp: boolean,
-    errors: TokenBucket,
-    services: TunnelServices,
-  ) {
+  constructor(address: Address, room: number, errors: TokenBucket, services: TunnelServices) {
     this.#address = address;
     this.#slots = new TunnelSlots(room);
-    this.#mssClamp = mssClamp;
     this.#errors = errors;
     this.#services = services;
   }
@@ -97,10 +89,8 @@ export class HomeTunnels {
     return [...this.#byHome.values()].map(({ homeAddress, slot, path }) => ({
       slot,
       side: 'home-agent',
-      ...path.ends,
       homeAddresses: [homeAddress],
-      ...path.sizes,
-      mssClamp: this.#mssClamp,
+      ...path.spec,
     }));
   }
 

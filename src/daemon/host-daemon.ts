@@ -306,7 +306,6 @@ export class HostDaemon {
         store: this.#store,
         log: this.#log,
         tunnelMtu: this.#config.tunnelMtu,
-        mssClamp: this.#config.mssClamp,
         tunnels: this.#tunnels,
         errors: this.#errors,
         changed: () => this.#publish(),

@@ -1,8 +1,9 @@
-import type { Engine } from '../datapath/index.js';
-import type { Millis } from '../time.js';
+import type { Engine, TunnelSpec } from '../datapath/index.js';
+import { earliest, type Millis } from '../time.js';
 import type { Encapsulation, PathMtuConfig, PathMtuEvent, PathMtuOutput } from '../tunnel/index.js';
 import { encapsulate, PathMtu, probeRequest } from '../tunnel/index.js';
 import { type Address, type Icmpv6Message, MINIMUM_MTU } from '../wire/index.js';
+import type { HostConfig, OuterConfig } from './config/schema.js';
 import { Driver, type Machine } from './driver.js';
 import type { Logger } from './log.js';
 import type { ProbePace } from './probe-pace.js';
@@ -20,26 +21,23 @@ export interface TunnelServices {
   readonly pace: ProbePace;
   readonly log: Logger;
   readonly limits: Omit<PathMtuConfig, 'random'>;
-  /** Of outer headers. */
-  readonly outer: Pick<Encapsulation, 'hopLimit' | 'encapsulationLimit'>;
+  readonly header: Omit<OuterConfig, 'overhead'>;
+  readonly mssClamp: boolean;
   /** The estimate of some tunnel is another one: the engine's table is out of date. */
   changed(): void;
 }
 
-/** Octets of the outer header (RFC 2473 3). */
-const OUTER_HEADER = 40;
-const HOP_LIMIT = 64;
+/** Between two looks at what a tunnel has carried. */
+const LOOK: Millis = 10_000;
 
 /** What the configuration says of all tunnels of a daemon. */
 export function tunnelServices(
-  config: { readonly uplinkMtu: number; readonly pathMtuProbing: boolean },
-  services: Omit<TunnelServices, 'limits' | 'outer'>,
+  config: Pick<HostConfig, 'uplinkMtu' | 'pathMtuProbing' | 'mssClamp' | 'outer'>,
+  services: Omit<TunnelServices, 'limits' | 'header' | 'mssClamp'>,
 ): TunnelServices {
-  return {
-    ...services,
-    limits: { linkMtu: config.uplinkMtu, overhead: OUTER_HEADER, probing: config.pathMtuProbing },
-    outer: { hopLimit: HOP_LIMIT },
-  };
+  const { overhead, ...header } = config.outer;
+  const { uplinkMtu: linkMtu, pathMtuProbing: probing, mssClamp } = config;
+  return { ...services, limits: { linkMtu, overhead, probing }, header, mssClamp };
 }
 
 /** The inside of a tunnel, as its probes see it. */
@@ -73,8 +71,11 @@ export class TunnelPath {
     this.#way = way;
     this.#services = services;
     this.#machine = new PathMtu({ ...services.limits, random: Math.random });
-    const watched = new WithTraffic(this.#machine, () => this.#way.carried());
-    this.#driver = new Driver(watched, (output) => this.#on(output));
+    // Without probes it is all the same to it.
+    const machine = services.limits.probing
+      ? new WithTraffic(this.#machine, () => this.#way.carried())
+      : this.#machine;
+    this.#driver = new Driver(machine, (output) => this.#on(output));
   }
 
   get drops(): ReadonlyMap<string, number> {
@@ -85,7 +86,13 @@ export class TunnelPath {
     return { ...this.sizes, state: this.#machine.state };
   }
 
-  /** For the engine, octets: of inner packets, and of outer ones. */
+  /** For the engine's table. */
+  get spec(): Omit<TunnelSpec, 'slot' | 'side' | 'homeAddresses'> {
+    const { header, mssClamp } = this.#services;
+    return { ...this.ends, ...this.sizes, ...header, mssClamp };
+  }
+
+  /** Octets: of the largest inner packet, and of the largest outer one. */
   get sizes(): { readonly mtu: number; readonly pathMtu: number } {
     const pathMtu = this.#machine.mtu;
     return { mtu: Math.max(MINIMUM_MTU, pathMtu - this.#services.limits.overhead), pathMtu };
@@ -135,9 +142,9 @@ export class TunnelPath {
 
   /** Sends an inner packet of ours through the tunnel. */
   transmit(inner: Uint8Array): void {
-    const { engine, outer } = this.#services;
+    const { engine, header } = this.#services;
     const flowLabel = engine.flowLabel(inner);
-    engine.transmit('uplink', encapsulate(inner, { ...this.ends, ...outer, flowLabel }));
+    engine.transmit('uplink', encapsulate(inner, { ...this.ends, ...header, flowLabel }));
   }
 
   /** Ends the timers. */
@@ -174,23 +181,26 @@ export class TunnelPath {
   }
 }
 
-/** Tells the machine, when it looks at the time, whether there was traffic since it last did. */
+/** Tells the machine now and then whether there was traffic: nothing in it is woken by a packet. */
 class WithTraffic implements Machine<PathMtuEvent, PathMtuOutput> {
   readonly #machine: PathMtu;
   readonly #carried: () => number;
-  #before: number;
+  #before = 0;
+  /** absent: not yet open */
+  #lookAt: Millis | undefined;
 
   constructor(machine: PathMtu, carried: () => number) {
     this.#machine = machine;
     this.#carried = carried;
-    this.#before = carried();
   }
 
   handle(now: Millis, event: PathMtuEvent): void {
-    if (event.type === 'tick') {
+    const looks = this.#lookAt !== undefined && now >= this.#lookAt;
+    if (event.type === 'open' || looks) {
       const carried = this.#carried();
-      if (carried !== this.#before) this.#machine.handle(now, { type: 'traffic' });
+      if (looks && carried !== this.#before) this.#machine.handle(now, { type: 'traffic' });
       this.#before = carried;
+      this.#lookAt = now + LOOK;
     }
     this.#machine.handle(now, event);
   }
@@ -200,6 +210,6 @@ class WithTraffic implements Machine<PathMtuEvent, PathMtuOutput> {
   }
 
   wakeAt(): Millis | undefined {
-    return this.#machine.wakeAt();
+    return earliest(this.#machine.wakeAt(), this.#lookAt);
   }
 }

@@ -12,12 +12,12 @@ export interface TunnelCounters {
   toGuest: Traffic;
   /** Packets without a tunnel, counted above too. */
   straight: { to: number; from: number };
+  /** Packets out of the tunnel whose congestion marks, inside and outside, do not go together (RFC 6040 4.2). */
+  ecnAlarms: number;
   /** Fragments of outer packets that were longer than the path MTU. */
   fragmentsSent: number;
   /** SYNs whose MSS was lowered. */
   mssClamped: number;
-  /** Packets out of the tunnel whose congestion marks, inside and outside, do not go together (RFC 6040 4.2). */
-  ecnAlarms: number;
   drops: Record<string, number>;
 }
 
@@ -55,9 +55,9 @@ export class Counters {
       toHome: { packets: value.toHomePackets ?? 0, bytes: value.toHomeBytes ?? 0 },
       toGuest: { packets: value.toGuestPackets ?? 0, bytes: value.toGuestBytes ?? 0 },
       straight: { to: value.straightTo ?? 0, from: value.straightFrom ?? 0 },
+      ecnAlarms: value.ecnAlarms ?? 0,
       fragmentsSent: value.fragmentsSent ?? 0,
       mssClamped: value.mssClamped ?? 0,
-      ecnAlarms: value.ecnAlarms ?? 0,
       drops: this.drops(block, this.names.tunnel.length),
     };
   }

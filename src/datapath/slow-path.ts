@@ -31,7 +31,7 @@ export interface SlowPathPacket {
    * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers;
    * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again; hop-limit: at the home agent, a packet
    * between two mobile nodes whose hop limit ran out, `tunnelSlot` the one it came from; encapsulation-limit: a packet that was to
-   * enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1).
+   * enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1), cut to 1280 octets of IPv6.
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
@@ -44,8 +44,8 @@ export interface SlowPathPacket {
   readonly mtu?: number;
   readonly bytes: Uint8Array;
   /**
-   * Of the packet; more than `bytes.length` when it was cut off: what is only quoted in errors (too-big, hop-limit,
-   * encapsulation-limit, unbound) to 1280 octets of IPv6, a first frame to what fits the ring.
+   * Of the packet; more than `bytes.length` when it was cut off: what is only quoted in errors (too-big, hop-limit, unbound) to 1280
+   * octets of IPv6, a first frame to what fits the ring.
    */
   readonly originalLength: number;
   release(): void;

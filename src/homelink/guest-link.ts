@@ -2,7 +2,15 @@ import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import { TokenBucket } from '../token-bucket.js';
-import type { Address, Icmpv6Message, Ipv6Packet, Mac, NdpMessage, Prefix } from '../wire/index.js';
+import type {
+  Address,
+  Icmpv6Message,
+  Ipv6Packet,
+  Mac,
+  NdpMessage,
+  NdpOption,
+  Prefix,
+} from '../wire/index.js';
 import {
   ALL_NODES,
   ALL_ROUTERS,
@@ -38,6 +46,8 @@ export interface GuestLinkConfig {
     readonly autonomous: boolean;
     readonly managed: boolean;
     readonly other: boolean;
+    /** octets; none: no MTU option */
+    readonly mtu?: number | undefined;
   };
   /** 0 <= r < 1 */
   readonly random: () => number;
@@ -95,9 +105,6 @@ const MAX_GUEST_LINK_LOCALS = 8;
 /** RFC 4443 2.4(f): enough for a guest that opens many connections at once. */
 const TOO_BIG_BURST = 50;
 const TOO_BIG_RATE = 100;
-/** Router Solicitations answered at once, to the solicitor alone. */
-const SOLICITED_BURST = 3;
-const SOLICITED_RATE = 1 / 3;
 
 const CUR_HOP_LIMIT = 64;
 const ANY_MAC = '33:33:00:00:00:01' as Mac;
@@ -115,7 +122,6 @@ export class GuestLink {
   readonly #schedule: RouterSchedule;
   readonly #prefixes: HomePrefixes;
   readonly #tooBig = new TokenBucket(TOO_BIG_BURST, TOO_BIG_RATE);
-  readonly #solicited = new TokenBucket(SOLICITED_BURST, SOLICITED_RATE);
   readonly #guestLinkLocals = new Set<Address>();
   #guest: Guest = { kind: 'absent' };
   #announcement: Announcement = { kind: 'done' };
@@ -124,7 +130,7 @@ export class GuestLink {
   constructor(config: GuestLinkConfig) {
     this.#config = config;
     this.#homeAddresses = new Set(config.homeAddresses);
-    this.#schedule = new RouterSchedule(config.routerAdvertisement, config.random);
+    this.#schedule = new RouterSchedule(config.random);
     const { validLifetime, preferredLifetime, autonomous } = config.routerAdvertisement;
     const prefix = config.homePrefix;
     const as = { onLink: true, autonomous, validLifetime, preferredLifetime };
@@ -164,7 +170,7 @@ export class GuestLink {
         break;
       case 'prefixes':
         this.#prefixes.tell(now, event.prefixes);
-        if (this.#schedule.dueAt !== undefined) this.#schedule.solicited(now);
+        if (this.#schedule.isStarted) this.#schedule.solicited(now);
         break;
       case 'tick':
         break;
@@ -180,9 +186,12 @@ export class GuestLink {
       this.#announcement =
         left > 0 ? { kind: 'pending', sendAt: now + RETRANS_TIMER, left } : { kind: 'done' };
     }
-    if (this.#schedule.dueAt !== undefined && now >= this.#schedule.dueAt) {
+    if (this.#schedule.isDue(now)) {
       this.#advertiseRouter(now, ALL_NODES, ANY_MAC);
-      this.#schedule.sent(now);
+      this.#schedule.sent(now, this.#lifetimes(now));
+    }
+    for (const { address, mac } of this.#schedule.dueSolicitors(now)) {
+      this.#advertiseRouter(now, address, mac);
     }
     const guest = this.#guest;
     if (guest.kind === 'sought' && now >= guest.askAt) {
@@ -221,10 +230,20 @@ export class GuestLink {
     };
   }
 
-  /** RFC 4861 6.2.3. Without an MTU option: the guest would keep it after going home. */
+  /** What an advertisement tells that can run out, seconds. */
+  #lifetimes(now: Millis): number[] {
+    const told = this.#prefixes.at(now);
+    return [
+      this.#config.routerAdvertisement.lifetime,
+      ...told.flatMap(({ validLifetime, preferredLifetime }) => [validLifetime, preferredLifetime]),
+    ];
+  }
+
+  /** RFC 4861 6.2.3. An MTU option only where the configuration asks for it: the guest would keep it after going home. */
   #advertiseRouter(now: Millis, destination: Address, mac: Mac): void {
     const { homeRouter, routerMac, routerAdvertisement } = this.#config;
-    const { lifetime, managed, other } = routerAdvertisement;
+    const { lifetime, managed, other, mtu } = routerAdvertisement;
+    const mtuOption: readonly NdpOption[] = mtu === undefined ? [] : [{ kind: 'mtu', mtu }];
     this.#send(homeRouter, destination, mac, {
       kind: 'router-advertisement',
       hopLimit: CUR_HOP_LIMIT,
@@ -237,6 +256,7 @@ export class GuestLink {
       retransTimer: 0,
       options: [
         { kind: 'source-link-layer-address', mac: routerMac },
+        ...mtuOption,
         ...this.#prefixes.at(now).map((known) => ({
           kind: 'prefix-information' as const,
           ...known,
@@ -305,7 +325,7 @@ export class GuestLink {
         return 'redirect';
       case 'router-solicitation':
         this.#learn(source, mac);
-        this.#solicitedRouter(now, source, mac);
+        this.#schedule.solicited(now, isUnspecified(source) ? undefined : { address: source, mac });
         return undefined;
       case 'neighbor-advertisement':
         if (!this.#homeAddresses.has(message.target) && !isLinkLocal(message.target)) {
@@ -315,24 +335,14 @@ export class GuestLink {
         return undefined;
       case 'neighbor-solicitation':
         this.#learn(isUnspecified(source) ? message.target : source, mac);
-        return this.#solicitedNeighbor(source, mac, message.target);
+        return this.#solicitedNeighbor(now, source, mac, message.target);
     }
   }
 
-  /**
-   * At once to the solicitor, which RFC 4861 6.2.6 allows any time; to all nodes, and not more often than every
-   * three seconds, when it has no address yet or asks too much.
-   */
-  #solicitedRouter(now: Millis, source: Address, mac: Mac): void {
-    if (!isUnspecified(source) && this.#solicited.take(now))
-      this.#advertiseRouter(now, source, mac);
-    else this.#schedule.solicited(now);
-  }
-
-  #solicitedNeighbor(source: Address, mac: Mac, target: Address): string | undefined {
+  #solicitedNeighbor(now: Millis, source: Address, mac: Mac, target: Address): string | undefined {
     const probing = isUnspecified(source);
     if (this.#homeAddresses.has(target)) return undefined;
-    if (!this.#standsFor(target, probing)) {
+    if (!this.#standsFor(now, target, probing)) {
       return isLinkLocal(target) ? undefined : 'neighbor_off_link';
     }
     // RFC 4861 7.2.4: who has no address yet is told through the group of all nodes.
@@ -345,9 +355,9 @@ export class GuestLink {
    * Whether we answer for an address that is not a home address of the guest. While the guest probes (DAD), a
    * link-local address may be its own: only the router's is taken.
    */
-  #standsFor(target: Address, probing: boolean): boolean {
+  #standsFor(now: Millis, target: Address, probing: boolean): boolean {
     if (target === this.#config.homeRouter) return true;
-    if (this.#prefixes.contain(target)) return true;
+    if (this.#prefixes.contain(now, target)) return true;
     return isLinkLocal(target) && !probing && !this.#guestLinkLocals.has(target);
   }
 

@@ -11,6 +11,8 @@ import { LINK_HOP_LIMIT } from './frame.js';
 
 /** RFC 4291 2.7.1 */
 const SOLICITED_NODE = parsePrefix('ff02::1:ff00:0/104');
+/** RFC 4861 4.6.1 */
+const SOURCE_LINK_LAYER_ADDRESS = 1;
 
 export function isNdp(message: Icmpv6Message): message is NdpMessage {
   switch (message.kind) {
@@ -33,6 +35,15 @@ function linkLayerAddress(
     if (option.kind === kind && isUnicastMac(option.mac)) return option.mac;
   }
   return undefined;
+}
+
+/** RFC 4861 6.1.1, 7.1.1: who has no address has no such option, of whatever length. */
+function hasSourceLinkLayerAddress(options: readonly NdpOption[]): boolean {
+  return options.some(
+    (option) =>
+      option.kind === 'source-link-layer-address' ||
+      (option.kind === 'unknown' && option.type === SOURCE_LINK_LAYER_ADDRESS),
+  );
 }
 
 /** The sender's link-layer address as the message gives it: SLLA of a solicitation, TLLA of an advertisement. */
@@ -58,12 +69,12 @@ export function ndpFault(packet: Ipv6Packet, message: NdpMessage): string | unde
   if (isMulticast(source)) return 'ndp_source';
   switch (message.kind) {
     case 'router-solicitation':
-      return anonymous && senderMac(message) !== undefined ? 'ndp_source' : undefined;
+      return anonymous && hasSourceLinkLayerAddress(message.options) ? 'ndp_source' : undefined;
     case 'neighbor-solicitation':
       if (isMulticast(message.target) || isUnspecified(message.target)) return 'ndp_target';
       if (!anonymous) return undefined;
       if (!contains(SOLICITED_NODE, destination)) return 'ndp_destination';
-      return senderMac(message) === undefined ? undefined : 'ndp_source';
+      return hasSourceLinkLayerAddress(message.options) ? 'ndp_source' : undefined;
     case 'neighbor-advertisement':
       if (isMulticast(message.target) || isUnspecified(message.target)) return 'ndp_target';
       return isMulticast(destination) && message.solicited ? 'ndp_destination' : undefined;

@@ -2,7 +2,7 @@ import { Drops } from '../drops.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import { TokenBucket } from '../token-bucket.js';
-import type { Address } from '../wire/index.js';
+import type { Address, Icmpv6Error } from '../wire/index.js';
 import { BINDING_ERROR, homeAgentsAnycast, UNSPECIFIED } from '../wire/index.js';
 import {
   advertisementSize,
@@ -21,7 +21,6 @@ import type {
 } from './home-agent-types.js';
 import { HomeAgentsList } from './home-agents-list.js';
 import { HomeRegistrations } from './home-registrations.js';
-import type { Icmpv6Error } from './icmpv6-errors.js';
 import { Icmpv6Errors } from './icmpv6-errors.js';
 import { PrefixAdvertiser } from './prefix-advertiser.js';
 import { RegistrationPolicy } from './registration-policy.js';

@@ -5,8 +5,7 @@ export interface OutstandingProbe {
   /** octets of the outer packet */
   readonly size: number;
   readonly sentAt: Millis;
-  /** Of two probes of different numbers nothing follows from one about the other: the path may have changed between them. */
-  readonly epoch: number;
+  /** Its number; 0: none. */
   readonly round: number;
   /** Sent to see whether a Packet Too Big was true. */
   readonly refutes: boolean;
@@ -57,7 +56,7 @@ export class OutstandingProbes {
     return probe;
   }
 
-  /** A Packet Too Big came: answers to what was larger and sent before are old news. */
+  /** The path is another one than before: answers to what was larger and sent before are old news. */
   forgetLarger(size: number): void {
     for (const [token, probe] of this.#probes) if (probe.size > size) this.#probes.delete(token);
   }

@@ -107,7 +107,6 @@ export class PathMtu {
   #lowered: Lowered | undefined;
   /** What Packet Too Big messages leave: no search goes above it. */
   #limit: number;
-  #epoch = 0;
   #rounds = 0;
   #traffic = false;
   /** Searches in a row that were left without any answer. */
@@ -274,7 +273,6 @@ export class PathMtu {
       this.#refute(now, probe.size);
       return;
     }
-    if (probe.epoch !== this.#epoch) return;
     const { size } = probe;
     const rises = size > this.#mtu;
     if (rises) this.#estimate(now, size, 'probe');
@@ -338,7 +336,7 @@ export class PathMtu {
   #search(now: Millis, purpose: Purpose, bounds: Bounds): void {
     const narrow = NARROW.has(purpose);
     // What was asked before the path was in doubt says nothing about it now.
-    if (narrow) this.#epoch += 1;
+    if (narrow) this.#probes.forgetLarger(0);
     this.#traffic = false;
     if (isSettled(bounds)) {
       this.#rest(now, 'confirmed');
@@ -363,7 +361,6 @@ export class PathMtu {
     const token = this.#probes.add({
       size,
       sentAt: now,
-      epoch: this.#epoch,
       round: round ?? 0,
       refutes: round === undefined,
     });

@@ -32,8 +32,8 @@ export type Icmpv6Fault =
   | { readonly kind: 'time-exceeded'; readonly code: number }
   | { readonly kind: 'parameter-problem'; readonly code: number; readonly pointer: number };
 
-/** Why no error is due: not a packet, or one of RFC 4443 2.4(e): e.6, e.3, e.1 and e.2. */
-export type NoIcmpv6Error = 'malformed' | 'source' | 'multicast' | 'icmpv6_error';
+/** Why no error is due: not a packet; one of RFC 4443 2.4(e): e.6, e.3, e.1 and e.2; less room than its headers take. */
+export type NoIcmpv6Error = 'malformed' | 'source' | 'multicast' | 'icmpv6_error' | 'too_small';
 
 /** A packet whose end was cut off, with a payload length that fits what is left: the headers can be read. */
 export function withFittingLength(bytes: Uint8Array): Uint8Array {
@@ -57,7 +57,7 @@ function mayBeError(packet: Ipv6Packet): boolean {
  * The ICMPv6 error about a packet (RFC 4443 3), quoting as much of it as fits, or the reason why none is due (2.4e). A Packet
  * Too Big for a multicast destination, which RFC 4443 would allow, is not sent: no path here is one of a group.
  * @param bytes the IPv6 packet, its end may be cut off
- * @param largest octets of the IPv6 packet that the error makes, 48 or more
+ * @param largest octets of the IPv6 packet that the error becomes: to be no larger than its cause, for one
  */
 export function icmpv6ErrorAbout(
   bytes: Uint8Array,
@@ -70,6 +70,7 @@ export function icmpv6ErrorAbout(
   if (isMulticast(packet.destination)) return 'multicast';
   if (mayBeError(packet)) return 'icmpv6_error';
   const room = Math.min(largest, MINIMUM_MTU) - IPV6_HEADER_LENGTH - ERROR_HEADER;
+  if (room < 0) return 'too_small';
   const quoted = copy(bytes, 0, Math.min(bytes.length, room));
   return { destination: packet.source, message: { ...fault, quoted } };
 }

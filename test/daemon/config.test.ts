@@ -90,6 +90,7 @@ t.test('a host: what is not said has its default', async (t) => {
         preferredLifetime: 14400,
         managed: false,
         other: false,
+        mtu: undefined,
       },
       security: [{ homeAddress: '2001:db8:2000::10', security: { kind: 'none' } }],
     },
@@ -133,6 +134,35 @@ t.test('several home addresses, other spellings, a router of its own', async (t)
     register: 'traffic',
     routerAdvertisement: { autonomous: true, routerLifetime: 1800 },
   });
+});
+
+t.test('router_advertisement.mtu is none, or a number that every link may have', async (t) => {
+  const mtu = (value: string) => `router_advertisement = { mtu = ${value} }`;
+  const advertised = (value: string) =>
+    loadHostConfig(write(HOST + mtu(value))).guests[0]?.routerAdvertisement.mtu;
+  t.equal(advertised('"none"'), undefined);
+  t.equal(advertised('1280'), 1280);
+  t.equal(advertised('9216'), 9216);
+  const cases = [
+    ['1279', /1279 is not a whole number from 1280 to 9216; write 1280/],
+    ['9217', /9217 is not a whole number/],
+    ['"auto"', /"auto" is not known here; write "none"/],
+  ] as const;
+  for (const [value, problem] of cases) t.match(problems(HOST + mtu(value))[0], problem);
+});
+
+t.test('what a guest hears does not run out before it can hear it again', async (t) => {
+  const set = (key: string, value: number) => `router_advertisement = { ${key} = ${value} }`;
+  for (const key of ['router_lifetime', 'valid_lifetime', 'preferred_lifetime']) {
+    t.match(
+      problems(HOST + set(key, 11))[0],
+      /11 is not 0 or a whole number from 12 to \d+ \(seconds\)/,
+    );
+  }
+  for (const value of [0, 12]) {
+    t.same(problems(HOST + set('router_lifetime', value)), []);
+    t.same(problems(HOST + set('preferred_lifetime', value)), []);
+  }
 });
 
 t.test('a wrong value names its line, its key and what to write', async (t) => {
@@ -195,6 +225,26 @@ t.test(
     }
   },
 );
+
+t.test('RFC 2473 6: hop limit, DSCP and encapsulation limit of outer headers', async (t) => {
+  const outer = (lines: string) => loadHostConfig(write(`[host]\n${lines}`));
+  t.match(outer(''), { tunnelMtu: 1460 });
+  t.strictSame(outer('').outer, { overhead: 40, hopLimit: 64 });
+  const all = 'tunnel_hop_limit = 20\ntunnel_dscp = 46\ntunnel_encapsulation_limit = 4\n';
+  t.strictSame(outer(all).outer, { overhead: 48, hopLimit: 20, dscp: 46, encapsulationLimit: 4 });
+  t.equal(outer(all).tunnelMtu, 1452);
+  const agent = HOME_AGENT.replace('[home_agent]\n', `[home_agent]\n${all}`);
+  t.match(loadHomeAgentConfig(write(agent)), { tunnelMtu: 1452, outer: { dscp: 46 } });
+  for (const [wrong, problem] of [
+    ['tunnel_hop_limit = 0', /whole number from 1 to 255/],
+    ['tunnel_dscp = 64', /whole number from 0 to 63/],
+    ['tunnel_dscp = "pin"', /write "copy"/],
+    ['tunnel_encapsulation_limit = 256', /whole number from 0 to 255/],
+    ['tunnel_encapsulation_limit = "off"', /write "none"/],
+  ] as const) {
+    t.match(problems(`[host]\n${wrong}\n`)[0], problem, wrong);
+  }
+});
 
 t.test('path MTU probing and the MSS clamp can be turned off, at both ends', async (t) => {
   const off = 'path_mtu_probing = false\nmss_clamp = false\n';
@@ -408,10 +458,10 @@ t.test('values that do not go together', async (t) => {
     ],
   ];
   for (const [text, problem] of cases) t.match(problems(HOST + text)[0], problem);
-  const lifetimes = 'router_advertisement = { valid_lifetime = 10 }';
+  const lifetimes = 'router_advertisement = { valid_lifetime = 20 }';
   t.match(
     problems(HOST + lifetimes)[0],
-    /^9: guest.router_advertisement.* 14400 is more than valid_lifetime 10/,
+    /^9: guest.router_advertisement.* 14400 is more than valid_lifetime 20/,
   );
 });
 

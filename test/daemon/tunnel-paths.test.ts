@@ -3,6 +3,7 @@ import { emitSignal } from '../../src/signaling/index.js';
 import { probeRequest, readProbe } from '../../src/tunnel/index.js';
 import type { Address, Icmpv6Message, Ipv6Packet } from '../../src/wire/index.js';
 import {
+  alignMobilityOptions,
   alignOptions,
   PROTOCOL,
   parseIcmpv6,
@@ -53,9 +54,13 @@ function message(packet: Ipv6Packet): Icmpv6Message {
 const isError = (message: Icmpv6Message) => 'quoted' in message;
 
 /** The tunnel packet that a guest's packet went in; whatever became of it. */
-async function inTunnel(daemons: DaemonPair, packet: Uint8Array): Promise<Uint8Array> {
+async function inTunnel(
+  daemons: DaemonPair,
+  packet: Uint8Array,
+  overhead = 40,
+): Promise<Uint8Array> {
   daemons.fromGuest(guestFrame(packet));
-  const length = packet.length + 40;
+  const length = packet.length + overhead;
   const found = await eventually('the tunnel packet', () =>
     daemons.crossed.findLast(({ from, bytes }) => from === 'host' && bytes.length === length),
   );
@@ -250,7 +255,7 @@ t.test('and the same at the home agent', async (t) => {
   }
   t.strictSame(daemons.world, [], 'nobody was told anything');
   tooBig(quote, 1400);
-  const told = parsePacket(await daemons.toWorld());
+  const told = await daemons.toWorld();
   t.match(told, { source: HOME_AGENT, destination: CORRESPONDENT });
   const error = message(told);
   t.match(error, { kind: 'packet-too-big', mtu: 1360 });
@@ -269,7 +274,7 @@ t.test(
       'agent',
       icmpv6(ROUTER, HOME_AGENT, { kind: 'destination-unreachable', code: 0, quoted }),
     );
-    const told = parsePacket(await daemons.toWorld());
+    const told = await daemons.toWorld();
     t.match(told, { source: HOME_AGENT, destination: CORRESPONDENT });
     t.match(message(told), { kind: 'destination-unreachable', code: 3, quoted: sent });
   },
@@ -311,36 +316,119 @@ t.test('RFC 2473 4.1.1: a limit of 0 is a Parameter Problem, at the limit', asyn
   t.match(heard.message, { kind: 'parameter-problem', code: 0, pointer, quoted: fromGuest });
   const toGuest = packet(CORRESPONDENT, HOME_ADDRESS);
   daemons.inject('agent', toGuest);
-  const told = parsePacket(await daemons.toWorld());
+  const told = await daemons.toWorld();
   t.match(told, { source: HOME_AGENT, destination: CORRESPONDENT });
   t.match(message(told), { kind: 'parameter-problem', code: 0, pointer, quoted: toGuest });
 });
 
-t.test('a mobile node is told through its own tunnel', async (t) => {
-  const daemons = await pair(t, { host: SILENT, agent: SILENT }, 1400);
+/** Two mobile nodes of one Home Agent; the second one is known by its binding alone. */
+async function withSecondNode(t: Test, lines: { agent: string }, mtu: number): Promise<DaemonPair> {
+  const daemons = await pair(t, { host: SILENT, ...lines }, mtu);
   daemons.inject(
     'agent',
     emitSignal({
       ...UPDATE,
       source: OTHER_CARE_OF,
       homeAddressOption: OTHER_HOME,
-      message: { ...UPDATE.message, options: [] },
+      message: { ...UPDATE.message, options: alignMobilityOptions([]) },
     }),
   );
   await eventually('the other binding', () =>
-    daemons.agent.status().bindings.find(({ homeAddress, tunnel }) => {
-      return homeAddress === OTHER_HOME && tunnel !== undefined;
-    }),
+    daemons.agent
+      .status()
+      .bindings.find(({ homeAddress, tunnel }) => homeAddress === OTHER_HOME && tunnel),
   );
-  daemons.world.length = 0;
+  return daemons;
+}
+
+t.test('RFC 2473 7.1: a mobile node hears of a narrow tunnel through its own', async (t) => {
+  const daemons = await withSecondNode(t, { agent: SILENT }, 1400);
   // Guest to guest: the Home Agent encapsulates it anew, and the path to the first one does not take it.
   const sent = udp(OTHER_HOME, HOME_ADDRESS, 1352);
   daemons.inject('agent', tunnelled(OTHER_CARE_OF, HOME_AGENT, sent));
-  const outer = parsePacket(await daemons.toWorld());
-  t.match(outer, { source: HOME_AGENT, destination: OTHER_CARE_OF, protocol: PROTOCOL.ipv6 });
+  const outer = await daemons.toWorld(PROTOCOL.ipv6);
+  t.match(outer, { source: HOME_AGENT, destination: OTHER_CARE_OF });
+  t.not(outer.flowLabel, 0);
   const told = parsePacket(outer.payload);
   t.match(told, { source: HOME_AGENT, destination: OTHER_HOME });
   t.match(message(told), { kind: 'packet-too-big', mtu: 1360 });
+  // From now on the engine knows.
+  t.match(daemons.binding?.tunnel, { pathMtu: 1400 });
+  await eventually('the table', () => {
+    daemons.world.length = 0;
+    daemons.inject('agent', tunnelled(OTHER_CARE_OF, HOME_AGENT, sent));
+    return (
+      daemons.agent.status().bindings.some(({ drops }) => (drops.too_big ?? 0) > 0) || undefined
+    );
+  });
+});
+
+t.test('RFC 2473 7.2: an error that goes through a narrow tunnel fits it', async (t) => {
+  const daemons = await withSecondNode(t, { agent: `${SILENT}uplink_mtu = 1280\n` }, 1500);
+  const sent = udp(OTHER_HOME, HOME_ADDRESS, 1352);
+  daemons.inject('agent', tunnelled(OTHER_CARE_OF, HOME_AGENT, sent));
+  const outer = await daemons.toWorld(PROTOCOL.ipv6);
+  t.equal(40 + outer.payload.length, 1280);
+  t.match(message(parsePacket(outer.payload)), { kind: 'packet-too-big', mtu: 1280 });
+});
+
+t.test(
+  'RFC 2473 3.1: between two mobile nodes the home agent is a router: Time Exceeded',
+  async (t) => {
+    const daemons = await withSecondNode(t, { agent: SILENT }, 1500);
+    const sent = ipv6(OTHER_HOME, HOME_ADDRESS, PROTOCOL.udp, new Uint8Array(8), { hopLimit: 1 });
+    daemons.inject('agent', tunnelled(OTHER_CARE_OF, HOME_AGENT, sent));
+    const told = parsePacket((await daemons.toWorld(PROTOCOL.ipv6)).payload);
+    t.match(told, { source: HOME_AGENT, destination: OTHER_HOME });
+    t.match(message(told), { kind: 'time-exceeded', code: 0, quoted: sent });
+  },
+);
+
+t.test(
+  'RFC 2473 7.1: correspondents hear what a tunnel takes that is narrower than the others',
+  async (t) => {
+    const daemons = await pair(t, { host: SILENT, agent: SILENT }, 1400);
+    const sent = udp(CORRESPONDENT, HOME_ADDRESS, 1352);
+    await inTunnelBack(daemons, sent);
+    await eventually('the estimate', () => daemons.binding?.tunnel?.pathMtu === 1400 || undefined);
+    daemons.world.length = 0;
+    const told = await eventually('an error by the engine', () => {
+      daemons.inject('agent', sent);
+      return (daemons.binding?.drops.too_big ?? 0) > 0 ? daemons.toWorld() : undefined;
+    });
+    t.match(await told, { source: HOME_AGENT, destination: CORRESPONDENT });
+    t.match(message(await told), { kind: 'packet-too-big', mtu: 1360 });
+  },
+);
+
+t.test(
+  'RFC 2473 6.6: with an encapsulation limit of their own tunnels carry 8 octets less',
+  async (t) => {
+    const limit = 'tunnel_encapsulation_limit = 4\ntunnel_hop_limit = 20\n';
+    const daemons = await pair(t, { host: limit, agent: limit }, 1400);
+    await daemons.settled(1400);
+    t.match(daemons.guestStatus.tunnel, { mtu: 1352, pathMtu: 1400 });
+    t.match(daemons.binding?.tunnel, { mtu: 1352, pathMtu: 1400 });
+    const probe = daemons.crossed.find(({ bytes, arrived }) => arrived && bytes.length === 1400);
+    t.match(parsePacket(probe?.bytes ?? new Uint8Array()), {
+      hopLimit: 20,
+      extensions: [
+        { kind: 'destination', options: [{ kind: 'tunnel-encapsulation-limit', limit: 4 }] },
+      ],
+    });
+    const outer = parsePacket(await inTunnel(daemons, udp(HOME_ADDRESS, CORRESPONDENT, 100), 48));
+    t.equal(outer.hopLimit, 20);
+  },
+);
+
+t.test('what both held before a restart is probed again', async (t) => {
+  const first = await pair(t);
+  await first.settled(1500);
+  await first.close();
+  const second = new DaemonPair(t.testdir(), {}, first.stores);
+  t.teardown(() => second.close());
+  second.path.mtu = 1400;
+  await second.settled(1400);
 });
 
 t.test(
@@ -349,8 +437,9 @@ t.test(
     const daemons = await pair(t, {}, 1400);
     await daemons.settled(1400);
     daemons.host.unbind('vm1');
-    await eventually('no tunnel', () => (daemons.binding === undefined ? true : undefined));
-    t.equal(daemons.guestStatus.tunnel, undefined);
+    await eventually('no tunnel', () =>
+      daemons.binding === undefined && daemons.guestStatus.tunnel === undefined ? true : undefined,
+    );
     daemons.path.mtu = 1500;
     daemons.host.bind('vm1');
     await daemons.registered();

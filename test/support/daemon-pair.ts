@@ -9,13 +9,14 @@ import type { TunnelStatus } from '../../src/daemon/status.js';
 import { MemoryStore } from '../../src/daemon/store/index.js';
 import type { Engine, MemoryPort, MemoryUplink } from '../../src/datapath/index.js';
 import { Drops } from '../../src/drops.js';
-import type { Address, Icmpv6Message } from '../../src/wire/index.js';
+import type { Address, Icmpv6Message, Ipv6Packet } from '../../src/wire/index.js';
 import {
   ETHERTYPE_IPV6,
   emitEthernet,
   emitIcmpv6,
   PROTOCOL,
   parseAddress,
+  parsePacket,
   peekAddresses,
 } from '../../src/wire/index.js';
 import { eventually, ipv6 } from '../datapath/world.js';
@@ -66,6 +67,7 @@ export function icmpv6(source: Address, destination: Address, message: Icmpv6Mes
  * silent, behind the Home Agent the world.
  */
 export class DaemonPair {
+  readonly stores: { readonly host: MemoryStore; readonly agent: MemoryStore };
   readonly host: HostDaemon;
   readonly agent: HomeAgentDaemon;
   readonly path: Path = { mtu: 1500, icmp: true };
@@ -77,8 +79,13 @@ export class DaemonPair {
   #guest: MemoryPort | undefined;
   readonly #carrying: NodeJS.Timeout;
 
-  /** @param directory for configurations @param lines of TOML for [host] and [home_agent] */
-  constructor(directory: string, lines: { host?: string; agent?: string } = {}) {
+  /** @param directory for configurations @param lines of TOML for [host] and [home_agent] @param stores of daemons before these */
+  constructor(
+    directory: string,
+    lines: { host?: string; agent?: string } = {},
+    stores = { host: new MemoryStore(), agent: new MemoryStore() },
+  ) {
+    this.stores = stores;
     this.host = this.#openHost(join(directory, 'host.toml'), lines.host ?? '');
     this.agent = this.#openAgent(join(directory, 'agent.toml'), lines.agent ?? '');
     this.#carrying = setInterval(() => this.#carry(), 1);
@@ -152,9 +159,11 @@ export class DaemonPair {
     (at === 'host' ? this.#hostUplink : this.#agentUplink)?.inject(packet);
   }
 
-  /** The next packet that left the Home Agent for the world. */
-  async toWorld(): Promise<Uint8Array> {
-    return await eventually('a packet to the world', () => this.world.shift());
+  /** The first packet of this protocol that left the Home Agent for the world. */
+  async toWorld(protocol: number = PROTOCOL.icmpv6): Promise<Ipv6Packet> {
+    return await eventually('a packet to the world', () =>
+      this.world.map((bytes) => parsePacket(bytes)).find((packet) => packet.protocol === protocol),
+    );
   }
 
   #openHost(path: string, lines: string): HostDaemon {
@@ -182,7 +191,7 @@ kind = "none"
       },
     };
     const config = loadHostConfig(path);
-    return new HostDaemon(config, new MemoryStore(), new Drops(), new Map(), silent, devices);
+    return new HostDaemon(config, this.stores.host, new Drops(), new Map(), silent, devices);
   }
 
   #openAgent(path: string, lines: string): HomeAgentDaemon {
@@ -205,8 +214,7 @@ ${nodes.join('')}`,
       settled: async () => {},
     };
     const config = loadHomeAgentConfig(path);
-    const store = new MemoryStore();
-    return new HomeAgentDaemon(config, store, new Drops(), routes, silent, (engine) => {
+    return new HomeAgentDaemon(config, this.stores.agent, new Drops(), routes, silent, (engine) => {
       this.#agentUplink = engine.openMemoryUplink();
     });
   }

@@ -1,5 +1,7 @@
 import type { GuestLinkConfig, GuestLinkEvent, GuestLinkOutput } from '../../src/homelink/index.js';
 import { GuestLink } from '../../src/homelink/index.js';
+import type { Address } from '../../src/wire/index.js';
+import { ALL_ROUTERS } from '../../src/wire/index.js';
 import { drain, ofType } from './drain.js';
 import type { Sent } from './link-frames.js';
 import { icmpv6Frame, read } from './link-frames.js';
@@ -43,6 +45,14 @@ export class GuestLinkHarness {
   /** What the guest gets for a message of its. */
   ask(sent: Sent): ReturnType<typeof read>[] {
     return frames(this.frame(icmpv6Frame(sent)));
+  }
+
+  /** What the guest gets within MAX_RA_DELAY_TIME of a Router Solicitation (RFC 4861 6.2.6), from this source. */
+  askRouter(source?: Address): ReturnType<typeof read>[] {
+    const message = { kind: 'router-solicitation', options: [] } as const;
+    const sent = { destination: ALL_ROUTERS, message, ...(source === undefined ? {} : { source }) };
+    const answers = this.ask(sent);
+    return [...answers, ...frames(this.pass(500).map(({ output }) => output))];
   }
 
   /** Lets time pass and ticks when the link asks for it; every output with its time. */

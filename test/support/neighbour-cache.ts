@@ -61,6 +61,20 @@ export class NeighbourCacheEntry {
     return asking.kind === 'probe' ? 'unicast' : 'multicast';
   }
 
+  /** When `tick` has something to do. */
+  wakeAt(): number | undefined {
+    const { state } = this;
+    if (state.kind === 'incomplete' || state.kind === 'probe') return state.askAt;
+    return state.kind === 'reachable' || state.kind === 'delay' ? state.until : undefined;
+  }
+
+  /** RFC 4861 6.3.4, 7.2.3: an option of another message tells its sender's link-layer address. */
+  learn(mac: Mac): void {
+    if (this.mac === mac) return;
+    this.mac = mac;
+    this.state = { kind: 'stale' };
+  }
+
   /** RFC 4861 7.2.5 */
   hear(now: number, message: Advertisement): void {
     const told = message.options.flatMap((option) =>

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { PathMtu } from '../../src/tunnel/index.js';
 import { PathSimulation } from '../support/path-simulation.js';
 import { seededRandom } from '../support/random.js';
 
@@ -294,6 +295,35 @@ t.test('an answer to what was asked before a Packet Too Big does not raise the e
   t.equal(path.machine.mtu, 1400);
   t.same(mtus(path), [1400]);
   t.ok((path.machine.drops.get('probe_unknown') ?? 0) > 0);
+  t.end();
+});
+
+t.test('nor does an answer from before a Packet Too Big prove that its size passes', (t) => {
+  const machine = new PathMtu({
+    linkMtu: 1500,
+    overhead: 40,
+    probing: true,
+    random: seededRandom(3),
+  });
+  const tokens = (): Map<number, number> => {
+    const sent = new Map<number, number>();
+    for (let output = machine.poll(); output !== undefined; output = machine.poll()) {
+      if (output.type === 'probe') sent.set(output.size, output.token);
+    }
+    return sent;
+  };
+  machine.handle(0, { type: 'open' });
+  const before = tokens();
+  machine.handle(20, { type: 'answer', token: before.get(1500) ?? -1 });
+  t.equal(machine.state, 'confirmed');
+  machine.handle(30, { type: 'too-big', mtu: 1400 });
+  const after = tokens();
+  t.same([...after.keys()], [1400, 1280]);
+  machine.handle(40, { type: 'answer', token: before.get(1400) ?? -1 });
+  t.equal(machine.state, 'searching');
+  machine.handle(50, { type: 'answer', token: after.get(1400) ?? -1 });
+  t.equal(machine.state, 'confirmed');
+  t.equal(machine.mtu, 1400);
   t.end();
 });
 

@@ -32,8 +32,9 @@ import type {
 
 export type * from './types.js';
 
-/** What the outer IPv6 header adds (RFC 2473 section 3): a tunnel's MTU is the uplink's less this. */
+/** What the outer IPv6 header adds (RFC 2473 section 3), and the encapsulation limit (4.1.1): a tunnel's MTU is the uplink's less these. */
 const OUTER_HEADER = 40;
+const ENCAPSULATION_LIMIT = 8;
 
 /** RFC 8200 5: every link carries so much, and packets inside a tunnel may be so large whatever it takes (RFC 2473 7.1). */
 const MINIMUM_MTU = 1280;
@@ -64,14 +65,26 @@ const careOfAddress = unicastAddress('2001:db8:3000::44');
 const seconds = (example: number) =>
   integer({ min: 0, max: 0xffff_ffff, example, unit: 'seconds' }).default(example);
 
+/** Three advertisements fit, at the least interval of 4 s (RFC 4861 6.2.1): none runs out under the guest. */
+const LEAST_ADVERTISED = 12;
+
+const advertised = (max: number, example: number) =>
+  integer({ min: LEAST_ADVERTISED, max, example, unit: 'seconds', orZero: true }).default(example);
+
+const advertisedMtu = integer({ min: 1280, max: 9216, example: 1280 });
+
 const routerAdvertisement = table({
   autonomous: flag(false).default(false),
   // 16 bits in RFC 4861 4.2, of which 9000 s is the most that routers may send (6.2.1).
-  router_lifetime: integer({ min: 0, max: 9000, example: 1800, unit: 'seconds' }).default(1800),
-  valid_lifetime: seconds(86_400),
-  preferred_lifetime: seconds(14_400),
+  router_lifetime: advertised(9000, 1800),
+  valid_lifetime: advertised(0xffff_ffff, 86_400),
+  preferred_lifetime: advertised(0xffff_ffff, 14_400),
   managed: flag(false).default(false),
   other: flag(false).default(false),
+  // RFC 4861 4.6.4; a guest keeps it when it has gone home.
+  mtu: either((value) => (typeof value === 'number' ? advertisedMtu : choice(['none']))).default(
+    'none',
+  ),
 });
 
 const guest = table({
@@ -108,6 +121,13 @@ const common = {
   uplink_mtu: integer({ min: MINIMUM_MTU, max: 9216, example: 1500 }).default(1500),
   path_mtu_probing: flag(true).default(true),
   mss_clamp: flag(true).default(true),
+  tunnel_hop_limit: integer({ min: 1, max: 255, example: 64 }).default(64),
+  tunnel_dscp: either((value) =>
+    typeof value === 'string' ? choice(['copy']) : integer({ min: 0, max: 63, example: 46 }),
+  ).default('copy'),
+  tunnel_encapsulation_limit: either((value) =>
+    typeof value === 'string' ? choice(['none']) : integer({ min: 0, max: 255, example: 4 }),
+  ).default('none'),
 };
 
 /** The file of a VM host, in the words of the file. */
@@ -159,17 +179,24 @@ export const homeAgentSchema = table({
   ).default([]),
 });
 
-function daemonPart(
-  path: string,
-  raw: { uplink_mtu: number; workers: number; path_mtu_probing: boolean; mss_clamp: boolean },
-) {
+type Common = { [Key in keyof typeof common]: z.output<(typeof common)[Key]> };
+
+function daemonPart(path: string, raw: Common) {
+  const { tunnel_dscp: dscp, tunnel_encapsulation_limit: limit } = raw;
+  const overhead = OUTER_HEADER + (limit === 'none' ? 0 : ENCAPSULATION_LIMIT);
   return {
     path,
     workers: raw.workers,
     uplinkMtu: raw.uplink_mtu,
-    tunnelMtu: Math.max(MINIMUM_MTU, raw.uplink_mtu - OUTER_HEADER),
+    tunnelMtu: Math.max(MINIMUM_MTU, raw.uplink_mtu - overhead),
     pathMtuProbing: raw.path_mtu_probing,
     mssClamp: raw.mss_clamp,
+    outer: {
+      overhead,
+      hopLimit: raw.tunnel_hop_limit,
+      ...(dscp === 'copy' ? {} : { dscp }),
+      ...(limit === 'none' ? {} : { encapsulationLimit: limit }),
+    },
   };
 }
 
@@ -201,6 +228,7 @@ function toGuest(raw: z.output<typeof guest>, index: number, reading: Reading): 
       preferredLifetime: advertisement.preferred_lifetime,
       managed: advertisement.managed,
       other: advertisement.other,
+      mtu: advertisement.mtu === 'none' ? undefined : advertisement.mtu,
     },
     security: toGuestSecurity(raw.security, raw.home_addresses, path, reading),
   };

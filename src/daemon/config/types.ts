@@ -55,6 +55,8 @@ export interface RouterAdvertisementConfig {
   readonly preferredLifetime: number;
   readonly managed: boolean;
   readonly other: boolean;
+  /** Octets of the MTU option; undefined: no such option. */
+  readonly mtu: number | undefined;
 }
 
 /** In order of preference, or found by Dynamic Home Agent Address Discovery (RFC 6275 11.4.1). */
@@ -85,6 +87,17 @@ export interface GuestConfig {
   readonly security: readonly HomeSecurity[];
 }
 
+/** The headers that tunnel packets are given (RFC 2473 5, 6). */
+export interface OuterConfig {
+  /** Octets of them. */
+  readonly overhead: number;
+  readonly hopLimit: number;
+  /** Of every packet; undefined: as inside. */
+  readonly dscp?: number;
+  /** Further tunnels that a packet may enter; undefined: nothing is said. */
+  readonly encapsulationLimit?: number;
+}
+
 interface DaemonConfig {
   /** The file this came from. */
   readonly path: string;
@@ -94,12 +107,13 @@ interface DaemonConfig {
   readonly workers: number;
   /** MTU of the network the outer packets cross. */
   readonly uplinkMtu: number;
-  /** MTU inside the tunnel: `uplinkMtu` less the outer header, at least 1280. */
+  /** MTU inside the tunnel: `uplinkMtu` less the outer headers, at least 1280. */
   readonly tunnelMtu: number;
   /** What tunnels can carry is probed for (RFC 8899), besides what Packet Too Big tells. */
   readonly pathMtuProbing: boolean;
   /** The maximum segment size in TCP's SYNs is lowered to what the tunnel carries. */
   readonly mssClamp: boolean;
+  readonly outer: OuterConfig;
 }
 
 /** A VM host. */

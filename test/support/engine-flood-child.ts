@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Engine } from '../../src/datapath/index.js';
 import { PROTOCOL } from '../../src/wire/index.js';
-import { acknowledgement, espAcknowledgement, espUpdate, update } from './signaling.js';
+import { acknowledgement, espAcknowledgement, espUpdate, update } from '../datapath/signaling.js';
 import {
   AGENT,
   CARE_OF,
@@ -16,7 +16,7 @@ import {
   ROUTER_MAC,
   tunnelled,
   udp,
-} from './world.js';
+} from '../datapath/world.js';
 
 /** Between two rounds of valid messages, ms. */
 const PAUSE = 50;

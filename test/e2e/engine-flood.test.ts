@@ -6,17 +6,19 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Netns } from '../../src/cli/demo/netns.js';
+import { AGENT, CARE_OF, HOME, OTHER_CARE_OF, OTHER_HOME } from '../datapath/world.js';
 import { buildFlood, type FloodOptions, flood } from '../support/flood.js';
-import { AGENT, CARE_OF, HOME, OTHER_CARE_OF, OTHER_HOME } from './world.js';
 
-// A flood through a real TUN, as the kernel brings it; what the daemons make of it is test/e2e/'s.
+// A flood through a real TUN, as the kernel brings it; what the daemons make of it: flood.test.ts.
 //
 //   flood ── raw socket ── kernel ── kgfl ── engine ── JavaScript
 //                             └───────◀────────┘ valid messages and payload
 
-const CHILD = fileURLToPath(new URL('flood-child.ts', import.meta.url));
+const CHILD = fileURLToPath(new URL('../support/engine-flood-child.ts', import.meta.url));
 const RATE = 100_000;
 const SECONDS = Number(process.env.KAGEMUSHA_FLOOD_SECONDS ?? 2);
+/** Nanoseconds of the engine's thread a packet: 2000 to 4000 are usual, a wake-up for each packet among them. */
+const RUNAWAY = 20_000;
 
 interface Result {
   readonly sent: number;
@@ -98,7 +100,7 @@ t.test('100 000 forged signaling packets a second at the engine', { skip }, asyn
       t.ok(got.heard >= got.sent * 0.8, `and ${got.heard} of ${got.sent} valid ones`);
       const payload = `${got.payloadHeard} of ${got.payloadSent} to the guest`;
       t.ok(got.payloadHeard >= got.payloadSent * 0.8, payload);
-      t.ok(nanoseconds < 5000, `${nanoseconds} ns of the engine's thread a packet`);
+      t.ok(nanoseconds < RUNAWAY, `${nanoseconds} ns of the engine's thread a packet`);
       if (memory > 0) t.ok(got.rss < memory + 20 * 1024 * 1024, 'memory is flat');
       memory ||= got.rss;
     });
