@@ -41,6 +41,9 @@ const PACKAGES = {
     'python3-scapy': '/usr/lib/python3/dist-packages/scapy/__init__.py',
     'doctest-dev': '/usr/include/doctest/doctest.h',
     'clang-format': '/usr/bin/clang-format',
+    curl: '/usr/bin/curl',
+    nftables: '/usr/sbin/nft',
+    'iputils-tracepath': '/usr/bin/tracepath',
   },
 };
 

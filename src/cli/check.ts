@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { readCapabilities } from '../daemon/capabilities.js';
-import { ConfigError, loadConfig } from '../daemon/config/load.js';
+import { ConfigError } from '../daemon/config/load.js';
 import { configNotes } from '../daemon/config/notes.js';
 import type { HomeAgentConfig, HostConfig } from '../daemon/config/schema.js';
 import { run } from '../daemon/ip-route.js';
@@ -11,11 +11,13 @@ import { planSetup } from '../daemon/setup.js';
 import { loadNative } from '../datapath/native.js';
 import { KagemushaError } from '../errors.js';
 import { type Address, homeAgentsAnycast } from '../wire/address.js';
+import { loadWithGuests } from './guest-file.js';
 import { ownerOf } from './owner.js';
 import { shellLine } from './shell.js';
 
 export interface CheckArguments {
   readonly config: string;
+  readonly guest?: readonly string[];
   readonly user?: string;
 }
 
@@ -35,7 +37,7 @@ export async function check(options: CheckArguments): Promise<number> {
   const owner = await ownerOf(options.user);
   let config: Config;
   try {
-    config = loadConfig(options.config, { user: owner });
+    config = loadWithGuests(options.config, options.guest ?? [], { user: owner });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) report({ what: problem.message, problem: 'wrong' });

@@ -151,6 +151,48 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
       });
   }
 
+  const guest = program
+    .command('guest')
+    .description('add, change and remove guests of the running host')
+    .addHelpText(
+      'after',
+      `
+They are kept in the state directory and are there after a restart. Guests of the configuration file are changed there.
+
+Examples:
+  kagemusha guest add vm9.toml                   the keys of one [[guest]] table; keys stay in their key_file
+  kagemusha guest remove vm9`,
+    );
+
+  guest
+    .command('add')
+    .description('add a guest to the running host, or change one that was added so')
+    .argument('<file>', 'the keys of one [[guest]] table (TOML)')
+    .option('--name <name>', 'name of the guest (default: what the file says)')
+    .action(async (file: string, _, command: Command) => {
+      const { addGuest } = await import('./guest.js');
+      finish(await addGuest(file, command.optsWithGlobals()));
+    });
+
+  guest
+    .command('remove')
+    .description('remove a guest that was added so; its binding ends with its lifetime')
+    .argument('<guest>', 'name of the guest')
+    .action(async (name: string, _, command: Command) => {
+      const { removeGuest } = await import('./guest.js');
+      finish(await removeGuest(name, command.optsWithGlobals()));
+    });
+
+  program
+    .command('reload')
+    .description(
+      'have the daemon read its configuration again (as SIGHUP), and tell what came of it',
+    )
+    .action(async (_, command: Command) => {
+      const { reload } = await import('./reload.js');
+      finish(await reload(command.optsWithGlobals()));
+    });
+
   program
     .command('demo')
     .description("the paper's testbed in network namespaces, end to end")
@@ -165,6 +207,7 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
     .command('check')
     .description('what is missing on this system, each with the command that mends it')
     .requiredOption('--config <file>', 'configuration (TOML)')
+    .option('--guest <file>', 'as if this one were added to the host (repeatable)', collect, [])
     .option('--user <name>', 'who will run the daemon (default: you)')
     .action(async (_, command: Command) => {
       const { check } = await import('./check.js');
@@ -177,6 +220,7 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
       'print the commands that this system needs once; --apply runs them, --undo takes them back',
     )
     .requiredOption('--config <file>', 'configuration (TOML)')
+    .option('--guest <file>', 'as if this one were added to the host (repeatable)', collect, [])
     .option('--apply', 'run what is missing (root)')
     .option('--undo', 'take away what setup made (root)')
     .option('--user <name>', 'who will run the daemon (default: you, also behind sudo)')

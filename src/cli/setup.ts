@@ -1,16 +1,17 @@
 import { readCapabilities } from '../daemon/capabilities.js';
-import { loadConfig } from '../daemon/config/load.js';
 import { applyMissing, undo } from '../daemon/setup/apply.js';
 import { missingSteps, type SetupPlan } from '../daemon/setup/plan.js';
 import { makeCommands } from '../daemon/setup/resource.js';
 import { readSystem, type SystemState } from '../daemon/setup/system.js';
 import { planSetup } from '../daemon/setup.js';
 import { KagemushaError } from '../errors.js';
+import { loadWithGuests } from './guest-file.js';
 import { ownerOf } from './owner.js';
 import { shellLine } from './shell.js';
 
 export interface SetupArguments {
   readonly config: string;
+  readonly guest?: readonly string[];
   readonly apply?: boolean;
   readonly undo?: boolean;
   readonly user?: string;
@@ -23,7 +24,7 @@ export async function setup(options: SetupArguments): Promise<number> {
   if (options.apply === true && options.undo === true) {
     throw new KagemushaError('USAGE', 'use either --apply or --undo');
   }
-  const config = loadConfig(options.config, { keys: 'leave' });
+  const config = loadWithGuests(options.config, options.guest ?? [], { keys: 'leave' });
   const owner = await ownerOf(options.user);
   const system = await readSystem();
   const plan = planSetup(config, system, { owner });

@@ -15,11 +15,32 @@ const MAX_ANSWER = 64 * 1024 * 1024;
  */
 export async function request(
   socketPath: string,
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'DELETE',
   path: string,
   body?: unknown,
 ): Promise<unknown> {
-  const { status, text } = await exchange(socketPath, method, path, body);
+  const payload =
+    body === undefined ? undefined : { type: 'application/json', text: JSON.stringify(body) };
+  return await ask(socketPath, method, path, payload);
+}
+
+/** `PUT` of a TOML document. @throws KagemushaError as {@link request} */
+export async function putToml(socketPath: string, path: string, text: string): Promise<unknown> {
+  return await ask(socketPath, 'PUT', path, { type: 'application/toml', text });
+}
+
+interface Payload {
+  readonly type: string;
+  readonly text: string;
+}
+
+async function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  payload: Payload | undefined,
+): Promise<unknown> {
+  const { status, text } = await exchange(socketPath, method, path, payload);
   let answer: unknown;
   try {
     answer = JSON.parse(text);
@@ -72,18 +93,17 @@ async function exchange(
   socketPath: string,
   method: string,
   path: string,
-  body: unknown,
+  payload: Payload | undefined,
 ): Promise<{ status: number; text: string }> {
   if (Buffer.byteLength(socketPath) > LONGEST_PATH) {
     const message = `${socketPath} is too long for a socket (${LONGEST_PATH} octets)`;
     throw new KagemushaError('DAEMON_UNREACHABLE', message);
   }
-  const payload = body === undefined ? '' : JSON.stringify(body);
   return await new Promise((resolve, reject) => {
     const headers: Record<string, string | number> =
-      payload === ''
+      payload === undefined
         ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) };
+        : { 'content-type': payload.type, 'content-length': Buffer.byteLength(payload.text) };
     // No keep-alive: a command asks once, and an idle connection would hold it back from ending.
     const call = httpRequest({ socketPath, method, path, headers, agent: false }, (response) => {
       const chunks: Buffer[] = [];
@@ -105,6 +125,6 @@ async function exchange(
     call.once('error', (error: NodeJS.ErrnoException) => {
       reject(error instanceof KagemushaError ? error : unreachable(socketPath, error));
     });
-    call.end(payload);
+    call.end(payload?.text ?? '');
   });
 }

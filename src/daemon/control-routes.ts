@@ -1,6 +1,13 @@
 import { KagemushaError } from '../errors.js';
 import type { Route } from './control-server.js';
-import type { CaptureDevice, DaemonStatus, PingAnswer, PingRequest } from './status.js';
+import type {
+  CaptureDevice,
+  DaemonStatus,
+  GuestChange,
+  PingAnswer,
+  PingRequest,
+  ReloadAnswer,
+} from './status.js';
 
 /** What a daemon can be asked for over its control socket. */
 export interface ControlHandlers {
@@ -8,6 +15,8 @@ export interface ControlHandlers {
   devices(): readonly CaptureDevice[];
   /** Prometheus text. */
   metrics(): Promise<string>;
+  /** As SIGHUP. @throws KagemushaError when the configuration is not good; nothing has changed then */
+  reload(): Promise<ReloadAnswer>;
   /** What only a host has. */
   readonly guests?: GuestHandlers;
 }
@@ -20,6 +29,13 @@ export interface GuestHandlers {
   unbind(guest: string): void;
   /** Echo requests through the tunnel to the Home Agent. */
   ping(guest: string, count: number, size: number): Promise<PingAnswer>;
+  /**
+   * Adds or changes a guest. @param text the TOML of its table
+   * @throws KagemushaError GUEST_INVALID, GUEST_CONFLICT, GUEST_CONFIGURED and what stands in the way; nothing has changed then
+   */
+  put(guest: string, text: string): Promise<GuestChange>;
+  /** Removes a guest that was added so. @throws KagemushaError GUEST_CONFIGURED */
+  remove(guest: string): Promise<void>;
 }
 
 /** The control API, version 1. */
@@ -38,6 +54,11 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
         text: await handlers.metrics(),
         contentType: 'text/plain; version=0.0.4; charset=utf-8',
       }),
+    },
+    {
+      method: 'POST',
+      path: '/v1/reload',
+      handle: async () => ({ json: await handlers.reload() }),
     },
   ];
   const { guests } = handlers;
@@ -66,6 +87,23 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
       handle: async ({ parameters, body }) => {
         const { count, size } = readPing(body);
         return { json: await guests.ping(parameters.name ?? '', count, size) };
+      },
+    },
+    {
+      method: 'PUT',
+      path: '/v1/guests/:name',
+      takes: 'toml',
+      handle: async ({ parameters, body }) => {
+        const change = await guests.put(parameters.name ?? '', String(body ?? ''));
+        return { status: change.change === 'added' ? 201 : 200, json: change };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/guests/:name',
+      handle: async ({ parameters }) => {
+        await guests.remove(parameters.name ?? '');
+        return { json: {} };
       },
     },
   ];

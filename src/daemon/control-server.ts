@@ -8,7 +8,7 @@ import { KagemushaError } from '../errors.js';
 export interface ControlRequest {
   /** Values of the `:name` parts of the route's path. */
   readonly parameters: Readonly<Record<string, string>>;
-  /** The JSON of the body; undefined without one. */
+  /** The JSON of the body, or the text of one that is TOML; undefined without one. */
   readonly body: unknown;
 }
 
@@ -18,9 +18,11 @@ export type ControlReply =
   | { readonly status?: number; readonly text: string; readonly contentType: string };
 
 export interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** `/v1/guests/:name/bind` */
   readonly path: string;
+  /** What the body is: JSON unless told. */
+  readonly takes?: 'json' | 'toml';
   /** A KagemushaError thrown here becomes the answer `{ code, message }`. */
   readonly handle: (request: ControlRequest) => ControlReply | Promise<ControlReply>;
 }
@@ -39,7 +41,7 @@ export interface ControlServerOptions {
 }
 
 /** More than any request needs; a body beyond it is refused unread. */
-const MAX_BODY = 64 * 1024;
+export const MAX_BODY = 64 * 1024;
 const MAX_CONNECTIONS = 64;
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -183,6 +185,8 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   METHOD_NOT_ALLOWED: 405,
   BODY_INVALID: 400,
   BODY_TOO_LARGE: 413,
+  BODY_KIND: 415,
+  GUEST_INVALID: 400,
 };
 
 function failure(error: unknown): ControlReply {
@@ -210,8 +214,10 @@ async function dispatch(routes: readonly Route[], request: IncomingMessage): Pro
     const allowed = here.map(({ route }) => route.method).join(', ');
     throw new KagemushaError('METHOD_NOT_ALLOWED', `${path} takes ${allowed}, not ${method}`);
   }
-  const body = await readBody(request);
-  return await found.route.handle({ parameters: found.parameters, body });
+  const { route, parameters } = found;
+  const text = await readBody(request, route.takes === 'toml');
+  const body = route.takes === 'toml' ? text : parseJson(text);
+  return await route.handle({ parameters, body });
 }
 
 /** The values of the `:name` parts, or undefined when the path is not of this pattern. */
@@ -241,7 +247,11 @@ function decode(text: string): string | undefined {
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<unknown> {
+/** The text of a body; undefined without one. */
+async function readBody(request: IncomingMessage, toml: boolean): Promise<string | undefined> {
+  if (toml && !/^application\/toml *(;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new KagemushaError('BODY_KIND', 'the body is TOML; say content-type: application/toml');
+  }
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -253,7 +263,16 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
   if (length === 0) return undefined;
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch (cause) {
+    throw new KagemushaError('BODY_INVALID', 'the body is not UTF-8', { cause });
+  }
+}
+
+function parseJson(text: string | undefined): unknown {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
   } catch (cause) {
     throw new KagemushaError('BODY_INVALID', 'the body is not JSON', { cause });
   }

@@ -5,7 +5,7 @@ import { createControlServer } from './control-server.js';
 import type { Logger } from './log.js';
 import { createMetrics } from './metrics.js';
 import { createNotifier } from './notify.js';
-import type { CaptureDevice, DaemonStatus } from './status.js';
+import type { CaptureDevice, DaemonStatus, ReloadAnswer } from './status.js';
 
 /** What the process needs of a daemon, whichever it is. */
 export interface Role {
@@ -16,7 +16,7 @@ export interface Role {
   /** Begins its work; the devices are ready. */
   start(): void;
   /** Reads the configuration again and follows it. @throws KagemushaError when it is not good; nothing has changed then */
-  reload(): Promise<void>;
+  reload(): Promise<ReloadAnswer>;
 }
 
 /**
@@ -31,25 +31,27 @@ export async function serve(role: Role, log: Logger): Promise<void> {
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
+  // One after the other: the file that was written last is the one that holds.
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<ReloadAnswer> => {
+    notifier.reloading();
+    const read = reloading.then(async () => await readAgain(role, log));
+    reloading = read.catch(() => {}).then(() => notifier.ready());
+    return read;
+  };
   const server = await createControlServer({
     socketPath: role.controlSocket,
     routes: controlRoutes({
       status: () => role.status(),
       devices: () => role.devices(),
       metrics: async () => await metrics.scrape(),
+      reload,
       ...(role.guests === undefined ? {} : { guests: role.guests }),
     }),
     onFailure: (error) => log.error({ err: error }, 'a request to the control socket failed'),
   });
-  // One after the other: the file that was written last is the one that holds.
-  let reloading = Promise.resolve();
-  process.on('SIGHUP', () => {
-    notifier.reloading();
-    reloading = reloading.then(async () => {
-      await reload(role, log);
-      notifier.ready();
-    });
-  });
+  // What went wrong is in the log.
+  process.on('SIGHUP', () => void reload().catch(() => {}));
   role.start();
   log.info({ socket: role.controlSocket }, 'ready');
   notifier.ready();
@@ -60,15 +62,17 @@ export async function serve(role: Role, log: Logger): Promise<void> {
   await server.close();
 }
 
-async function reload(role: Role, log: Logger): Promise<void> {
+async function readAgain(role: Role, log: Logger): Promise<ReloadAnswer> {
   try {
-    await role.reload();
+    const answer = await role.reload();
     log.info('configuration read again');
+    return answer;
   } catch (error) {
     if (error instanceof KagemushaError) {
       log.error({ code: error.code }, `${error.message}; the running configuration stays`);
     } else {
       log.error({ err: error }, 'the configuration could not be followed');
     }
+    throw error;
   }
 }

@@ -200,6 +200,11 @@ export class Guest {
     this.#unsettled.push({ type: 'reconfigure', homeAgents, lifetime });
   }
 
+  /** Whether `settle` has nothing to say. */
+  get isSettled(): boolean {
+    return this.#unsettled.length === 0;
+  }
+
   /** Tells the Home Agent what has changed, once the engine has this guest's new table: its answer may come at once. */
   settle(): void {
     for (const event of this.#unsettled.splice(0)) {
@@ -405,10 +410,9 @@ export class Guest {
 
   #makeHomes(): GuestHome[] {
     const { store, engine } = this.#services;
-    const stored = new Map(store.registrations().map((known) => [known.homeAddress, known]));
     const rate = new UpdateRate();
     return this.#config.homeAddresses.map((address, index) => {
-      const known = stored.get(address);
+      const known = store.registration(address);
       const slot = this.slots[index] ?? 0;
       const resumed = known?.careOfAddress === this.#careOfAddress ? known : undefined;
       if (known !== undefined && resumed === undefined) this.#wasElsewhere = true;

@@ -25,6 +25,7 @@ import {
   pseudoHeader,
   WireError,
 } from '../wire/index.js';
+import { Coalesced } from './coalesced.js';
 import type { HomeAgentConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
@@ -75,6 +76,11 @@ export class HomeAgentDaemon {
   readonly #republish = new Gathered(() => this.#publishPaths(), PATHS_PAUSE);
   readonly #room: number;
   readonly #drops: Drops;
+  /** of hundreds of bindings at the same time each would write the table of all of them */
+  readonly #publishing = new Coalesced(
+    () => this.#publish(),
+    (error) => this.#failed(error),
+  );
   /** the whole table is published at the end: with thousands of bindings one for each would take minutes */
   #restoring = true;
   #closed = false;
@@ -175,24 +181,27 @@ export class HomeAgentDaemon {
     this.#agentDriver.send({ type: 'tick' });
   }
 
-  /** Follows a changed configuration; bindings that are still allowed are not touched. */
-  reload(config: HomeAgentConfig): void {
+  /** Follows a changed configuration; bindings that are still allowed are not touched. Gives what it cannot follow, for people. */
+  reload(config: HomeAgentConfig): string[] {
+    const notes: string[] = [];
     const fixed = (given: HomeAgentConfig) => {
       const { mobileNodes, allow, maxLifetime, maxBindings, prefixes, ...rest } = given;
       return rest;
     };
     if (!isDeepStrictEqual(fixed(config), fixed(this.#config))) {
-      this.#log.warn('changes of devices and addresses take effect with the next start');
+      notes.push('changes of devices and addresses take effect with the next start');
     }
     if (config.maxBindings > this.#room) {
-      this.#log.warn(`max_bindings beyond ${this.#room} takes effect with the next start`);
+      notes.push(`max_bindings beyond ${this.#room} takes effect with the next start`);
     }
+    for (const note of notes) this.#log.warn(note);
     const { mobileNodes, allow, maxLifetime, maxBindings, prefixes } = config;
     this.#config = { ...this.#config, mobileNodes, allow, maxLifetime, maxBindings, prefixes };
     this.#policies.update(this.#nodes.follow(this.#config));
     this.#publish();
     this.#agent.reconfigure(policy(this.#config, this.#room));
     this.#agentDriver.send({ type: 'tick' });
+    return notes;
   }
 
   status(): HomeAgentStatus {
@@ -259,7 +268,7 @@ export class HomeAgentDaemon {
     switch (output.type) {
       case 'transmit':
         if (!this.#stored.allows(output.signal)) break;
-        this.#routing.once(receiver(output.signal), () => this.#transmitSignal(output.signal));
+        this.#once(receiver(output.signal), () => this.#transmitSignal(output.signal));
         break;
       case 'transmit-icmpv6':
         this.#transmit(this.#policies.emitIcmpv6(output));
@@ -269,10 +278,10 @@ export class HomeAgentDaemon {
         else this.#agentDriver.send({ type: 'unique', homeAddress: output.homeAddress });
         break;
       case 'defend':
-        this.#routing.once(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
+        this.#once(output.homeAddress, () => this.#homeLink?.defend(output.homeAddress));
         break;
       case 'release':
-        this.#routing.once(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
+        this.#once(output.homeAddress, () => this.#homeLink?.release(output.homeAddress));
         break;
       case 'bind':
         this.#bind(output.homeAddress, output.careOfAddress);
@@ -288,6 +297,11 @@ export class HomeAgentDaemon {
         this.#stored.end(output.homeAddress, this.#nodes.lists(output.homeAddress));
         break;
     }
+  }
+
+  /** Acts once the tunnel and the route of a home address are as its binding says. */
+  #once(homeAddress: Address, act: () => void): void {
+    this.#routing.once(homeAddress, () => this.#publishing.after(act));
   }
 
   /** To a node at home by the home link: while its binding stands the kernel would send it into the tunnel (RFC 6275 11.5.5). */
@@ -313,14 +327,14 @@ export class HomeAgentDaemon {
   #bind(homeAddress: Address, careOfAddress: Address): void {
     const what = this.#tunnels.open(homeAddress, careOfAddress);
     if (what === 'bound') this.#routing.add(homeAddress);
-    this.#publish();
+    this.#publishing.ask();
     this.#log.info({ homeAddress, careOfAddress }, what);
   }
 
   #unbind(homeAddress: Address, reason: string): void {
     const tunnel = this.#tunnels.close(homeAddress);
     if (tunnel === undefined) return;
-    this.#publish();
+    this.#publishing.ask();
     this.#tunnels.release(tunnel);
     this.#routing.remove(homeAddress);
     this.#log.info({ homeAddress, reason }, 'unbound');
@@ -341,7 +355,7 @@ export class HomeAgentDaemon {
   }
 
   #publish(): void {
-    if (this.#restoring) return;
+    if (this.#restoring || this.#closed) return;
     this.#republish.done();
     const { address, homePrefix } = this.#config;
     const side = 'home-agent' as const;

@@ -41,7 +41,10 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
         status: () => running.status(),
         devices: () => running.devices(),
         start: () => running.start(),
-        reload: async () => running.reload(loadHomeAgentConfig(configPath)),
+        reload: async () => ({
+          notes: running.reload(loadHomeAgentConfig(configPath)),
+          failures: [],
+        }),
       },
       log,
     );

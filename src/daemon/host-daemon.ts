@@ -16,10 +16,12 @@ import {
   WireError,
 } from '../wire/index.js';
 import type { CareOfChoice, CareOfChoices } from './care-of-addresses.js';
+import { Coalesced } from './coalesced.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import { sharedErrorBudget } from './error-budget.js';
+import { FewAtATime } from './few-at-a-time.js';
 import { Gathered } from './gathered.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { Logger } from './log.js';
@@ -45,6 +47,14 @@ const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
   'heard',
   'inner',
 ]);
+
+/** A guest that is not served. */
+export interface Waiting {
+  readonly config: GuestConfig;
+  readonly reason: string;
+  /** It could not be opened. */
+  readonly error?: KagemushaError;
+}
 
 /** Where a host's packets come from and go to. */
 export interface HostDevices {
@@ -75,12 +85,24 @@ export class HostDaemon {
   readonly #engine: Engine;
   readonly #guests = new Map<string, Guest>();
   readonly #byPort = new Map<number, Guest>();
+  readonly #bySlots = new Map<number, Guest>();
   #byCareOf: ReadonlyMap<Address, Guest> = new Map();
-  /** Guests whose care-of address is yet to be found, and what it waits for. */
-  readonly #waiting = new Map<string, { readonly config: GuestConfig; readonly reason: string }>();
+  /** Guests whose care-of address is yet to be found, or that could not be opened. */
+  readonly #waiting = new Map<string, Waiting>();
   #chosen: CareOfChoices;
   #onLeft: (addresses: readonly Address[]) => void = () => {};
-  /** false while several changes are made at once */
+  /** of hundreds of answers at the same time each would write the table of all guests */
+  readonly #changes = new Coalesced(
+    () => this.#publish(),
+    (error) => this.#failed(error),
+  );
+  /** what many of them send to their Home Agent at the same time */
+  readonly #turns = new FewAtATime();
+  /** ports of guests that are about to be made anew, by device: who moved one could not open it again by its name */
+  readonly #kept = new Map<string, PortId>();
+  /** guests that are yet to be started */
+  readonly #added: Guest[] = [];
+  /** false while several changes are made at once, and at the end */
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #drops: Drops;
@@ -152,26 +174,44 @@ export class HostDaemon {
 
   /** Registers the guests that are registered at start. */
   start(): void {
-    for (const guest of this.#guests.values()) guest.start();
+    for (const guest of this.#guests.values()) this.#turns.add(guest, () => guest.start());
   }
 
-  /** Follows a changed configuration; guests that did not change are not touched. */
-  reload(config: HostConfig, chosen: CareOfChoices): void {
+  /** Guests of the configuration that are not served. */
+  get waiting(): readonly Waiting[] {
+    return [...this.#waiting.values()];
+  }
+
+  /** Devices of guests that keep them with this configuration: open, wherever they were moved to. */
+  attached(config: HostConfig): ReadonlySet<string> {
+    const kept = config.guests.filter(
+      ({ name, port }) => this.#guests.get(name)?.config.port.device === port.device,
+    );
+    return new Set(kept.map(({ port }) => port.device));
+  }
+
+  /** Follows a changed configuration; guests that did not change are not touched. Gives what it cannot follow, for people. */
+  reload(config: HostConfig, chosen: CareOfChoices): string[] {
     this.#chosen = chosen;
+    const notes: string[] = [];
     if (!isDeepStrictEqual(fixedPart(config), fixedPart(this.#config))) {
-      this.#log.warn('changes of [host] take effect with the next start');
+      notes.push('changes of [host] take effect with the next start');
     }
+    for (const note of notes) this.#log.warn(note);
     const wanted = new Map(config.guests.map((guest) => [guest.name, guest]));
     this.#config = { ...this.#config, guests: config.guests };
     this.#atOnce(() => {
       for (const guest of [...this.#guests.values()]) {
         const changed = wanted.get(guest.config.name);
         if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
-        else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest);
+        else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest, changed);
       }
       this.#followChoices();
       this.#addMissing();
+      for (const port of this.#kept.values()) this.#engine.closePort(port);
+      this.#kept.clear();
     });
+    return notes;
   }
 
   /** Follows the network: the care-of addresses of guests that have `auto`. */
@@ -238,6 +278,8 @@ export class HostDaemon {
   close(): void {
     this.#pace.stop();
     this.#republish.stop();
+    this.#turns.stop();
+    this.#publishing = false;
     for (const guest of this.#guests.values()) guest.stop();
     this.#engine.close();
   }
@@ -262,7 +304,11 @@ export class HostDaemon {
       this.#publishing = true;
       this.#publish();
     }
-    for (const guest of this.#guests.values()) guest.settle();
+    // What they send is answered by the new table.
+    for (const guest of this.#added.splice(0)) this.#turns.add(guest, () => guest.start());
+    for (const guest of this.#guests.values()) {
+      if (!guest.isSettled) this.#turns.add(guest, () => guest.settle());
+    }
   }
 
   #failed(error: unknown): void {
@@ -270,22 +316,20 @@ export class HostDaemon {
     this.#log.error({ err: error }, 'a packet was not dealt with');
   }
 
-  /** Adds and starts what the configuration has and the daemon has not. */
+  /** Adds what the configuration has and the daemon has not; it is started with the table that knows it. */
   #addMissing(): void {
     this.#waiting.clear();
-    const added: Guest[] = [];
     for (const config of this.#config.guests) {
       if (this.#guests.has(config.name)) continue;
       try {
         const guest = this.#add(config);
-        if (guest !== undefined) added.push(guest);
+        if (guest !== undefined) this.#added.push(guest);
       } catch (error) {
         if (!(error instanceof KagemushaError)) throw error;
-        this.#waiting.set(config.name, { config, reason: error.message });
+        this.#waiting.set(config.name, { config, reason: error.message, error });
         this.#log.error({ guest: config.name, code: error.code }, error.message);
       }
     }
-    for (const guest of added) guest.start();
   }
 
   /** Undefined: it waits for a care-of address. */
@@ -296,7 +340,9 @@ export class HostDaemon {
       this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
       return undefined;
     }
-    const port = this.#devices.openPort(this.#engine, config);
+    const { device } = config.port;
+    const port = this.#kept.get(device) ?? this.#devices.openPort(this.#engine, config);
+    this.#kept.delete(device);
     const slots: number[] = [];
     try {
       for (const _ of config.homeAddresses) slots.push(this.#slots.take());
@@ -308,10 +354,11 @@ export class HostDaemon {
         tunnelMtu: this.#config.tunnelMtu,
         tunnels: this.#tunnels,
         errors: this.#errors,
-        changed: () => this.#publish(),
+        changed: () => this.#changes.ask(),
       });
       this.#guests.set(config.name, guest);
       this.#byPort.set(port, guest);
+      for (const slot of slots) this.#bySlots.set(slot, guest);
       if (guest.homePort !== undefined) this.#byPort.set(guest.homePort, guest);
       return guest;
     } catch (error) {
@@ -327,13 +374,18 @@ export class HostDaemon {
     return this.#chosen.get(name) ?? { kind: 'none', reason: 'no care-of address was chosen yet' };
   }
 
-  #remove(guest: Guest): void {
+  /** @param next what it is made anew with: to the guest its cable stays in */
+  #remove(guest: Guest, next: GuestConfig | undefined): void {
     this.#guests.delete(guest.config.name);
     this.#byPort.delete(guest.port);
+    for (const slot of guest.slots) this.#bySlots.delete(slot);
     if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
+    this.#turns.forget(guest);
     guest.stop();
     this.#publish();
-    this.#engine.closePort(guest.port);
+    const { device } = guest.config.port;
+    if (next?.port.device === device) this.#kept.set(device, guest.port);
+    else this.#engine.closePort(guest.port);
     for (const slot of guest.slots) this.#slots.release(slot);
   }
 
@@ -413,7 +465,7 @@ export class HostDaemon {
 
   #bySlot(slot: number | undefined): Guest | undefined {
     if (slot === undefined) return undefined;
-    return [...this.#guests.values()].find(({ slots }) => slots.includes(slot));
+    return this.#bySlots.get(slot);
   }
 
   /**

@@ -21,15 +21,20 @@ export function planHost(
   plan.directory(dirname(config.controlSocket), 'the control socket');
   plan.directory(config.stateDirectory, 'the state');
   plan.tun(uplink, config.uplinkMtu, 'the tunnels enter and leave here');
-  for (const guest of config.guests) {
-    const { device } = guest.port;
-    plan.device(device, 'tap', `the port of guest ${guest.name}`);
+  // Kind by kind: what there are hundreds of is made many at a time.
+  const guests = config.guests.filter(({ port }) => options.attached?.has(port.device) !== true);
+  for (const { name, port } of guests) {
+    plan.device(port.device, 'tap', `the port of guest ${name}`);
+  }
+  for (const { device } of guests.map(({ port }) => port)) {
     plan.add(`${device}: the host itself speaks no IPv6 to the guest`, {
       kind: 'sysctl',
       name: `net/ipv6/conf/${device}/disable_ipv6`,
       value: '1',
       device,
     });
+  }
+  for (const { device } of guests.map(({ port }) => port)) {
     plan.add(`${device} up`, { kind: 'link', device });
   }
   const links = new Set<string>();
@@ -61,6 +66,8 @@ export function planHost(
   const isRoute = ({ resource }: Step) => resource.kind === 'route';
   for (const step of steps.filter(isRoute)) plan.addStep(step);
   plan.forwarding([...links]);
-  for (const step of steps) plan.addStep(step);
+  const isProxy = ({ resource }: Step) => resource.kind === 'proxy';
+  for (const step of steps.filter((one) => !isProxy(one))) plan.addStep(step);
+  for (const step of steps.filter(isProxy)) plan.addStep(step);
   return plan.finish(config.path, config.stateDirectory);
 }

@@ -1,8 +1,9 @@
 import { Drops } from '../drops.js';
 import { CareOfAddresses } from './care-of-addresses.js';
-import { loadHostConfig } from './config/load.js';
+import { loadHost } from './config/load.js';
 import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
+import { HostChanges } from './host-changes.js';
 import { HostDaemon, systemDevices } from './host-daemon.js';
 import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
@@ -16,13 +17,15 @@ import { threadedNapiFile } from './uplink.js';
  *   wrong
  */
 export async function runHost(configPath: string, log: Logger): Promise<void> {
-  const config = loadHostConfig(configPath);
+  const loaded = loadHost(configPath);
+  const { config } = loaded;
   await refuseSecond(config.controlSocket);
   const drops = new Drops();
   const prepare = async (): Promise<void> => await ensureSetup(config, log);
   const store = await openStore(config.stateDirectory, prepare, drops, log);
   const careOf = new CareOfAddresses(store, log);
   let daemon: HostDaemon | undefined;
+  let changes: HostChanges | undefined;
   try {
     const napi = await threadedNapiFile(config.uplink.device);
     const devices = systemDevices(config, napi);
@@ -30,24 +33,27 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
     daemon = host;
     careOf.watch((chosen) => host.moveTo(chosen));
     host.watchAddresses((left) => careOf.retire(left));
+    const following = new HostChanges(loaded, host, careOf, log);
+    changes = following;
     await serve(
       {
         controlSocket: config.controlSocket,
-        guests: host,
+        guests: {
+          bind: (guest) => host.bind(guest),
+          unbind: (guest) => host.unbind(guest),
+          ping: async (guest, count, size) => await host.ping(guest, count, size),
+          put: async (guest, text) => await following.put(guest, text),
+          remove: async (guest) => await following.remove(guest),
+        },
         status: () => host.status(),
         devices: () => host.devices(),
         start: () => host.start(),
-        reload: async () => {
-          // Only guests change while it runs: the system is prepared for them and for nothing else.
-          const read = loadHostConfig(configPath);
-          const changed = { ...config, guests: read.guests };
-          await ensureSetup(changed, log);
-          host.reload(read, await careOf.choose(changed));
-        },
+        reload: async () => await following.reload(),
       },
       log,
     );
   } finally {
+    await changes?.close();
     await careOf.close();
     daemon?.close();
     store.close();

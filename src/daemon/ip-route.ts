@@ -50,6 +50,63 @@ export async function runJson(argv: readonly string[]): Promise<unknown[]> {
   }
 }
 
+/** Commands of one process: enough to be quick, and few enough for its time and its arguments. */
+const BATCH = 100;
+
+/**
+ * Runs system commands one after the other, in few processes: neighbouring `ip` and `sysctl -qw` go together.
+ * @throws KagemushaError IP_COMMAND_FAILED with the first one that failed; what stands behind it was not run
+ */
+export async function runAll(commands: readonly (readonly string[])[]): Promise<void> {
+  for (const group of grouped(commands)) {
+    const [only, second] = group;
+    if (only === undefined) continue;
+    if (second === undefined) await run(only);
+    else if (only[0] === 'ip') await runIp(group);
+    else await runSysctl(group);
+  }
+}
+
+/** What makes neighbours run in one process; undefined: each has its own. */
+function family([program, flag]: readonly string[]): string | undefined {
+  if (program === 'ip') return flag?.startsWith('-') === true ? `ip ${flag}` : 'ip';
+  return program === 'sysctl' && flag === '-qw' ? 'sysctl' : undefined;
+}
+
+function grouped(commands: readonly (readonly string[])[]): (readonly string[])[][] {
+  const groups: (readonly string[])[][] = [];
+  let last: string | undefined;
+  for (const command of commands) {
+    const kind = family(command);
+    const group = groups.at(-1);
+    if (kind !== undefined && kind === last && group !== undefined && group.length < BATCH) {
+      group.push(command);
+    } else {
+      groups.push([command]);
+    }
+    last = kind;
+  }
+  return groups;
+}
+
+async function runIp(commands: readonly (readonly string[])[]): Promise<void> {
+  const flags = commands[0]?.[1] === '-6' ? ['-6'] : [];
+  const lines = commands.map((words) => words.slice(1 + flags.length).join(' '));
+  const [failure] = await runBatch(flags, lines);
+  if (failure === undefined) return;
+  const [index, said] = failure;
+  throw new KagemushaError('IP_COMMAND_FAILED', `${commands[index]?.join(' ')}: ${said}`);
+}
+
+async function runSysctl(commands: readonly (readonly string[])[]): Promise<void> {
+  try {
+    await run(['sysctl', '-qw', ...commands.flatMap((words) => words.slice(2))]);
+  } catch {
+    // Which of them failed; the others may well be done twice.
+    for (const command of commands) await run(command);
+  }
+}
+
 interface Pending {
   readonly line: string;
   /** Failing like this is as good as done. */
@@ -97,7 +154,10 @@ export class RouteWriter {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
-      const failures = await runBatch(batch.map(({ line }) => line));
+      const failures = await runBatch(
+        ['-6', '-force'],
+        batch.map(({ line }) => line),
+      );
       for (const [i, { line, harmless, resolve, reject }] of batch.entries()) {
         const said = failures.get(i);
         if (said === undefined || harmless?.test(said)) resolve();
@@ -108,11 +168,14 @@ export class RouteWriter {
   }
 }
 
-/** Runs the lines in one `ip -6 -batch`; gives what was said about each line that failed, by its index. */
-function runBatch(lines: readonly string[]): Promise<Map<number, string>> {
+/** Runs the lines in one `ip -batch`; gives what was said about each line that failed, by its index: with `-force` all, else the first. */
+function runBatch(
+  flags: readonly string[],
+  lines: readonly string[],
+): Promise<Map<number, string>> {
   const all = (said: string) => new Map(lines.map((_, i) => [i, said]));
   return new Promise((resolve) => {
-    const child = spawn('ip', ['-6', '-force', '-batch', '-'], {
+    const child = spawn('ip', [...flags, '-batch', '-'], {
       stdio: ['pipe', 'ignore', 'pipe'],
       env: { ...process.env, PATH, LC_ALL: 'C' },
       timeout: TIMEOUT_MS,

@@ -20,6 +20,11 @@ export function planSetup(
     : planHomeAgent(config, system, options);
 }
 
+export interface EnsureOptions extends Pick<PlanOptions, 'attached'> {
+  /** Further words of the command that makes what is missing. */
+  readonly also?: string;
+}
+
 /**
  * Before a daemon opens its devices: makes what is missing when this process may (root, or root of a user namespace),
  * otherwise says what is missing.
@@ -28,28 +33,29 @@ export function planSetup(
 export async function ensureSetup(
   config: HostConfig | HomeAgentConfig,
   log: Logger,
+  { also = '', attached = new Set() }: EnsureOptions = {},
 ): Promise<void> {
   const system = await readSystem();
   const privileged = readCapabilities().netAdmin;
   const owner = privileged ? undefined : process.getuid?.();
-  const plan = planSetup(config, system, { owner });
+  const plan = planSetup(config, system, { owner, attached });
   if (privileged) {
     requireTun();
     await applyMissing(plan, system, (step, commands) => {
       log.info({ commands: commands.map((command) => command.join(' ')) }, step.describe);
     });
   } else {
-    explainMissing(plan, system, log);
+    explainMissing(plan, system, log, also);
     requireTun();
   }
   for (const note of plan.notes) log.info(note);
 }
 
 /** @throws KagemushaError SETUP_MISSING with the first missing thing and the command that mends all */
-export function explainMissing(plan: SetupPlan, system: SystemState, log: Logger): void {
+export function explainMissing(plan: SetupPlan, system: SystemState, log: Logger, also = ''): void {
   refuseObstacles(plan);
   const missing = missingSteps(plan, system);
-  const mend = `sudo kagemusha setup --config ${plan.configPath} --apply`;
+  const mend = `sudo kagemusha setup --config ${plan.configPath}${also} --apply`;
   const needed = missing.filter(({ advice }) => advice !== true);
   const [first] = needed;
   if (first === undefined) {

@@ -138,3 +138,18 @@ export interface PingAnswer {
   readonly received: number;
   readonly rtts_ms: readonly number[];
 }
+
+/** Answer of `POST /v1/reload`, lines for people. */
+export interface ReloadAnswer {
+  /** What the next start is needed for, or what is waited for. */
+  readonly notes: readonly string[];
+  /** Guests that the configuration has and that could not be opened. */
+  readonly failures: readonly string[];
+}
+
+/** Answer of `PUT /v1/guests/:name`. */
+export interface GuestChange {
+  readonly change: 'added' | 'changed' | 'unchanged';
+  /** What the guest waits for. */
+  readonly waits?: string;
+}

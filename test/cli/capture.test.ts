@@ -13,7 +13,7 @@ import { controlRoutes } from '../../src/daemon/control-routes.js';
 import { createControlServer } from '../../src/daemon/control-server.js';
 import type { CaptureDevice, HostStatus } from '../../src/daemon/status.js';
 import { parseAddress } from '../../src/wire/address.js';
-import { hostStatus } from '../daemon/fixtures.js';
+import { changes, hostStatus, reload } from '../daemon/fixtures.js';
 import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
 
 const root = process.getuid?.() === 0;
@@ -126,7 +126,12 @@ t.test('a capture that tshark reads, with names', { skip: !root && 'needs root' 
   const stand = async (devices: CaptureDevice[]): Promise<string> => {
     const socketPath = join(shortDirectory(t), 'x.sock');
     const status = (): HostStatus => hostStatus;
-    const routes = controlRoutes({ status, devices: () => devices, metrics: async () => '' });
+    const routes = controlRoutes({
+      status,
+      devices: () => devices,
+      metrics: async () => '',
+      reload,
+    });
     const server = await createControlServer({ socketPath, routes });
     t.teardown(() => server.close());
     return socketPath;
@@ -235,11 +240,13 @@ t.test('a capture that tshark reads, with names', { skip: !root && 'needs root' 
       bind: () => {},
       unbind: () => {},
       ping: async (_: string, count: number) => ({ sent: count, received: 0, rtts_ms: [] }),
+      ...changes,
     };
     const routes = controlRoutes({
       status: () => hostStatus,
       devices: () => [],
       metrics: async () => '',
+      reload,
       guests,
     });
     const running = await createControlServer({ socketPath: server, routes });

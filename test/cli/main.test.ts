@@ -3,12 +3,17 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { controlRoutes } from '../../src/daemon/control-routes.js';
+import { controlRoutes, type GuestHandlers } from '../../src/daemon/control-routes.js';
 import { createControlServer } from '../../src/daemon/control-server.js';
-import type { BindingStatus, DaemonStatus, HostStatus } from '../../src/daemon/status.js';
+import type {
+  BindingStatus,
+  DaemonStatus,
+  HostStatus,
+  ReloadAnswer,
+} from '../../src/daemon/status.js';
 import { KagemushaError } from '../../src/errors.js';
 import { parseAddress } from '../../src/wire/address.js';
-import { home, homeAgentStatus, hostStatus } from '../daemon/fixtures.js';
+import { changes, home, homeAgentStatus, hostStatus, reload } from '../daemon/fixtures.js';
 import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
 
 /** One line on stderr with the code in front, nothing on stdout. */
@@ -52,6 +57,8 @@ t.test('help and version are answers', async (t) => {
     'status',
     'bind',
     'unbind',
+    'guest',
+    'reload',
     'demo',
     'check',
     'setup',
@@ -105,7 +112,9 @@ async function stand(
   t: { teardown(end: () => void | Promise<void>): void },
   status: () => DaemonStatus,
   act: (verb: string) => void = () => {},
+  more: Partial<GuestHandlers> & { readonly reload?: () => Promise<ReloadAnswer> } = {},
 ) {
+  const { reload: read = reload, ...guests } = more;
   const socketPath = join(shortDirectory(t), 'x.sock');
   const server = await createControlServer({
     socketPath,
@@ -113,10 +122,13 @@ async function stand(
       status,
       devices: () => [],
       metrics: async () => '',
+      reload: read,
       guests: {
         bind: () => act('bind'),
         unbind: () => act('unbind'),
         ping: async (_, count, size) => ({ sent: count, received: count, rtts_ms: [size / 8] }),
+        ...changes,
+        ...guests,
       },
     }),
   });
@@ -227,6 +239,110 @@ t.test('bind and unbind wait for the outcome', async (t) => {
   then = { state: 'rejected', status: 132, reason: 'not home subnet' };
   t.match(await call('bind'), fails(1, /BINDING_REJECTED: vm1: rejected: not home subnet/));
   t.match(await call('unbind'), fails(1, /GUEST_UNKNOWN: no guest "x"/));
+});
+
+t.test('guest add, guest remove, reload', async (t) => {
+  const directory = t.testdir();
+  const file = (name: string, text: string): string => {
+    const path = join(directory, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const sent: string[] = [];
+  const socket = await stand(t, () => hostStatus, undefined, {
+    put: async (name, text) => {
+      sent.push(`${name}: ${text}`);
+      if (name === 'vm1') throw new KagemushaError('GUEST_CONFIGURED', 'guest "vm1" is in x:3');
+      if (!text.includes('lifetime'))
+        throw new KagemushaError('GUEST_INVALID', 'request:1: guest.port: is missing');
+      return sent.length > 1 ? { change: 'changed', waits: 'no prefix yet' } : { change: 'added' };
+    },
+    remove: async (name) => {
+      if (name !== 'vm9') throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}"`);
+    },
+  });
+  const guest = (...words: string[]) => kagemusha(['guest', ...words, '--socket', socket]);
+  const named = file('vm9.toml', 'name = "vm9"\nlifetime = 60\n');
+  t.match(await guest('add', named), { code: 0, out: 'vm9: added\n', err: '' });
+  const plain = file('plain.toml', 'lifetime = 60\n');
+  t.match(await guest('add', plain, '--name', 'vm 9'), {
+    code: 0,
+    out: 'vm 9: changed, waits: no prefix yet\n',
+  });
+  t.same(sent, ['vm9: name = "vm9"\nlifetime = 60\n', 'vm 9: lifetime = 60\n']);
+  t.match(
+    await guest('add', plain),
+    fails(1, /GUEST_FILE: \S+plain.toml says no name; write name/),
+  );
+  t.match(
+    await guest('add', '/nowhere.toml'),
+    fails(1, /GUEST_FILE: .* cannot be read \(ENOENT\)/),
+  );
+  const bad = file('bad.toml', 'name = "vm9"\n');
+  t.match(
+    await guest('add', bad),
+    fails(1, new RegExp(`GUEST_INVALID: ${bad}:1: guest.port: is missing`)),
+    'the place is in the file, not in the request',
+  );
+  t.match(await guest('add', named, '--name', 'vm1'), fails(1, /GUEST_CONFIGURED: guest "vm1"/));
+  const broken = file('broken.toml', 'name = \n');
+  t.match(await guest('add', broken), fails(1, new RegExp(`GUEST_INVALID: ${broken}:1: not TOML`)));
+  const long = file('long.toml', `name = "vm9"\n${'#'.repeat(65_536)}`);
+  t.match(await guest('add', long), fails(1, /GUEST_FILE: .* is longer than 65536 octets/));
+
+  t.match(await guest('remove', 'vm9'), { code: 0, out: 'vm9: removed\n', err: '' });
+  t.match(await guest('remove', 'vm8'), fails(1, /GUEST_UNKNOWN: no guest "vm8"/));
+  t.match(await guest('change', 'vm9'), fails(2, /USAGE: unknown command 'change'/));
+  t.match(await kagemusha(['guest', 'add', '--help']), { code: 0, out: /--name <name>/ });
+
+  let answer: ReloadAnswer = { notes: ['vm3: no prefix yet'], failures: [] };
+  const other = await stand(t, () => hostStatus, undefined, {
+    reload: async () => {
+      if (answer.notes.length === 0) throw new KagemushaError('CONFIG_INVALID', 'x.toml:3: wrong');
+      return answer;
+    },
+  });
+  const call = () => kagemusha(['reload', '--socket', other]);
+  const read = 'configuration read again\nnote: vm3: no prefix yet\n';
+  t.match(await call(), { code: 0, out: read, err: '' });
+  answer = { ...answer, failures: ['vm4: kgtap4 is busy', 'vm5: too'] };
+  t.match(await call(), {
+    code: 1,
+    out: read,
+    err: 'kagemusha: GUEST_FAILED: vm4: kgtap4 is busy (and 1 more)\n',
+  });
+  answer = { notes: [], failures: [] };
+  t.match(await call(), fails(1, /CONFIG_INVALID: x.toml:3: wrong/));
+});
+
+t.test('check and setup see guests that are to be added, and those that were', async (t) => {
+  const directory = shortDirectory(t);
+  const table = (n: number) => `name = "vm${n}"
+home_addresses = ["2001:db8:2000::${n}"]
+home_prefix = "2001:db8:2000::/64"
+home_agent = "2001:db8:2000::ff"
+care_of_address = "2001:db8:3000::${n}"
+port = { kind = "tap", device = "kgtest${n}" }
+`;
+  const config = join(directory, 'host.toml');
+  writeFileSync(
+    config,
+    `[host]\nstate_directory = "${directory}"\ncontrol_socket = "${directory}/x.sock"\n[[guest]]\n${table(1)}`,
+  );
+  mkdirSync(join(directory, 'guests'));
+  writeFileSync(join(directory, 'guests', 'vm2.toml'), table(2));
+  const [three, four] = [3, 4].map((n) => {
+    const path = join(directory, `${n}.toml`);
+    writeFileSync(path, table(n));
+    return path;
+  });
+  const words = ['--config', config, '--guest', String(three), '--guest', String(four)];
+  const { out } = await kagemusha(['setup', ...words]);
+  const taps = [...out.matchAll(/ip tuntap add dev (kgtest\d)/g)].map(([, device]) => device);
+  t.same(taps, ['kgtest1', 'kgtest2', 'kgtest3', 'kgtest4']);
+  writeFileSync(String(four), table(2).replace('vm2', 'vm4'));
+  const said = await kagemusha(['check', ...words]);
+  t.match(said, { code: 1, out: new RegExp(`^wrong +${four}:2: guest.home_addresses\\[0\\]: "`) });
 });
 
 t.test('ping without a way outside still tells of the inside', async (t) => {

@@ -9,7 +9,7 @@ import { request, requestDevices, requestStatus } from '../../src/daemon/control
 import { type ControlHandlers, controlRoutes } from '../../src/daemon/control-routes.js';
 import { type ControlServer, createControlServer } from '../../src/daemon/control-server.js';
 import { KagemushaError } from '../../src/errors.js';
-import { hostStatus } from './fixtures.js';
+import { changes, hostStatus, reload } from './fixtures.js';
 
 /** The path of a socket has 107 octets at most: the fixtures of this test are too deep. */
 function shortDirectory(t: { teardown(end: () => void): void }): string {
@@ -22,6 +22,7 @@ const handlers: ControlHandlers = {
   status: () => hostStatus,
   devices: () => [{ device: 'kg0', name: 'uplink' }],
   metrics: async () => 'up 1\n',
+  reload,
   guests: {
     bind: (guest) => {
       if (guest !== 'vm1') throw new KagemushaError('GUEST_UNKNOWN', `no guest "${guest}"`);
@@ -30,6 +31,7 @@ const handlers: ControlHandlers = {
       throw new Error('a mistake of ours');
     },
     ping: async (_, count, size) => ({ sent: count, received: 1, rtts_ms: [size] }),
+    ...changes,
   },
 };
 
@@ -44,10 +46,18 @@ async function serve(
 }
 
 /** A request as curl would make it: whatever body, whatever method. */
-function raw(socketPath: string, method: string, path: string, body = '') {
+function raw(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: string | Buffer = '',
+  type = '',
+) {
   return new Promise<{ status: number; type: string; json: unknown; text: string }>(
     (resolve, reject) => {
-      const call = httpRequest({ socketPath, method, path, agent: false }, (response) => {
+      const headers = type === '' ? {} : { 'content-type': type };
+      const options = { socketPath, method, path, headers, agent: false };
+      const call = httpRequest(options, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (chunk) => {
           text += chunk;
@@ -111,6 +121,68 @@ t.test('what a daemon is asked for', async (t) => {
 
   await server.close();
   t.notOk(existsSync(socket), 'the socket goes with the server');
+});
+
+t.test('guests are added, changed and removed', async (t) => {
+  const socketPath = join(shortDirectory(t), 'host.sock');
+  const told: string[] = [];
+  const routes = controlRoutes({
+    ...handlers,
+    reload: async () => {
+      throw new KagemushaError('CONFIG_INVALID', 'host.toml:3: guest.lifetime: is wrong');
+    },
+    guests: {
+      bind: () => {},
+      unbind: () => {},
+      ping: async () => ({ sent: 0, received: 0, rtts_ms: [] }),
+      put: async (name, text) => {
+        told.push(`${name} ${text}`);
+        if (text === '') throw new KagemushaError('GUEST_INVALID', 'request:1: is empty');
+        if (name === 'vm1') throw new KagemushaError('GUEST_CONFIGURED', 'in host.toml:3');
+        return told.length > 1 ? { change: 'changed', waits: 'a prefix' } : { change: 'added' };
+      },
+      remove: async (name) => {
+        if (name !== 'vm2') throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}"`);
+      },
+    },
+  });
+  const server = await createControlServer({ socketPath, routes });
+  const put = (name: string, body: string | Buffer, type = 'application/toml') =>
+    raw(socketPath, 'PUT', `/v1/guests/${name}`, body, type);
+
+  t.match(await put('vm2', 'lifetime = 60'), { status: 201, json: { change: 'added' } });
+  t.match(await put('vm2', 'lifetime = 64', 'Application/TOML; charset=utf-8'), {
+    status: 200,
+    json: { change: 'changed', waits: 'a prefix' },
+  });
+  t.same(told, ['vm2 lifetime = 60', 'vm2 lifetime = 64'], 'the text as it was sent');
+  t.match(await put('vm2', ''), { status: 400, json: { code: 'GUEST_INVALID' } });
+  t.match(await put('vm1', 'x = 1'), { status: 409, json: { code: 'GUEST_CONFIGURED' } });
+  told.length = 0;
+  for (const type of ['', 'application/json', 'application/tomlet']) {
+    const refused = await put('vm2', 'x = 1', type);
+    t.match(refused, { status: 415, json: { code: 'BODY_KIND', message: /application\/toml$/ } });
+  }
+  t.match(await put('vm2', 'x'.repeat(64 * 1024 + 1)), {
+    status: 413,
+    json: { code: 'BODY_TOO_LARGE' },
+  });
+  t.match(await put('vm2', Buffer.from([0xff, 0xfe])), {
+    status: 400,
+    json: { code: 'BODY_INVALID', message: 'the body is not UTF-8' },
+  });
+  t.same(told, [], 'nobody heard of these');
+  const full = '#'.repeat(64 * 1024);
+  t.match(await put('vm2', full), { status: 201 }, '64 KiB are taken');
+
+  const remove = (name: string) => raw(socketPath, 'DELETE', `/v1/guests/${name}`);
+  t.match(await remove('vm2'), { status: 200, json: {} });
+  t.match(await remove('vm3'), { status: 404, json: { code: 'GUEST_UNKNOWN' } });
+  t.match(await raw(socketPath, 'POST', '/v1/reload'), {
+    status: 409,
+    json: { code: 'CONFIG_INVALID', message: 'host.toml:3: guest.lifetime: is wrong' },
+  });
+  await server.close();
 });
 
 t.test('a home agent has no guests', async (t) => {

@@ -1,8 +1,10 @@
 import type {
   BindingStatus,
+  GuestChange,
   HomeAgentStatus,
   HomeStatus,
   HostStatus,
+  ReloadAnswer,
   TunnelStatus,
 } from '../../src/daemon/status.js';
 import { parseAddress } from '../../src/wire/address.js';
@@ -83,4 +85,11 @@ export const homeAgentStatus: HomeAgentStatus = {
     },
   ],
   drops: {},
+};
+
+/** Of a daemon that follows nothing. */
+export const reload = async (): Promise<ReloadAnswer> => ({ notes: [], failures: [] });
+export const changes = {
+  put: async (): Promise<GuestChange> => ({ change: 'added' }),
+  remove: async (): Promise<void> => {},
 };

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import type {
   Algorithms,
   AssociationKeys,
@@ -72,3 +73,12 @@ export const TSHARK_ESP = [
   'esp.enable_encryption_decode:TRUE',
   'esp.enable_authentication_check:TRUE',
 ] as const;
+
+/** Writes a key file for both daemons. */
+export async function writeKeys(file: string, keys: AssociationKeys): Promise<void> {
+  const hex = (secret: Secret): string => Buffer.from(secret.reveal()).toString('hex');
+  const text = `encryption_key = "${hex(keys.encryption)}"
+authentication_key = "${hex(keys.authentication)}"
+`;
+  await writeFile(file, text, { mode: 0o600 });
+}

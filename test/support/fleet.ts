@@ -11,7 +11,7 @@ import {
 import type { Algorithms, AssociationKeys } from '../../src/crypto/index.js';
 import type { HomeAgentStatus, HostStatus } from '../../src/daemon/status.js';
 import { type Address, parseAddress } from '../../src/wire/index.js';
-import { keysFor } from './esp-keys.js';
+import { keysFor, writeKeys } from './esp-keys.js';
 
 /** Where everything is. */
 export const FLEET = {
@@ -206,12 +206,8 @@ ${guests.join('')}`,
   }
 
   async #writeKeys({ name, keys }: FleetGuest): Promise<string> {
-    const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
     const file = join(this.directory, `${name}.keys`);
-    const text = `encryption_key = "${hex(keys.encryption.reveal())}"
-authentication_key = "${hex(keys.authentication.reveal())}"
-`;
-    await writeFile(file, text, { mode: 0o600 });
+    await writeKeys(file, keys);
     return file;
   }
 }

@@ -51,6 +51,26 @@ export async function tshark(
   return stdout.split('\n').filter((line) => line !== '');
 }
 
+/** Fields of the packets of a capture that match a display filter; what a packet has several of is separated by commas. */
+export async function tsharkFields(
+  file: string,
+  displayFilter: string,
+  fields: readonly string[],
+  preferences: readonly string[] = [],
+): Promise<string[][]> {
+  const options = preferences.flatMap((preference) => ['-o', preference]);
+  const asked = fields.flatMap((field) => ['-e', field]);
+  const { stdout } = await execFileAsync(
+    'tshark',
+    ['-n', '-r', file, ...options, '-Y', displayFilter, '-T', 'fields', ...asked],
+    { maxBuffer: 256 * 1024 * 1024 },
+  );
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.split('\t'));
+}
+
 /** What no capture may show: malformed packets, wrong checksums (but in what an ICMPv6 error quotes: that is cut short). */
 export const FLAWS =
   '_ws.malformed || icmpv6.checksum.status == "Bad" || (!(icmpv6.type < 128) && (tcp.checksum.status == "Bad" || udp.checksum.status == "Bad"))';

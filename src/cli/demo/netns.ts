@@ -37,6 +37,11 @@ export class Netns {
     return netns;
   }
 
+  /** One that is there already. */
+  static named(name: string): Netns {
+    return new Netns(name);
+  }
+
   /** `ip -n NAME …`, words separated by spaces. */
   async ip(words: string): Promise<string> {
     return await run(['ip', '-n', this.name, ...words.split(' ')]);

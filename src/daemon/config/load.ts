@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
-import { KagemushaError } from '../../errors.js';
+import { type AddedGuest, readAddedGuests } from './added-guests.js';
 import { associationFaults } from './associations.js';
+import { ConfigError, type ConfigProblem, parseToml } from './config-error.js';
+import { guestTable } from './guest-table.js';
 import { locate, type Path } from './locate.js';
 import { isNotBuilt } from './not-built.js';
-import { type Fault, type LoadOptions, Reading } from './reading.js';
+import { type Association, type Fault, type LoadOptions, Reading } from './reading.js';
 import { homeAgentFaults, hostFaults } from './rules.js';
 import {
   type HomeAgentConfig,
@@ -16,29 +17,91 @@ import {
   toHostConfig,
 } from './schema.js';
 
-/** One thing wrong with a configuration file. */
-export interface ConfigProblem {
-  /** From 1. */
-  readonly line: number;
-  /** `FILE:LINE: guest.care_of_address: what is wrong; what to write` */
-  readonly message: string;
+export { ConfigError, type ConfigProblem } from './config-error.js';
+
+/** Where the table of a guest stands. */
+export interface GuestPlace {
+  readonly file: string;
+  readonly text: string;
+  /** Of the table in the text. */
+  readonly path: Path;
+  /** Over the control socket, not by the configuration file. */
+  readonly added: boolean;
 }
 
-/** A configuration file that cannot be used; the message is its first problem. */
-export class ConfigError extends KagemushaError {
-  /** All of them, in the order of the file. */
-  readonly problems: readonly ConfigProblem[];
-
-  constructor(problems: readonly ConfigProblem[], options?: ErrorOptions) {
-    const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
-    super('CONFIG_INVALID', `${problems[0]?.message ?? 'no problem'}${more}`, options);
-    this.problems = problems;
-  }
+/** The configuration of a host with what a change of one guest needs to know of the others. */
+export interface LoadedHost {
+  readonly config: HostConfig;
+  /** In the order of the guests in `config`. */
+  readonly places: readonly GuestPlace[];
+  /** Their paths begin with `guest` and the number of the guest. */
+  readonly associations: readonly Association[];
 }
 
-/** Reads the file of a VM host. @throws ConfigError */
+/** Reads the file of a VM host, and the guests that were added to it over its control socket. @throws ConfigError */
 export function loadHostConfig(path: string, options: LoadOptions = {}): HostConfig {
+  return loadHost(path, options).config;
+}
+
+/** As {@link loadHostConfig}, with the places of the guests. @throws ConfigError */
+export function loadHost(path: string, options: LoadOptions = {}): LoadedHost {
   return hostConfig(readDocument(path), options);
+}
+
+/**
+ * The configuration with a guest added, or changed where there is one of that name. Of the others nothing is read again.
+ *
+ * @param file what the text is called in complaints
+ * @throws ConfigError GUEST_INVALID for what is wrong with the guest itself, GUEST_CONFLICT for what another one has already
+ */
+export function withGuest(
+  loaded: LoadedHost,
+  { name, file, text }: AddedGuest,
+  options: LoadOptions = {},
+): LoadedHost {
+  const { table, path } = guestTable({ name, file, text });
+  const place: GuestPlace = { file, text, path, added: true };
+  const document = { ...documentOf(loaded.config.path, [place]), data: { guest: [table] } };
+  const reading = new Reading(options);
+  const meant = toHostConfig(file, met(document, hostSchema, 'GUEST_INVALID'), reading);
+  const alone = { ...loaded.config, guests: meant.guests };
+  const { faults, associations } = reading;
+  const own = [...faults, ...hostFaults(alone), ...associationFaults(alone, associations)];
+  refuse(document, own, 'GUEST_INVALID');
+  const others = withoutGuest(loaded, name);
+  const index = others.config.guests.length;
+  const all: LoadedHost = {
+    config: { ...loaded.config, guests: [...others.config.guests, ...meant.guests] },
+    places: [...others.places, place],
+    associations: [...others.associations, ...associations.map((one) => renumbered(one, index))],
+  };
+  const between = [...hostFaults(all.config), ...associationFaults(all.config, all.associations)];
+  refuse(documentOf(loaded.config.path, all.places), between, 'GUEST_CONFLICT');
+  return all;
+}
+
+/** The configuration without the guest of that name; the same when there is none. */
+export function withoutGuest(loaded: LoadedHost, name: string): LoadedHost {
+  const index = loaded.config.guests.findIndex((guest) => guest.name === name);
+  if (index < 0) return loaded;
+  const guests = loaded.config.guests.toSpliced(index, 1);
+  return {
+    config: { ...loaded.config, guests },
+    places: loaded.places.toSpliced(index, 1),
+    associations: loaded.associations.flatMap((one) => {
+      const number = Number(one.path[1]);
+      return number === index ? [] : [number < index ? one : renumbered(one, number - 1)];
+    }),
+  };
+}
+
+function renumbered(association: Association, index: number): Association {
+  return { ...association, path: ['guest', index, ...association.path.slice(2)] };
+}
+
+/** `FILE:LINE` of a guest's table. */
+export function placeOf({ file, text, path }: GuestPlace): string {
+  return `${file}:${locate(text, path)}`;
 }
 
 /** Reads the file of a Home Agent. @throws ConfigError */
@@ -51,13 +114,31 @@ export function loadConfig(path: string, options: LoadOptions = {}): HostConfig 
   const document = readDocument(path);
   return roleOf(document) === 'home-agent'
     ? homeAgentConfig(document, options)
-    : hostConfig(document, options);
+    : hostConfig(document, options).config;
 }
 
-interface Document {
+/** Where the keys of a configuration stand. */
+interface Places {
   readonly path: string;
+  find(path: Path): { readonly file: string; readonly line: number };
+}
+
+interface Document extends Places {
   readonly text: string;
   readonly data: Record<string, unknown>;
+}
+
+/** A configuration whose guests stand here and there. @param text of the file, where there is one */
+function documentOf(path: string, places: readonly GuestPlace[], text = ''): Places {
+  return {
+    path,
+    find: (key) => {
+      const place = key[0] === 'guest' ? places[Number(key[1])] : undefined;
+      if (place === undefined) return { file: path, line: locate(text, key) };
+      const { file, text: its, path: table } = place;
+      return { file, line: locate(its, [...table, ...key.slice(2)]) };
+    },
+  };
 }
 
 function readDocument(path: string): Document {
@@ -68,15 +149,7 @@ function readDocument(path: string): Document {
     const code = (cause as NodeJS.ErrnoException).code;
     throw new ConfigError([{ line: 0, message: `${path}: ${whyUnreadable(code)}` }], { cause });
   }
-  try {
-    return { path, text, data: parse(text) };
-  } catch (cause) {
-    if (!(cause instanceof TomlError)) throw cause;
-    const why = cause.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '');
-    const place = `${path}:${cause.line}`;
-    const message = `${place}: not TOML at column ${cause.column}: ${why}`;
-    throw new ConfigError([{ line: cause.line, message }], { cause });
-  }
+  return { ...documentOf(path, [], text), text, data: parseToml(path, text) };
 }
 
 function whyUnreadable(code: string | undefined): string {
@@ -93,17 +166,55 @@ function roleOf({ path, data }: Document): 'host' | 'home-agent' {
   throw new ConfigError([{ line: 1, message }]);
 }
 
-function hostConfig(document: Document, options: LoadOptions): HostConfig {
+function hostConfig(document: Document, options: LoadOptions): LoadedHost {
   if (roleOf(document) !== 'host') {
     const what = 'is the configuration of a home agent';
     const message = `${document.path}: ${what}; use it with kagemusha home-agent --config`;
     throw new ConfigError([{ line: 1, message }]);
   }
+  // The file alone tells where the others are.
+  const alone = met(document, hostSchema);
+  const { host, guest } = alone;
+  const added = readAddedGuests(options.stateDirectory ?? host.state_directory);
+  const own = guest.map((_, i) => placeIn(document, i));
+  refuseTwins(added, new Map(guest.map(({ name }, i) => [name, own[i]])));
+  const tables = added.map(guestTable);
+  const places: GuestPlace[] = [
+    ...own,
+    ...added.map(({ file, text }, i) => ({ file, text, path: tables[i]?.path ?? [], added: true })),
+  ];
+  const others = tables.map(({ table }) => table);
+  const written = Array.isArray(document.data.guest) ? document.data.guest : [];
+  const whole: Document = {
+    ...document,
+    ...documentOf(document.path, places, document.text),
+    data: { ...document.data, guest: [...written, ...others] },
+  };
   const reading = new Reading(options);
-  const config = toHostConfig(document.path, met(document, hostSchema), reading);
+  const meant = added.length === 0 ? alone : met(whole, hostSchema);
+  const config = toHostConfig(document.path, meant, reading);
   const { faults, associations } = reading;
-  refuse(document, [...faults, ...hostFaults(config), ...associationFaults(config, associations)]);
-  return config;
+  refuse(whole, [...faults, ...hostFaults(config), ...associationFaults(config, associations)]);
+  return { config, places, associations };
+}
+
+function placeIn({ path: file, text }: Document, index: number): GuestPlace {
+  return { file, text, path: ['guest', index], added: false };
+}
+
+/** A guest that was added and then written into the file too: whoever did that has to say which one it is to be. */
+function refuseTwins(
+  added: readonly AddedGuest[],
+  own: ReadonlyMap<string, GuestPlace | undefined>,
+): void {
+  const problems = added.flatMap(({ name, file }): ConfigProblem[] => {
+    const twin = own.get(name);
+    if (twin === undefined) return [];
+    const mend = `take it out of one of the two (kagemusha guest remove ${name}, or delete this file)`;
+    const message = `${file}:1: guest.name: "${name}" is in ${placeOf(twin)} too; ${mend}`;
+    return [{ line: 1, message }];
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 function homeAgentConfig(document: Document, options: LoadOptions): HomeAgentConfig {
@@ -121,10 +232,14 @@ function homeAgentConfig(document: Document, options: LoadOptions): HomeAgentCon
 }
 
 /** The document as the schema gives it back. @throws ConfigError with everything the schema refuses */
-function met<Schema extends z.ZodType>(document: Document, schema: Schema): z.output<Schema> {
+function met<Schema extends z.ZodType>(
+  document: Places & Pick<Document, 'data'>,
+  schema: Schema,
+  code?: string,
+): z.output<Schema> {
   const result = schema.safeParse(document.data);
   if (result.success) return result.data;
-  refuse(document, telling(result.error.issues.flatMap(faultsOf)));
+  refuse(document, telling(result.error.issues.flatMap(faultsOf)), code);
   throw result.error;
 }
 
@@ -159,15 +274,19 @@ function beside(kind: Path, path: Path): boolean {
   return table.every((step, i) => path[i] === step) && path.length > table.length;
 }
 
-function refuse(document: Document, faults: readonly Fault[]): void {
+function refuse(places: Places, faults: readonly Fault[], code?: string): void {
   if (faults.length === 0) return;
   const problems = faults.map(({ path, message }) => {
-    const line = locate(document.text, path);
-    const place = `${document.path}:${line}: ${written(path)}`;
+    const { file, line } = places.find(path);
+    const place = `${file}:${line}: ${written(path)}`;
     const full = message.replace(/^is missing; write /, `is missing; write ${path.at(-1)} = `);
-    return { line, message: `${place}: ${full}` };
+    return { elsewhere: file === places.path ? 0 : 1, line, message: `${place}: ${full}` };
   });
-  throw new ConfigError(problems.toSorted((a, b) => a.line - b.line));
+  const ordered = problems.toSorted((a, b) => a.elsewhere - b.elsewhere || a.line - b.line);
+  throw new ConfigError(
+    ordered.map(({ line, message }) => ({ line, message })),
+    code === undefined ? {} : { code },
+  );
 }
 
 /** `guest.home_addresses[1]`: the keys as they stand in the file; which `[[guest]]` it is, the line tells. */

@@ -16,6 +16,8 @@ export interface LoadOptions {
   readonly keys?: 'read' | 'leave';
   /** The user id of the daemon, who must be able to read the key files; the user of this process when it is not told. */
   readonly user?: number | undefined;
+  /** Where a running host keeps the guests that were added to it; the configuration's own when it is not told. */
+  readonly stateDirectory?: string;
 }
 
 /** One security association and the table it stands in. */

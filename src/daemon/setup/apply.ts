@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KagemushaError } from '../../errors.js';
-import { run } from '../ip-route.js';
+import { run, runAll } from '../ip-route.js';
 import { missingSteps, type SetupPlan, type Step } from './plan.js';
 import { isRemovable, makeCommands, type Resource, removeCommands } from './resource.js';
 import { readSystem, type SystemState } from './system.js';
@@ -61,10 +61,11 @@ export function makeStateDirectory(path: string): boolean {
   }
 }
 
-const sameThing = (a: Resource, b: Resource) =>
-  a.kind === 'sysctl' && b.kind === 'sysctl'
-    ? a.name === b.name
-    : JSON.stringify({ ...a, owner: 0 }) === JSON.stringify({ ...b, owner: 0 });
+/** The same for resources that are the same thing. */
+const nameOf = (resource: Resource): string =>
+  resource.kind === 'sysctl'
+    ? `sysctl ${resource.name}`
+    : JSON.stringify({ ...resource, owner: 0 });
 
 /** State of a device of ours: nothing to take away that the device does not take along. */
 function goesWithDevice(resource: Resource): boolean {
@@ -82,7 +83,8 @@ export function refuseObstacles(plan: SetupPlan): void {
 
 /**
  * Makes what is missing, telling of each step. Each change is recorded in the state directory before it is made, so that taking
- * back knows of it however the process ends; what was made before a failure stays.
+ * back knows of it however the process ends; what was made before a failure stays. Devices, routes and proxy entries, of which there may
+ * be hundreds, are recorded and made many at a time.
  * @returns the steps that were made
  * @throws KagemushaError SETUP_OBSTACLE, IP_COMMAND_FAILED
  */
@@ -95,20 +97,44 @@ export async function applyMissing(
   const steps = stateDirectoryFirst(plan, missingSteps(plan, system));
   if (steps.length === 0) return [];
   const changes = [...readRecord(plan)];
-  for (const step of steps) {
-    const { resource } = step;
-    // Of several changes of one sysctl the first knows the value before kagemusha.
-    const known = changes.some((change) => sameThing(change.resource, resource));
-    if (!known && !goesWithDevice(resource)) {
+  const known = new Set(changes.map(({ resource }) => nameOf(resource)));
+  for (const run of runsOf(steps)) {
+    let recorded = false;
+    for (const { resource } of run) {
+      // Of several changes of one sysctl the first knows the value before kagemusha.
+      if (known.has(nameOf(resource)) || goesWithDevice(resource)) continue;
       const previous = resource.kind === 'sysctl' ? system.sysctl(resource.name) : undefined;
       changes.push(previous === undefined ? { resource } : { resource, previous });
-      writeRecord(plan.stateDirectory, changes);
+      known.add(nameOf(resource));
+      recorded = true;
     }
-    const commands = makeCommands(resource, system);
-    for (const command of commands) await run(command);
-    tell(step, commands);
+    if (recorded) writeRecord(plan.stateDirectory, changes);
+    const commands = run.map((step) => makeCommands(step.resource, system));
+    await runAll(commands.flat());
+    for (const [i, step] of run.entries()) tell(step, commands[i] ?? []);
   }
   return steps;
+}
+
+/** Kinds of which hundreds may be needed, one for each guest; they are made a run of them at a time. */
+function isOneOfMany(resource: Resource): boolean {
+  return goesWithDevice(resource) || ['device', 'route', 'proxy'].includes(resource.kind);
+}
+
+/** Neighbouring steps of one kind that are made at once; others stand alone. */
+function runsOf(steps: readonly Step[]): Step[][] {
+  const runs: Step[][] = [];
+  for (const step of steps) {
+    const run = runs.at(-1);
+    const { resource } = step;
+    const first = run?.[0]?.resource;
+    if (first?.kind === resource.kind && isOneOfMany(first) && isOneOfMany(resource)) {
+      run?.push(step);
+    } else {
+      runs.push([step]);
+    }
+  }
+  return runs;
 }
 
 /** The record is in it: writing the first change makes it. */
@@ -137,9 +163,8 @@ export interface Undone {
 export async function undo(plan: SetupPlan): Promise<Undone> {
   const recorded = readRecord(plan);
   const planned = plan.steps.map((step): Change => ({ resource: step.resource }));
-  const others = planned.filter(
-    ({ resource }) => !recorded.some((change) => sameThing(change.resource, resource)),
-  );
+  const known = new Set(recorded.map(({ resource }) => nameOf(resource)));
+  const others = planned.filter(({ resource }) => !known.has(nameOf(resource)));
   const commands: string[][] = [];
   const left: string[] = [];
   const newestFirst = [...recorded, ...others].toReversed();

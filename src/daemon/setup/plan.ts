@@ -27,6 +27,8 @@ export interface SetupPlan {
 export interface PlanOptions {
   /** User id that devices and directories are for; undefined: root. */
   readonly owner?: number | undefined;
+  /** Devices that the daemon has open, wherever they were moved or bridged to: they are there. */
+  readonly attached?: ReadonlySet<string>;
 }
 
 /**

@@ -69,6 +69,10 @@ export class GuardedStore implements Store {
     this.#tried(() => this.#store.deleteRegistration(homeAddress));
   }
 
+  registration(homeAddress: Address): Registration | undefined {
+    return this.#store.registration(homeAddress);
+  }
+
   registrations(): Registration[] {
     return this.#store.registrations();
   }

@@ -59,6 +59,10 @@ export class MemoryStore implements Store {
     this.#registrations.delete(homeAddress);
   }
 
+  registration(homeAddress: Address): Registration | undefined {
+    return this.#registrations.get(homeAddress);
+  }
+
   registrations(): Registration[] {
     return [...this.#registrations.values()];
   }

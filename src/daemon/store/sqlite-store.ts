@@ -75,6 +75,9 @@ function prepare(database: Database.Database) {
     deleteRegistration: database.prepare<[string]>(
       'DELETE FROM registration WHERE home_address = ?',
     ),
+    registration: database.prepare<[string], RegistrationRow>(
+      'SELECT * FROM registration WHERE home_address = ?',
+    ),
     registrations: database.prepare<[], RegistrationRow>('SELECT * FROM registration'),
     putSecret: database.prepare('INSERT INTO secret (name, octets) VALUES (?, ?)'),
     secret: database.prepare<[string], Buffer>('SELECT octets FROM secret WHERE name = ?').pluck(),
@@ -171,16 +174,15 @@ export class SqliteStore implements Store {
     this.#do(() => this.#statements.deleteRegistration.run(homeAddress));
   }
 
+  registration(homeAddress: Address): Registration | undefined {
+    return this.#do(() => {
+      const row = this.#statements.registration.get(homeAddress);
+      return row === undefined ? undefined : toRegistration(row);
+    });
+  }
+
   registrations(): Registration[] {
-    return this.#do(() =>
-      this.#statements.registrations.all().map((row) => ({
-        homeAddress: parseAddress(row.home_address),
-        homeAgent: parseAddress(row.home_agent),
-        careOfAddress: parseAddress(row.care_of_address),
-        lifetime: row.lifetime,
-        expiresAt: row.expires_at,
-      })),
-    );
+    return this.#do(() => this.#statements.registrations.all().map(toRegistration));
   }
 
   secret(name: string): Uint8Array {
@@ -215,4 +217,14 @@ export class SqliteStore implements Store {
       }
     });
   }
+}
+
+function toRegistration(row: RegistrationRow): Registration {
+  return {
+    homeAddress: parseAddress(row.home_address),
+    homeAgent: parseAddress(row.home_agent),
+    careOfAddress: parseAddress(row.care_of_address),
+    lifetime: row.lifetime,
+    expiresAt: row.expires_at,
+  };
 }

@@ -66,6 +66,8 @@ export interface Store {
   /** Adds or replaces the registration of its home address. */
   putRegistration(registration: Registration): void;
   deleteRegistration(homeAddress: Address): void;
+  /** That of one home address, also when it ran out meanwhile. */
+  registration(homeAddress: Address): Registration | undefined;
   /** All of them, those that ran out meanwhile included. */
   registrations(): Registration[];
 

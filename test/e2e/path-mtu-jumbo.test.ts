@@ -1,0 +1,20 @@
+import t from 'tap';
+import { type CellFigures, FILTERS, tryPath } from '../support/path-cell.js';
+import { record } from '../support/record.js';
+
+// As path-mtu.test.ts, with 9000 octets on every other link, the guest's too.
+
+const COMMAND =
+  'PATH_MTU_RECORD=bench/results/path-mtu-jumbo.json PATH_MTU_SIZES=all npm test -- test/e2e/path-mtu-jumbo.test.ts';
+const figures: CellFigures[] = [];
+
+for (const path of [1500, 9000]) {
+  t.test(`a path of ${path} octets between links of 9000`, async (t) => {
+    figures.push(...(await tryPath(t, { path, uplink: 9000, nic: 9000 }, FILTERS)));
+  });
+}
+
+t.teardown(async () => {
+  const output = process.env.PATH_MTU_RECORD;
+  if (output !== undefined) await record(output, COMMAND, figures);
+});

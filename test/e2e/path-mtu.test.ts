@@ -1,0 +1,20 @@
+import t from 'tap';
+import { type CellFigures, FILTERS, tryPath } from '../support/path-cell.js';
+import { record } from '../support/record.js';
+
+// Paths whose narrow link is in the middle, where only Packet Too Big or probes tell of it: no black hole, whatever the routers drop.
+
+const COMMAND =
+  'PATH_MTU_RECORD=bench/results/path-mtu.json PATH_MTU_SIZES=all npm test -- test/e2e/path-mtu.test.ts';
+const figures: CellFigures[] = [];
+
+for (const path of [1280, 1400]) {
+  t.test(`a path of ${path} octets between links of 1500`, async (t) => {
+    figures.push(...(await tryPath(t, { path, uplink: 1500, nic: 1500 }, FILTERS)));
+  });
+}
+
+t.teardown(async () => {
+  const output = process.env.PATH_MTU_RECORD;
+  if (output !== undefined) await record(output, COMMAND, figures);
+});
