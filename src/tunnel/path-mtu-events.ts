@@ -45,8 +45,8 @@ export interface Round {
   readonly sizes: readonly number[];
   readonly sentAt: Millis;
   readonly endAt: Millis;
-  /** Something of this round was answered: what was not, was missed. */
-  readonly answered: boolean;
+  /** octets, of what was answered: when that is something, the rest was missed (RFC 4821 7.6.4 otherwise) */
+  readonly heard: readonly number[];
   /** Not over before `endAt`, whatever is answered. */
   readonly held: boolean;
 }

@@ -18,6 +18,7 @@ import {
   answered,
   cappedAt,
   isSettled,
+  MAX_MORE_PROBES,
   MAX_PROBES,
   missesOf,
   nextSizes,
@@ -31,6 +32,8 @@ const CONFIRMATION: Millis = 30_000;
 const LONGEST_SILENCE: Millis = 600_000;
 /** RFC 8899 5.1.1 PMTU_RAISE_TIMER; RFC 8201 4: twice the five minutes that are the least. */
 const RAISE: Millis = 600_000;
+/** What was found on a path that loses packets is looked at sooner, where no Packet Too Big said so. */
+const RAISE_AFTER_LOSS: Millis = 60_000;
 /** Rounds without any answer, one after another, that end a search: a peer that has answered is waited for longer. */
 const SILENT_ROUNDS = MAX_PROBES;
 const SILENT_ROUNDS_AFTER_ANSWER = MAX_PROBES + 2;
@@ -71,6 +74,8 @@ interface Searching {
   readonly silent: number;
   /** a peer that limits its answers is asked more slowly */
   readonly doublings: number;
+  /** rounds in which something was lost that is not too large: so many more misses it takes to believe one */
+  readonly losses: number;
 }
 
 type State = { readonly kind: 'closed' } | Resting | Searching;
@@ -286,7 +291,7 @@ export class PathMtu {
       this.#state = {
         ...state,
         bounds: answered(state.bounds, size),
-        round: { ...round, endAt, answered: round.answered || current },
+        round: { ...round, endAt, heard: current ? [...round.heard, size] : round.heard },
         silent: 0,
         doublings,
       };
@@ -329,8 +334,8 @@ export class PathMtu {
     this.#search(now, 'raise', state.kind === 'confirmed' ? answered(bounds, this.#mtu) : bounds);
   }
 
-  #raiseTime(now: Millis): Millis {
-    return now + RAISE * (1 + this.#random() / 10);
+  #raiseTime(now: Millis, after = RAISE): Millis {
+    return now + after * (1 + this.#random() / 10);
   }
 
   #search(now: Millis, purpose: Purpose, bounds: Bounds): void {
@@ -338,13 +343,13 @@ export class PathMtu {
     // What was asked before the path was in doubt says nothing about it now.
     if (narrow) this.#probes.forgetLarger(0);
     this.#traffic = false;
-    if (isSettled(bounds)) {
+    if (isSettled(bounds, MAX_PROBES)) {
       this.#rest(now, 'confirmed');
       return;
     }
     const plan = { overhead: this.#overhead, narrow, next: purpose === 'raise' };
     const round = this.#startRound(now, nextSizes(bounds, plan), 0);
-    const counts = { rounds: 1, silent: 0, doublings: 0 };
+    const counts = { rounds: 1, silent: 0, doublings: 0, losses: 0 };
     this.#state = { kind: 'searching', purpose, bounds, round, ...counts };
   }
 
@@ -353,7 +358,7 @@ export class PathMtu {
     const number = this.#rounds;
     for (const size of sizes) this.#send(now, size, number);
     const endAt = now + this.#probes.timeout(doublings);
-    return { number, sizes, sentAt: now, endAt, answered: false, held: false };
+    return { number, sizes, sentAt: now, endAt, heard: [], held: false };
   }
 
   /** @param round its number; undefined: to refute a Packet Too Big */
@@ -369,15 +374,19 @@ export class PathMtu {
 
   #endRound(now: Millis, state: Searching): void {
     const { purpose, round, rounds } = state;
-    const heard = round.answered || isAnswered(state);
+    const heard = round.heard.length > 0 || isAnswered(state);
     const bounds = heard ? roundMissed(state.bounds, round.sizes) : state.bounds;
     const silent = heard ? 0 : state.silent + 1;
     const doublings = Math.max(0, state.doublings + (heard ? -1 : 1));
     const { floor } = bounds;
-    const settled = isSettled(bounds);
-    const doubted = floor > 0 && missesOf(bounds, this.#mtu) >= DOUBTS[purpose];
+    const losses = Math.min(MAX_MORE_PROBES, state.losses + (hasLost(now, state) ? 1 : 0));
+    const settled = isSettled(bounds, MAX_PROBES + losses);
+    const doubted = floor > 0 && missesOf(bounds, this.#mtu) >= DOUBTS[purpose] + losses;
     if (settled || (doubted && floor < this.#mtu)) this.#estimate(now, floor, 'probe');
     const patience = floor > 0 ? SILENT_ROUNDS_AFTER_ANSWER : SILENT_ROUNDS;
+    if (losses > 0 && this.#lowered?.by === 'probe') {
+      this.#lowered = { by: 'probe', raiseAt: this.#raiseTime(now, RAISE_AFTER_LOSS) };
+    }
     if (settled) this.#rest(now, 'confirmed');
     else if (silent >= patience) this.#leaveSilent(now, purpose);
     else if (rounds >= MAX_ROUNDS) {
@@ -386,7 +395,7 @@ export class PathMtu {
       const narrow = NARROW.has(purpose) && floor === 0;
       const sizes = nextSizes(bounds, { overhead: this.#overhead, narrow });
       const next = this.#startRound(now, sizes, doublings);
-      const changed = { bounds, round: next, rounds: rounds + 1, silent, doublings };
+      const changed = { bounds, round: next, rounds: rounds + 1, silent, doublings, losses };
       this.#state = { ...state, ...changed };
     }
   }
@@ -418,6 +427,13 @@ export class PathMtu {
     else if (mtu < former) this.#lowered = { by: reason, raiseAt: this.#raiseTime(now) };
     this.#outputs.push({ type: 'path-mtu', mtu, reason });
   }
+}
+
+/** Whether the round has shown loss by chance: nothing came, or less than is known to pass. */
+function hasLost(now: Millis, { bounds: { floor }, round }: Searching): boolean {
+  // Before the first answer it may be the round trip that is long; a round that is cut short has answers under way.
+  if (floor === 0 || now < round.endAt) return false;
+  return round.sizes.some((size) => size <= floor && !round.heard.includes(size));
 }
 
 /** All that the round asked for is known to pass. */

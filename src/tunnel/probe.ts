@@ -50,7 +50,7 @@ function echo(
 }
 
 /**
- * The inner packet of a probe (RFC 4821 7.1, RFC 8899 4.1): an echo request (RFC 4443 4.1) whose tunnel packet has exactly
+ * The inner packet of a probe (RFC 8899 4.1): an echo request (RFC 4443 4.1) whose tunnel packet has exactly
  * `size` octets. The magic comes first, the rest of the data is zero.
  * @param probe `size` octets of the outer packet, at least overhead + 56; `overhead` octets of the tunnel headers
  */

@@ -5,7 +5,7 @@ import { MINIMUM_MTU } from '../wire/index.js';
  *
  *     1280 .. floor  answered: they pass
  *     floor .. ceiling  nobody knows
- *     ceiling .. top  missed three times while others were answered: they do not pass
+ *     ceiling .. top  missed in enough rounds while others were answered: they do not pass
  */
 export interface Bounds {
   /** octets: the largest size that was answered; 0 when nothing was */
@@ -19,14 +19,16 @@ export interface Bounds {
   readonly missed: readonly number[];
 }
 
-/** RFC 8899 5.1.2: so many probes of a size are lost for its size and not by chance. */
+/** RFC 8899 5.1.2: so many probes of a size are lost for its size and not by chance, where nothing else is lost. */
 export const MAX_PROBES = 3;
-/** The search ends when it knows the path to so many octets (RFC 4821 7.2: finer is not worth its probes). */
+/** Where probes are lost that should not be, so many more at the most. */
+export const MAX_MORE_PROBES = 7;
+/** The search ends when it knows the path to so many octets (RFC 4821 7.3: finer is not worth its probes). */
 export const GRANULARITY = 8;
 /** Sizes between two bounds that go at once when no common one is between them. */
 const INNER = 3;
 /** Misses that are remembered. */
-const MAX_MISSED = 8;
+const MAX_MISSED = MAX_PROBES + MAX_MORE_PROBES;
 
 /**
  * Path MTUs that are met often (RFC 4821 7.3 wants such a table): Ethernet jumbo, cloud networks, Ethernet, PPPoE, a tunnel in IPv4, two tunnels,
@@ -61,10 +63,13 @@ export function cappedAt(bounds: Bounds, top: number): Bounds {
   return bounds.floor > top ? unknownUpTo(top) : { ...bounds, top, missed };
 }
 
-/** Whether the path is known to 8 octets: its size is `floor`. */
-export function isSettled({ floor, top, missed }: Bounds): boolean {
+/**
+ * Whether the path is known to 8 octets: its size is `floor`.
+ * @param enough rounds in which a size is missed that does not pass
+ */
+export function isSettled({ floor, top, missed }: Bounds, enough: number): boolean {
   if (floor >= top) return true;
-  const ceiling = missed[MAX_PROBES - 1];
+  const ceiling = missed[enough - 1];
   return floor > 0 && ceiling !== undefined && ceiling - floor <= GRANULARITY;
 }
 

@@ -41,7 +41,7 @@ t.test('a packet whose end was cut off is quoted as far as it is there', (t) => 
   t.end();
 });
 
-t.test('RFC 6275 9.3.3 for the idea: an error may be held to the size of its cause', (t) => {
+t.test('an error may be held to the size of its cause', (t) => {
   const cause = byScapy('inner').slice(0, 100);
   const fault = { kind: 'destination-unreachable', code: 4 } as const;
   const error = icmpv6ErrorAbout(cause, fault, cause.length);
