@@ -24,7 +24,7 @@ struct Outer {
 };
 
 // The traffic class of an outer header: congestion mark of the inner one (RFC 6040 4.1, normal mode), and its
-// DSCP, or the one that is given (6 bits; RFC 2473 6.4, RFC 2983 3). `inner`: at least its first 2 octets.
+// DSCP, or the one that is given (6 bits; RFC 2473 6.4, RFC 2983 4). `inner`: at least its first 2 octets.
 std::uint8_t outerTrafficClass(ConstBytes inner, std::optional<std::uint8_t> dscp);
 
 // Writes outer.length() octets for an inner packet of `innerLength` octets: the IPv6 header, next header 41,
@@ -55,7 +55,7 @@ enum class Congestion : std::uint8_t {
 // Takes the outer header off; std::nullopt, and nothing written, when the packet is no IPv6-in-IPv6 packet
 // with a whole inner packet (outer destination options with only PadN and a tunnel encapsulation limit may
 // stand between: RFC 2473 4.1.1). The inner packet is cut to its own length. A congestion mark of the outer
-// header is carried into the inner one (RFC 6040 4.2); the inner DSCP stays (RFC 2983 4.1).
+// header is carried into the inner one (RFC 6040 4.2); the inner DSCP stays (RFC 2983 5).
 std::optional<Congestion> decapsulate(Packet& packet);
 
 // RFC 6275 6.4.1: next header, length 2, type 2, segments left 1, 4 reserved octets, the home address.

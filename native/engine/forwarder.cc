@@ -8,9 +8,6 @@
 namespace kagemusha {
 namespace {
 
-// An ICMPv6 error quotes no more (RFC 4443 2.4 c: the minimum MTU).
-constexpr std::size_t kQuote = 1280;
-
 bool isTrain(const Offload& offload) { return offload.gso_type != VIRTIO_NET_HDR_GSO_NONE; }
 
 // A train of our own making, not one that came as it is: only its refusal says that the kernel takes none.
@@ -42,24 +39,36 @@ void growFront(Packet& packet, std::size_t count) {
 Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
     : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
 
-std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Ipv6View& inner,
-                                             SlowPathRecord record, ConstBytes whole,
-                                             const DropCounters& drops) {
-  // RFC 2473 4.1.2: what is as a packet of this very tunnel would go round for ever.
-  if (inner.source() == tunnel.spec.local && inner.destination() == tunnel.spec.remote)
-    return drops.drop(Drop::recursive_encapsulation), std::nullopt;
-  const auto limit = findEncapsulationLimit(inner);
-  if (!limit || limit->value != 0) return outerFor(tunnel.spec, inner, limit);
-
-  drops.drop(Drop::encapsulation_limit);
-  if (policing_.admitRefused(tunnel.spec.slot, now_)) {
-    record.kind = SlowPathKind::encapsulationLimit;
-    record.tunnelSlot = tunnel.spec.slot;
-    record.mtu = static_cast<std::uint32_t>(limit->offset);
-    const std::size_t link = record.port == kNone ? 0 : kEthernetHeader;
-    tellSlowPath(record, whole.first(std::min(whole.size(), link + kQuote)));
+std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
+                                             const Tunnel& from, Policing::Inner what,
+                                             const DropCounters& drops, const RouteSpec* route) {
+  const Ipv6View inner{packet.bytes};
+  const auto refused = [&](SlowPathKind kind, std::size_t number) {
+    toErrors({.kind = kind,
+              .port = port,
+              .tunnelSlot = tunnel.spec.slot,
+              .mtu = static_cast<std::uint32_t>(number)},
+             packet, from, what);
+  };
+  Outer outer;
+  if (!route) {
+    // RFC 2473 4.1.2: what is as a packet of this very tunnel would go round for ever.
+    if (inner.source() == tunnel.spec.local && inner.destination() == tunnel.spec.remote)
+      return drops.drop(Drop::recursive_encapsulation), std::nullopt;
+    const auto limit = findEncapsulationLimit(inner);
+    if (limit && limit->value == 0) {
+      refused(SlowPathKind::encapsulationLimit, limit->offset);
+      return drops.drop(Drop::encapsulation_limit), std::nullopt;
+    }
+    outer = outerFor(tunnel.spec, inner, limit);
   }
-  return std::nullopt;
+  // Trains are cut to what fits.
+  const std::size_t mtu = route ? straightMtu(tunnel, *route) : innerMtu(tunnel.spec, outer);
+  if (!isTrain(packet.offload) && packet.bytes.size() > mtu) {
+    refused(SlowPathKind::tooBig, mtu);
+    return drops.drop(Drop::too_big), std::nullopt;
+  }
+  return outer;
 }
 
 bool Forwarder::passesCongestion(Congestion congestion, const Tunnel& tunnel) {

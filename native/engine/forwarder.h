@@ -100,10 +100,12 @@ class Forwarder {
   void fromLink(Port& port, const Packet& frame);
 
   // Both directions.
-  // The outer header for a packet that is to enter the tunnel. std::nullopt: it may not; counted at `drops`,
-  // and JavaScript told with `record` and the start of `whole`, the packet or its frame.
-  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Ipv6View& inner, SlowPathRecord record,
-                                    ConstBytes whole, const DropCounters& drops);
+  // The outer header for a packet that is to enter the tunnel; any that is to go straight by `route`.
+  // std::nullopt: it may not, or is too big; counted at `drops`, and told to JavaScript by the lane `what` of
+  // `from`. `port`: where a guest's packet came in.
+  std::optional<Outer> prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
+                                    const Tunnel& from, Policing::Inner what, const DropCounters& drops,
+                                    const RouteSpec* route = nullptr);
   // Counts what decapsulate() said of the packet's congestion marks. False: dropped.
   static bool passesCongestion(Congestion congestion, const Tunnel& tunnel);
   // Cuts, encapsulates (or, with a route, sends straight: `outer` does not count then) and writes to the

@@ -53,18 +53,9 @@ void Forwarder::fromPort(Port& port, const Packet& frame) {
   if (const Mac mac = sourceMac(frame.bytes); !mac.isGroup()) port.setPeerMac(mac);
 
   const RouteSpec* route = straightRoute(*tunnel, port, *view);
-  std::optional<Outer> outer{std::in_place};
-  if (!route) outer = prepareOuter(*tunnel, *view, {.port = port.id}, frame.bytes, counters);
+  const auto outer =
+      prepareOuter(*tunnel, packet, port.id, *tunnel, Policing::Inner::kGuestError, counters, route);
   if (!outer) return;
-  const std::size_t mtu = route ? straightMtu(*tunnel, *route) : innerMtu(tunnel->spec, *outer);
-  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE && packet.bytes.size() > mtu) {
-    toErrors({.kind = SlowPathKind::tooBig,
-              .port = port.id,
-              .tunnelSlot = tunnel->spec.slot,
-              .mtu = static_cast<std::uint32_t>(mtu)},
-             packet, *tunnel, Policing::Inner::kGuestError);
-    return counters.drop(Drop::too_big);
-  }
   sendThrough(*tunnel, *outer, packet, TunnelCounter::toHomePackets, TunnelCounter::toHomeBytes, counters,
               route);
 }

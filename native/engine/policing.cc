@@ -58,11 +58,6 @@ bool Policing::admitUnbound(const Address& address, Instant now) {
   return local(address, kUnboundLane).take(kUnbound, now) && localTotal_.take(kLocalTotal, now);
 }
 
-bool Policing::admitRefused(std::uint32_t slot, Instant now) {
-  return inners_[slot * kInnerLanes + kRefusedLane].take(kRefused, now) &&
-         refusedTotal_.take(kRefusedTotal, now);
-}
-
 bool Policing::admit(std::uint32_t slot, Inner what, Instant now) {
   TokenBucket& bucket = inners_[slot * kInnerLanes + static_cast<std::uint32_t>(what)];
   switch (what) {

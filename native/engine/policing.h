@@ -17,7 +17,6 @@ namespace kagemusha {
 //     (home address)    ESP, not that near (the peer has restarted) ─────▶ one of 16 soon lanes ─┤ total
 //                       anything else ───────────────────────────────────▶ its other lane ───────── total
 //   names nobody we know, at the home agent ─────────────────────────────▶ strangers' lane
-//   may not enter a tunnel, its source is to hear why ───────────────────▶ a lane a tunnel ─── refused total
 //   came out of a tunnel ────────────────────────────────────────────────▶ two lanes a tunnel ───── total
 //   probes a tunnel's path ──────────────────────────────────────────────▶ a lane a tunnel ──────── total
 //   goes no further and is told so (RFC 4443) ───────────────────────────▶ three lanes a tunnel ─── totals
@@ -45,7 +44,6 @@ class Policing {
   static constexpr Limit kStrangers{150, 128}, kBystanders{20, 20};
   static constexpr Limit kLocal{50, 32}, kUnbound{20, 20}, kLocalTotal{300, 128};
   static constexpr Limit kInner{50, 32}, kInnerTotal{300, 64};
-  static constexpr Limit kRefused{20, 20}, kRefusedTotal{100, 50};
   // A tunnel that opens sends a ladder of probes, and all may open at once.
   static constexpr Limit kProbe{50, 32}, kProbeTotal{2000, 128};
   // Of what our own guest sends no other guest has less: its port has a share of the ring.
@@ -76,14 +74,11 @@ class Policing {
   bool admitUnbound(const Address& local, Instant now);
   // One of the tunnel with this slot.
   bool admit(std::uint32_t tunnelSlot, Inner what, Instant now);
-  // One that may not enter the tunnel with this slot, and whose source is to hear why.
-  bool admitRefused(std::uint32_t tunnelSlot, Instant now);
 
  private:
   static constexpr std::uint32_t kOtherLane = kNearLanes + kSoonLanes;
   static constexpr std::uint32_t kSignalerLanes = kOtherLane + 1;
-  static constexpr std::uint32_t kRefusedLane = static_cast<std::uint32_t>(Inner::kCount);
-  static constexpr std::uint32_t kInnerLanes = kRefusedLane + 1;
+  static constexpr std::uint32_t kInnerLanes = static_cast<std::uint32_t>(Inner::kCount);
   static constexpr std::uint32_t kUnboundLane = static_cast<std::uint32_t>(ControlPacket::Kind::kCount);
   static constexpr std::uint32_t kLocalLanes = kUnboundLane + 1;
   // Local addresses share so many sets of lanes by hash: addresses come and go, memory does not.
@@ -98,7 +93,7 @@ class Policing {
   TokenBucket* inners_;     // kInnerLanes for each tunnel slot
   TokenBucket* locals_;     // kLocalLanes for each set
   TokenBucket strangers_, bystanders_;
-  TokenBucket nearTotal_, otherTotal_, localTotal_, innerTotal_, refusedTotal_;
+  TokenBucket nearTotal_, otherTotal_, localTotal_, innerTotal_;
   TokenBucket probeTotal_, errorToTotal_, errorFromTotal_;
 };
 

@@ -54,11 +54,6 @@ bool isSignalling(std::uint8_t nextHeader) {
   return nextHeader == kMobility || nextHeader == kEsp || nextHeader == kDestination;
 }
 
-// Trains are cut to what fits.
-bool fits(const Packet& packet, std::size_t mtu) {
-  return packet.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE || packet.bytes.size() <= mtu;
-}
-
 bool fitsSlot(const Packet& packet) { return packet.bytes.size() <= SlowPathRing::kPayload; }
 
 }  // namespace
@@ -184,15 +179,8 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
              Policing::Inner::kErrorFrom);
     return from.counters.drop(Drop::hop_limit);
   }
-  const auto outer = prepareOuter(to, Ipv6View{packet.bytes}, {}, packet.bytes, to.counters);
+  const auto outer = prepareOuter(to, packet, kNone, from, Policing::Inner::kErrorFrom, to.counters);
   if (!outer) return;
-  const std::size_t mtu = innerMtu(to.spec, *outer);
-  if (!fits(packet, mtu)) {
-    toErrors(
-        {.kind = SlowPathKind::tooBig, .tunnelSlot = to.spec.slot, .mtu = static_cast<std::uint32_t>(mtu)},
-        packet, from, Policing::Inner::kErrorFrom);
-    return to.counters.drop(Drop::too_big);
-  }
   --hopLimit;
   clamp(from, packet);
   const auto bytes = packet.bytes.size();
@@ -212,16 +200,9 @@ void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   const Tunnel* tunnel = table_->homeAgentOf(destination);
   if (!tunnel) return counters_.drop(Drop::not_ours);
   if (cameFromOurTunnel(view)) return tunnel->counters.drop(Drop::recursive_encapsulation);
-  const auto outer = prepareOuter(*tunnel, view, {}, packet.bytes, tunnel->counters);
+  const auto outer =
+      prepareOuter(*tunnel, packet, kNone, *tunnel, Policing::Inner::kErrorTo, tunnel->counters);
   if (!outer) return;
-  const std::size_t mtu = innerMtu(tunnel->spec, *outer);
-  if (!fits(packet, mtu)) {
-    toErrors({.kind = SlowPathKind::tooBig,
-              .tunnelSlot = tunnel->spec.slot,
-              .mtu = static_cast<std::uint32_t>(mtu)},
-             packet, *tunnel, Policing::Inner::kErrorTo);
-    return tunnel->counters.drop(Drop::too_big);
-  }
   sendThrough(*tunnel, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
               tunnel->counters);
 }

@@ -244,7 +244,7 @@ TEST_CASE("RFC 6040 4.1: in normal mode the mark is copied, pinned DSCP or not")
   }
 }
 
-TEST_CASE("RFC 6040 4.2: every cell of figure 4; RFC 2983 4.1: the inner DSCP stays") {
+TEST_CASE("RFC 6040 4.2, RFC 2983 5: every cell of figure 4, and the inner DSCP stays") {
   // +---------+------------------------------------------------+
   // |Arriving |            Arriving Outer Header               |
   // |   Inner +---------+------------+------------+------------+

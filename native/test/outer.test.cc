@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <tuple>
 
 #include "world.h"
 
@@ -109,7 +110,7 @@ TEST_CASE("RFC 6040 4.1, RFC 2473 6.4: a tunnel that is told nothing copies the 
 }
 
 TEST_CASE(
-    "RFC 6438 3: one label for a flow, as packets and as a train's segments; RFC 6040 4.1: and its mark") {
+    "RFC 6438 3, RFC 6040 4.1: one label for a flow, as packets and as a train's segments, and its mark") {
   World world;
   TcpFields fields{.source = home, .destination = far, .trafficClass = kEct0};
   fields.flags = tcp::kAck | tcp::kCwr;
@@ -292,6 +293,41 @@ TEST_CASE("RFC 2473 4.1.1 c: what is longer for its limit has less room") {
   CHECK(innerMtu(spec, outer) == 1284);
 }
 
+TEST_CASE("RFC 2473 7.1: 1280 octets pass a narrow path with a limit too, which each fragment shows") {
+  // {told by the tunnel, brought by the packet, what the outer header says}
+  for (const auto& [told, brought, says] : {std::tuple{9, 0, 9}, {-1, 3, 2}, {9, 3, 2}}) {
+    CAPTURE(told);
+    CAPTURE(brought);
+    const int limit = told;
+    OuterWorld world([limit](TunnelSpec& tunnel) {
+      tunnel.mtu = 1280;
+      tunnel.pathMtu = 1320;
+      if (limit >= 0) tunnel.encapsulationLimit = static_cast<std::uint8_t>(limit);
+    });
+    const int value = brought;
+    world.threeWays([value](const Address& source, const Address& destination) {
+      return value == 0 ? packetOf(source, destination, 1280)
+                        : limited(source, destination, static_cast<std::uint8_t>(value), 1280);
+    });
+    for (int way = 0; way < 3; ++way) {
+      std::size_t payload = 0;
+      for (int part = 0; part < 2; ++part) {
+        const auto sent = world.sent();
+        REQUIRE(sent);
+        CHECK(sent->size() <= 1320);
+        CHECK((*sent)[6] == kDestination);
+        CHECK((*sent)[40] == kFragment);
+        CHECK((*sent)[44] == says);
+        CHECK((*sent)[48] == kIpv6);
+        payload += sent->size() - 56;
+      }
+      CHECK(payload == 1280);
+    }
+    CHECK(!world.sent());
+    CHECK(world.allDrops() == 0);
+  }
+}
+
 TEST_CASE("RFC 2473 4.1.1: a limit of 0 ends the way, and JavaScript is told where it stands") {
   OuterWorld world([](TunnelSpec& tunnel) { tunnel.encapsulationLimit = std::uint8_t{4}; });
   SlowPathRing ring = world.region.receiveRing();
@@ -315,9 +351,8 @@ TEST_CASE("RFC 2473 4.1.1: a limit of 0 ends the way, and JavaScript is told whe
   told(kNone, 1, foreign, 300);
   CHECK(world.tunnelDrops(1, Drop::encapsulation_limit) == 1);
 
-  Octets between = limited(home, other, 0, 1400);
+  const Octets between = limited(home, other, 0, 1400);
   world.fromUplink(Slot(tunnelled(between, careOf, agent)));
-  between[7] = 63;
   told(kNone, 2, between, 1280);
   CHECK(world.tunnelDrops(2, Drop::encapsulation_limit) == 1);
 
@@ -332,7 +367,7 @@ TEST_CASE("a flood of limits of 0 is counted, and JavaScript hears of some") {
   CHECK(world.tunnelDrops(1, Drop::encapsulation_limit) == 1000);
   CHECK(world.allDrops() == 1000);
   const SlowPathRing ring = world.region.receiveRing();
-  CHECK(ring.tail() - ring.head() == Policing::kRefused.depth / Policing::kRefused.step);
+  CHECK(ring.tail() - ring.head() == Policing::kError.depth / Policing::kError.step);
 }
 
 TEST_CASE("RFC 2473 4.1.2: a care-of address that is a home address itself does not make a loop") {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import type { Engine, MemoryUplink, TunnelSpec } from '../../src/datapath/index.js';
+import { Engine, type MemoryUplink, type TunnelSpec } from '../../src/datapath/index.js';
 import { type Address, emitIcmpv6, PROTOCOL } from '../../src/wire/index.js';
 import { complaints, scapy, tshark } from '../support/judges.js';
 import { LINKTYPE } from '../support/pcap.js';
@@ -108,10 +108,12 @@ t.test('RFC 2473 7.1: scapy and tshark put together what the tunnel has fragment
     t.same(host.engine.portDrops(host.guest.port), {});
   }
 
+  const labels = new Engine();
+  t.teardown(() => labels.close());
   const { whole } = judge({ mss: 1220, fragments: cut.map((parts) => parts.map(hex)) });
   t.same(
     whole,
-    inner.map((packet) => hex(tunnelled(CARE_OF, AGENT, packet))),
+    inner.map((packet) => hex(tunnelled(CARE_OF, AGENT, packet, labels.flowLabel(packet)))),
   );
 
   const seen = tshark(LINKTYPE.raw, cut.flat());
@@ -140,7 +142,8 @@ t.test('RFC 6691 2: a clamped SYN is the one that scapy builds', async (t) => {
     if (toHome) {
       host.guest.inject(frame(bytes(before)));
       const sent = await eventually('outer packet', () => host.network.take());
-      t.equal(hex(sent), hex(tunnelled(CARE_OF, AGENT, bytes(after))));
+      const label = host.engine.flowLabel(bytes(after));
+      t.equal(hex(sent), hex(tunnelled(CARE_OF, AGENT, bytes(after), label)));
       agent.network.inject(tunnelled(CARE_OF, AGENT, bytes(before)));
       t.equal(hex(await eventually('packet', () => agent.network.take())), after);
     } else {
@@ -149,7 +152,8 @@ t.test('RFC 6691 2: a clamped SYN is the one that scapy builds', async (t) => {
       t.equal(hex(got.subarray(14)), after);
       agent.network.inject(bytes(before));
       const sent = await eventually('outer packet', () => agent.network.take());
-      t.equal(hex(sent), hex(tunnelled(AGENT, CARE_OF, bytes(after))));
+      const label = agent.engine.flowLabel(bytes(after));
+      t.equal(hex(sent), hex(tunnelled(AGENT, CARE_OF, bytes(after), label)));
     }
   }
   t.equal(host.engine.tunnelCounters(1).mssClamped, 48);

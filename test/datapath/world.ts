@@ -88,8 +88,13 @@ export function tcp(
   return ipv6(source, destination, PROTOCOL.tcp, segment);
 }
 
-export function tunnelled(source: Address, destination: Address, inner: Uint8Array): Uint8Array {
-  return ipv6(source, destination, PROTOCOL.ipv6, inner);
+export function tunnelled(
+  source: Address,
+  destination: Address,
+  inner: Uint8Array,
+  flowLabel = 0,
+): Uint8Array {
+  return ipv6(source, destination, PROTOCOL.ipv6, inner, { flowLabel });
 }
 
 export function frame(packet: Uint8Array, etherType = ETHERTYPE_IPV6): Uint8Array {
