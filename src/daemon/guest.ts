@@ -45,6 +45,7 @@ import type { Logger } from './log.js';
 import { RouteOptimisation } from './route-optimisation.js';
 import type { BindingStatus, GuestStatus } from './status.js';
 import type { Store } from './store/index.js';
+import { tunnelEvents } from './tunnel-events.js';
 import type { QuotingMessage, TunnelServices } from './tunnel-path.js';
 import type { TunnelEnds } from './tunnel-ping.js';
 
@@ -386,6 +387,7 @@ export class Guest {
           bytes: sum(({ toGuest }) => toGuest.bytes),
         },
       },
+      events: tunnelEvents(counters),
       drops: sumDrops(
         ...counters.map(({ drops }) => drops),
         engine.portDrops(this.port),

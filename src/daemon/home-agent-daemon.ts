@@ -42,6 +42,7 @@ import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, HomeAgentBindingStatus, HomeAgentStatus } from './status.js';
 import type { Store } from './store/index.js';
 import { StoredBindings } from './stored-bindings.js';
+import { tunnelEvents } from './tunnel-events.js';
 import { tunnelServices } from './tunnel-path.js';
 
 /** Tunnels that a process has room for, at least: `max_bindings` can grow so far without a restart. */
@@ -226,6 +227,7 @@ export class HomeAgentDaemon {
             toHome: counted?.toHome ?? { packets: 0, bytes: 0 },
             toGuest: counted?.toGuest ?? { packets: 0, bytes: 0 },
           },
+          events: tunnelEvents(counted === undefined ? [] : [counted]),
           drops: sumDrops(
             counted?.drops ?? {},
             tunnel?.formerDrops ?? {},

@@ -29,6 +29,7 @@ import { ProbePace } from './probe-pace.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
+import { tunnelEvents } from './tunnel-events.js';
 import { type TunnelServices, tunnelServices } from './tunnel-path.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
@@ -560,6 +561,7 @@ function waitingStatus(config: GuestConfig, reason: string): GuestStatus {
     binding: { state: 'idle', reason },
     bindings: [],
     traffic: { toHome: nothing, toGuest: nothing },
+    events: tunnelEvents([]),
     drops: {},
   };
 }

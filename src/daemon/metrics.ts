@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { DaemonStatus, Drops, TrafficStatus, TunnelStatus } from './status.js';
+import type { TunnelEvents } from './tunnel-events.js';
 
 export interface Metrics {
   /** The Prometheus text of this moment. */
@@ -22,6 +23,7 @@ interface Source {
   readonly correspondents: readonly string[];
   readonly expiresIn: number | undefined;
   readonly traffic: TrafficStatus;
+  readonly events: TunnelEvents;
   readonly drops: Drops;
 }
 
@@ -81,6 +83,12 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     labelNames: ['guest', 'direction'],
     registers,
   });
+  const events = new Counter({
+    name: 'kagemusha_tunnel_events_total',
+    help: 'What happened to packets that were carried: ECN alarms (RFC 6040), outer fragments sent, MSS of a SYN lowered',
+    labelNames: ['guest', 'event'],
+    registers,
+  });
   const drops = new Counter({
     name: 'kagemusha_drops_total',
     help: 'Packets dropped, by reason',
@@ -97,6 +105,7 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     expires,
     packets,
     bytes,
+    events,
     drops,
   ];
   const refresh = (): void => {
@@ -122,6 +131,9 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
         packets.inc({ guest, direction }, count.packets);
         bytes.inc({ guest, direction }, count.bytes);
       }
+      for (const [event, count] of Object.entries(source.events)) {
+        events.inc({ guest, event }, count);
+      }
       for (const [reason, count] of Object.entries(source.drops)) {
         drops.inc({ guest, reason }, count);
       }
@@ -140,24 +152,30 @@ const stands = ({ expiresIn = 0 }: { readonly expiresIn?: number }) => expiresIn
 
 function sourcesOf(status: DaemonStatus): Source[] {
   if (status.role === 'host') {
-    return status.guests.map(({ name, binding, bindings, correspondents, traffic, drops }) => ({
-      label: name,
-      // Whatever the last answer said: the tunnel is open as long as the binding stands.
-      registered: bindings.length > 0 && bindings.every(stands),
-      homes: bindings,
-      correspondents: (correspondents ?? []).map(({ state }) => state),
-      expiresIn: binding.expiresIn,
-      traffic,
-      drops,
-    }));
+    return status.guests.map(
+      ({ name, binding, bindings, correspondents, traffic, events, drops }) => ({
+        label: name,
+        // Whatever the last answer said: the tunnel is open as long as the binding stands.
+        registered: bindings.length > 0 && bindings.every(stands),
+        homes: bindings,
+        correspondents: (correspondents ?? []).map(({ state }) => state),
+        expiresIn: binding.expiresIn,
+        traffic,
+        events,
+        drops,
+      }),
+    );
   }
-  return status.bindings.map(({ homeAddress, state, tunnel, expiresIn, traffic, drops }) => ({
-    label: homeAddress,
-    registered: state === 'bound' && stands({ expiresIn }),
-    homes: [{ homeAddress, state, ...(tunnel === undefined ? {} : { tunnel }) }],
-    correspondents: [],
-    expiresIn,
-    traffic,
-    drops,
-  }));
+  return status.bindings.map(
+    ({ homeAddress, state, tunnel, expiresIn, traffic, events, drops }) => ({
+      label: homeAddress,
+      registered: state === 'bound' && stands({ expiresIn }),
+      homes: [{ homeAddress, state, ...(tunnel === undefined ? {} : { tunnel }) }],
+      correspondents: [],
+      expiresIn,
+      traffic,
+      events,
+      drops,
+    }),
+  );
 }

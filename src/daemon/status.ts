@@ -1,5 +1,6 @@
 import type { BindingSummary } from '../signaling/index.js';
 import type { Address } from '../wire/address.js';
+import type { TunnelEvents } from './tunnel-events.js';
 
 /** Version of the JSON that `status --json` prints and `GET /v1/status` answers. */
 export const STATUS_SCHEMA_VERSION = 1;
@@ -79,6 +80,7 @@ export interface GuestStatus {
   /** Only with `route_optimisation`. */
   readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;
+  readonly events: TunnelEvents;
   readonly drops: Drops;
 }
 
@@ -105,6 +107,7 @@ export interface HomeAgentBindingStatus {
   /** Only while it is open. */
   readonly tunnel?: TunnelStatus;
   readonly traffic: TrafficStatus;
+  readonly events: TunnelEvents;
   readonly drops: Drops;
 }
 

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Engine, TunnelSpec } from '../datapath/index.js';
 import { earliest, type Millis } from '../time.js';
 import type { Encapsulation, PathMtuConfig, PathMtuEvent, PathMtuOutput } from '../tunnel/index.js';
@@ -52,6 +53,9 @@ export interface ProbeWay {
 /** An ICMPv6 error as it came. */
 export type QuotingMessage = Extract<Icmpv6Message, { quoted: Uint8Array }>;
 
+/** Who cannot see the probes must not answer them: their tokens come from it. */
+const unpredictable = (): number => randomInt(2 ** 32) / 2 ** 32;
+
 /**
  * What the path of one tunnel carries (RFC 8201, RFC 8899): stands between the machine that estimates it and the engine, which cuts
  * packets after it. A tunnel whose ends change gets another one.
@@ -70,7 +74,7 @@ export class TunnelPath {
     this.ends = ends;
     this.#way = way;
     this.#services = services;
-    this.#machine = new PathMtu({ ...services.limits, random: Math.random });
+    this.#machine = new PathMtu({ ...services.limits, random: unpredictable });
     // Without probes it is all the same to it.
     const machine = services.limits.probing
       ? new WithTraffic(this.#machine, () => this.#way.carried())

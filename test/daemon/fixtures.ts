@@ -18,6 +18,7 @@ const rejected: BindingStatus = {
   reason: 'not home subnet, next try in 10 s',
 };
 
+const events = { ecnAlarms: 0, fragmentsSent: 0, mssClamped: 0 };
 const tunnel: TunnelStatus = { mtu: 1360, pathMtu: 1400, state: 'confirmed' };
 
 /** A home address, unless told behind the care-of address of the first guest. */
@@ -49,6 +50,7 @@ export const hostStatus: HostStatus = {
       binding: registered,
       tunnel,
       traffic: { toHome: { packets: 10, bytes: 12_345 }, toGuest: { packets: 20, bytes: 1 } },
+      events,
       drops: { spoofed_source: 3, malformed: 0 },
     },
     {
@@ -60,6 +62,7 @@ export const hostStatus: HostStatus = {
       bindings: [home('2001:db8:2000::11', rejected, '2001:db8:3000::45')],
       binding: rejected,
       traffic: { toHome: none, toGuest: none },
+      events,
       drops: {},
     },
   ],
@@ -81,6 +84,7 @@ export const homeAgentStatus: HomeAgentStatus = {
       state: 'bound',
       tunnel: { mtu: 1280, pathMtu: 1280, state: 'searching' },
       traffic: { toHome: { packets: 1, bytes: 2 }, toGuest: { packets: 3, bytes: 4 } },
+      events,
       drops: {},
     },
   ],
