@@ -366,6 +366,7 @@ export class Guest {
     const homeAgent = bindings.find((home) => home.homeAgent !== undefined)?.homeAgent;
     const sum = (pick: (counter: (typeof counters)[number]) => number): number =>
       counters.reduce((total, counter) => total + pick(counter), 0);
+    const ecnAlarms = sum((counter) => counter.ecnAlarms);
     return {
       name: this.#config.name,
       homeAddresses: [...this.#config.homeAddresses],
@@ -376,6 +377,7 @@ export class Guest {
       bindings,
       ...(tunnel === undefined ? {} : { tunnel }),
       ...(this.#routes === undefined ? {} : { correspondents: this.#routes.summary() }),
+      ...(ecnAlarms === 0 ? {} : { ecnAlarms }),
       traffic: {
         toHome: {
           packets: sum(({ toHome }) => toHome.packets),

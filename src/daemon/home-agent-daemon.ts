@@ -227,6 +227,9 @@ export class HomeAgentDaemon {
             toGuest: counted?.toGuest ?? { packets: 0, bytes: 0 },
           },
           drops: sumDrops(counted?.drops ?? {}, tunnel?.path.drops ?? {}),
+          ...(counted === undefined || counted.ecnAlarms === 0
+            ? {}
+            : { ecnAlarms: counted.ecnAlarms }),
         };
       }),
       drops: sumDrops(

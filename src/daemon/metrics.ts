@@ -23,6 +23,7 @@ interface Source {
   readonly expiresIn: number | undefined;
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
+  readonly ecnAlarms: number;
 }
 
 /**
@@ -88,6 +89,13 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     registers,
   });
 
+  const ecnAlarms = new Counter({
+    name: 'kagemusha_ecn_alarms_total',
+    help: 'Packets out of the tunnel with congestion marks, inside and outside, that do not go together (RFC 6040 4.2)',
+    labelNames: ['guest'],
+    registers,
+  });
+
   const metrics = [
     registered,
     states,
@@ -98,6 +106,7 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     packets,
     bytes,
     drops,
+    ecnAlarms,
   ];
   const refresh = (): void => {
     for (const metric of metrics) metric.reset();
@@ -125,6 +134,7 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
       for (const [reason, count] of Object.entries(source.drops)) {
         drops.inc({ guest, reason }, count);
       }
+      ecnAlarms.inc({ guest }, source.ecnAlarms);
     }
   };
 
@@ -140,24 +150,30 @@ const stands = ({ expiresIn = 0 }: { readonly expiresIn?: number }) => expiresIn
 
 function sourcesOf(status: DaemonStatus): Source[] {
   if (status.role === 'host') {
-    return status.guests.map(({ name, binding, bindings, correspondents, traffic, drops }) => ({
-      label: name,
-      // Whatever the last answer said: the tunnel is open as long as the binding stands.
-      registered: bindings.length > 0 && bindings.every(stands),
-      homes: bindings,
-      correspondents: (correspondents ?? []).map(({ state }) => state),
-      expiresIn: binding.expiresIn,
+    return status.guests.map(
+      ({ name, binding, bindings, correspondents, traffic, drops, ecnAlarms = 0 }) => ({
+        label: name,
+        // Whatever the last answer said: the tunnel is open as long as the binding stands.
+        registered: bindings.length > 0 && bindings.every(stands),
+        homes: bindings,
+        correspondents: (correspondents ?? []).map(({ state }) => state),
+        expiresIn: binding.expiresIn,
+        traffic,
+        drops,
+        ecnAlarms,
+      }),
+    );
+  }
+  return status.bindings.map(
+    ({ homeAddress, state, tunnel, expiresIn, traffic, drops, ecnAlarms = 0 }) => ({
+      label: homeAddress,
+      registered: state === 'bound' && stands({ expiresIn }),
+      homes: [{ homeAddress, state, ...(tunnel === undefined ? {} : { tunnel }) }],
+      correspondents: [],
+      expiresIn,
       traffic,
       drops,
-    }));
-  }
-  return status.bindings.map(({ homeAddress, state, tunnel, expiresIn, traffic, drops }) => ({
-    label: homeAddress,
-    registered: state === 'bound' && stands({ expiresIn }),
-    homes: [{ homeAddress, state, ...(tunnel === undefined ? {} : { tunnel }) }],
-    correspondents: [],
-    expiresIn,
-    traffic,
-    drops,
-  }));
+      ecnAlarms,
+    }),
+  );
 }

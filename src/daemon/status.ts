@@ -29,6 +29,12 @@ export interface TunnelStatus {
 /** Packets dropped, by reason. */
 export type Drops = Readonly<Record<string, number>>;
 
+/**
+ * Packets out of the tunnel whose congestion marks, inside and outside, no tunnel of today makes together (RFC 6040 4.2): something on
+ * the way writes what it must not. Left out while there are none.
+ */
+export type EcnAlarms = number;
+
 /** A binding; `status` is that of the last Binding Acknowledgement, times in seconds, `reason` one sentence. */
 export type BindingStatus = Omit<BindingSummary, 'homeAgent' | 'prefixes'>;
 
@@ -80,6 +86,7 @@ export interface GuestStatus {
   readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
+  readonly ecnAlarms?: EcnAlarms;
 }
 
 export interface HostStatus {
@@ -106,6 +113,7 @@ export interface HomeAgentBindingStatus {
   readonly tunnel?: TunnelStatus;
   readonly traffic: TrafficStatus;
   readonly drops: Drops;
+  readonly ecnAlarms?: EcnAlarms;
 }
 
 export interface HomeAgentStatus {

@@ -82,6 +82,17 @@ t.test('a home agent: its bindings', async (t) => {
   t.ok(lines.includes(`kagemusha_tunnel_mtu_bytes{${at}} 1280`));
 });
 
+t.test('RFC 6040 4.2: alarms of congestion marks are metrics of their own', async (t) => {
+  const [guest] = hostStatus.guests;
+  const [binding] = homeAgentStatus.bindings;
+  if (guest === undefined || binding === undefined) return;
+  const host = { ...hostStatus, guests: [{ ...guest, ecnAlarms: 5 }] };
+  t.ok((await samples(() => host)).includes('kagemusha_ecn_alarms_total{guest="vm1"} 5'));
+  const agent = { ...homeAgentStatus, bindings: [{ ...binding, ecnAlarms: 7 }] };
+  const line = 'kagemusha_ecn_alarms_total{guest="2001:db8:2000::10"} 7';
+  t.ok((await samples(() => agent)).includes(line));
+});
+
 t.test('sd_notify(3)', async (t) => {
   const sent: [string, string][] = [];
   const notifier = createNotifier((path, message) => sent.push([path, message]), '/run/notify');
