@@ -113,6 +113,16 @@ TEST_CASE("segments that were put together in one batch are merged, each from it
   CHECK(Octets(train->bytes.begin() + 14 + 60, train->bytes.end()) == stream);
 }
 
+TEST_CASE("after each batch the memory of what was passed on is there again") {
+  World world;
+  const auto fragments = fragmentsOf(tunnelled(packetOf(far, home, 1280), agent, careOf), {1232});
+  for (std::size_t count = 0; count < 3 * Reassembler::kContexts; ++count) {
+    give(world, fragments);
+    CHECK(world.guest->take());
+  }
+  CHECK(world.allDrops() == 0);
+}
+
 TEST_CASE("more packets in a batch than the coalescer holds") {
   World world;
   std::vector<Octets> packets;

@@ -7,7 +7,8 @@ import {
   relayedError,
 } from '../tunnel/index.js';
 import { type Address, type Icmpv6Error, PROTOCOL, peekAddresses } from '../wire/index.js';
-import type { TunnelStatus } from './status.js';
+import { sumDrops } from './drop-counts.js';
+import type { Drops, TunnelStatus } from './status.js';
 import { type QuotingMessage, TunnelPath, type TunnelServices } from './tunnel-path.js';
 
 /** RFC 8200 3, RFC 4443 4.1 */
@@ -23,6 +24,8 @@ interface GuestTunnel {
 export class GuestTunnels {
   readonly #services: TunnelServices;
   readonly #byEnds = new Map<string, GuestTunnel>();
+  /** of tunnels that are closed: a count never goes back */
+  #closed: Drops = {};
 
   constructor(services: TunnelServices) {
     this.#services = services;
@@ -34,6 +37,7 @@ export class GuestTunnels {
     for (const [key, { path }] of this.#byEnds) {
       if (ends.has(key)) continue;
       path.stop();
+      this.#closed = sumDrops(this.#closed, path.drops);
       this.#byEnds.delete(key);
     }
     return open.map((spec) => ({ ...spec, ...this.#follow(spec).spec }));
@@ -52,8 +56,8 @@ export class GuestTunnels {
   }
 
   /** Why the paths' machines had no use for something. */
-  get drops(): ReadonlyMap<string, number>[] {
-    return [...this.#byEnds.values()].map(({ path }) => path.drops);
+  get drops(): Drops {
+    return sumDrops(this.#closed, ...[...this.#byEnds.values()].map(({ path }) => path.drops));
   }
 
   /**

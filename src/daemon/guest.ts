@@ -395,7 +395,7 @@ export class Guest {
         this.#policies.drops,
         this.#routes?.drops() ?? {},
         this.#link.drops,
-        ...this.#tunnels.drops,
+        this.#tunnels.drops,
         ...(this.#atHome === undefined ? [] : [this.#atHome.drops]),
         ...this.#homes.map((home) => home.drops),
       ),

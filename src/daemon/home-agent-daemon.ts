@@ -226,7 +226,11 @@ export class HomeAgentDaemon {
             toHome: counted?.toHome ?? { packets: 0, bytes: 0 },
             toGuest: counted?.toGuest ?? { packets: 0, bytes: 0 },
           },
-          drops: sumDrops(counted?.drops ?? {}, tunnel?.path.drops ?? {}),
+          drops: sumDrops(
+            counted?.drops ?? {},
+            tunnel?.formerDrops ?? {},
+            tunnel?.path.drops ?? {},
+          ),
           ...(counted === undefined || counted.ecnAlarms === 0
             ? {}
             : { ecnAlarms: counted.ecnAlarms }),

@@ -1,7 +1,9 @@
 import type { TunnelSpec } from '../datapath/index.js';
 import type { TokenBucket } from '../token-bucket.js';
 import type { Address } from '../wire/index.js';
+import { sumDrops } from './drop-counts.js';
 import { ErrorBudget } from './error-budget.js';
+import type { Drops } from './status.js';
 import { type OuterEnds, TunnelPath, type TunnelServices } from './tunnel-path.js';
 import { TunnelSlots } from './tunnel-slots.js';
 
@@ -18,6 +20,8 @@ export interface HomeTunnel {
   readonly slot: number;
   readonly errors: ErrorBudget;
   readonly path: TunnelPath;
+  /** What paths to former care-of addresses had no use for, by reason. */
+  readonly formerDrops: Drops;
 }
 
 /** The tunnels of a Home Agent, one for each binding. */
@@ -63,7 +67,8 @@ export class HomeTunnels {
     known?.path.stop();
     const errors = known?.errors ?? new ErrorBudget(this.#errors);
     const path = this.#path(homeAddress, { local: this.#address, remote: careOfAddress }, slot);
-    const tunnel = { homeAddress, slot, errors, path };
+    const formerDrops = known === undefined ? {} : sumDrops(known.formerDrops, known.path.drops);
+    const tunnel = { homeAddress, slot, errors, path, formerDrops };
     this.#byHome.set(homeAddress, tunnel);
     this.#bySlot.set(slot, tunnel);
     path.open(FOR_THE_OTHER_END);

@@ -20,7 +20,7 @@ import { record } from '../support/record.js';
 
 const FORGER = fileURLToPath(new URL('./path-forger.py', import.meta.url));
 const PYTHON = '/usr/bin/python3';
-const SECONDS = Number(process.env.KAGEMUSHA_FLOOD_SECONDS ?? 5);
+const SECONDS = Number(process.env.KAGEMUSHA_FLOOD_SECONDS ?? 4);
 const RATE = 8000;
 const COPIES = 3;
 /** Longer than the engine's limits need to let the next one through. */

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { type CellFigures, FILTERS, tryPath } from '../support/path-cell.js';
+import { ALL, LONG_MS } from '../support/path-traffic.js';
 import { record } from '../support/record.js';
 
 // As path-mtu.test.ts, with 9000 octets on every other link, the guest's too.
@@ -7,6 +8,8 @@ import { record } from '../support/record.js';
 const COMMAND =
   'PATH_MTU_RECORD=bench/results/path-mtu-jumbo.json PATH_MTU_SIZES=all npm test -- test/e2e/path-mtu-jumbo.test.ts';
 const figures: CellFigures[] = [];
+
+if (ALL) t.setTimeout(LONG_MS);
 
 for (const path of [1500, 9000]) {
   t.test(`a path of ${path} octets between links of 9000`, async (t) => {

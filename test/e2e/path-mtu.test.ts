@@ -1,5 +1,6 @@
 import t from 'tap';
 import { type CellFigures, FILTERS, tryPath } from '../support/path-cell.js';
+import { ALL, LONG_MS } from '../support/path-traffic.js';
 import { record } from '../support/record.js';
 
 // Paths whose narrow link is in the middle, where only Packet Too Big or probes tell of it: no black hole, whatever the routers drop.
@@ -7,6 +8,8 @@ import { record } from '../support/record.js';
 const COMMAND =
   'PATH_MTU_RECORD=bench/results/path-mtu.json PATH_MTU_SIZES=all npm test -- test/e2e/path-mtu.test.ts';
 const figures: CellFigures[] = [];
+
+if (ALL) t.setTimeout(LONG_MS);
 
 for (const path of [1280, 1400]) {
   t.test(`a path of ${path} octets between links of 1500`, async (t) => {

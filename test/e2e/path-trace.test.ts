@@ -4,11 +4,12 @@ import { type Netns, until } from '../../src/cli/demo/netns.js';
 import { TcpStream } from '../../src/cli/demo/tcp-stream.js';
 import { answers } from '../support/journey.js';
 import { PATH, PathLab } from '../support/path-lab.js';
+import { ALL, LONG_MS } from '../support/path-traffic.js';
 
-/** Whether what takes a minute is tried as well. */
-const LONG = process.env.PATH_MTU_SIZES === 'all';
 /** What the guest's TCP stream carries in a second is about 400 000 octets. */
 const ONWARD = 300_000;
+
+if (ALL) t.setTimeout(LONG_MS);
 
 /** The routers that answer on the way, by hop, and what tracepath6 sums up. */
 interface Trace {
@@ -103,7 +104,7 @@ t.test('RFC 8201 4: the path narrows under a TCP connection, which goes on', asy
     [1400, 'none', 20_000],
     [1280, 'none', 20_000],
     // Nobody tells: a look once in 30 s finds it.
-    ...(LONG ? [[1400, 'all-icmpv6', 60_000] as const] : []),
+    ...(ALL ? [[1400, 'all-icmpv6', 60_000] as const] : []),
   ] as const;
   for (const [client, server, address] of ways) {
     for (const [mtu, filter, within] of steps) {

@@ -70,6 +70,10 @@ export async function transfer(
   return Number(await from.run(argv));
 }
 
+/** Whether every size is tried, and what takes a minute. */
+export const ALL = process.env.PATH_MTU_SIZES === 'all';
+/** What a file's tests may take then. */
+export const LONG_MS = 1_800_000;
 const MINIMUM_MTU = 1280;
 const LARGEST = 9000;
 const SMALLEST = 48;
@@ -84,7 +88,7 @@ export function sizesFor({ path, uplink }: { path: number; uplink: number }): nu
     for (let size = Math.max(SMALLEST, from); size <= Math.min(LARGEST, to); size += step)
       sizes.add(size);
   };
-  if (process.env.PATH_MTU_SIZES === 'all') add(SMALLEST, LARGEST);
+  if (ALL) add(SMALLEST, LARGEST);
   add(SMALLEST, LARGEST, 47);
   add(LARGEST, LARGEST);
   add(SMALLEST, SMALLEST + 16);

@@ -52,6 +52,25 @@ export class Pinging {
     await closed;
     return parsePing(this.#output, this.#command);
   }
+
+  /**
+   * Ends them after one more answer, and gives how many up to that one were sent and lost: what is on its way when they end is neither.
+   * @throws KagemushaError TIMED_OUT when there is no answer any more
+   */
+  async stopAnswered(): Promise<{ readonly sent: number; readonly lost: number }> {
+    const last = Math.max(0, ...this.#answered());
+    await until('one more answer', () =>
+      Math.max(0, ...this.#answered()) > last ? true : undefined,
+    );
+    await this.stop();
+    const answered = this.#answered();
+    const sent = Math.max(...answered);
+    return { sent, lost: sent - answered.size };
+  }
+
+  #answered(): ReadonlySet<number> {
+    return new Set([...this.#output.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, n]) => Number(n)));
+  }
 }
 
 /** Reads ping's summary (iputils). @throws KagemushaError PING_OUTPUT */
