@@ -57,8 +57,28 @@ t.test('on devices from `kagemusha setup --apply` the host needs no capability',
     t.ok(bits_per_second > 50e6, `TCP ${down ? 'down' : 'up'}`);
   }
 
+  const another = join(testbed.directory, 'vm2.toml');
+  await writeFile(
+    another,
+    `name = "vm2"
+home_addresses = ["2001:db8:2000::11"]
+home_prefix = "2001:db8:2000::/64"
+home_agent = "2001:db8:2000::1"
+care_of_address = "2001:db8:3000::45"
+port = { kind = "tap", device = "kgtap1" }
+`,
+  );
+  const kagemusha = (...words: string[]) => hostB.run(nodeCommand(KAGEMUSHA, ...words));
+  const add = () => kagemusha('guest', 'add', another, '--socket', host.socket);
+  const said = await add().then(() => 'added', String);
+  const setup = `setup --config ${files.host} --guest ${another} --apply`;
+  t.match(said, new RegExp(`SETUP_MISSING: missing: .*; run once: sudo kagemusha ${setup}`));
+  await kagemusha(...setup.split(' '), '--user', `${ORDINARY_USER}`);
+  t.equal(await add(), 'vm2: added\n', 'a guest that is added is set up like those of the file');
+  t.equal((await ping(guest, PAPER.hostA, 20, 20)).lost, 0);
+
   await host.stop();
   await hostB.run(nodeCommand(KAGEMUSHA, 'setup', '--config', files.host, '--undo'));
   const left = await hostB.run(['ip', '-o', 'link']);
-  t.notMatch(left, /kg0|kgtap0/, '`setup --undo` takes the devices away');
+  t.notMatch(left, /kg0|kgtap/, '`setup --undo` takes the devices away');
 });
