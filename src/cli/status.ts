@@ -6,6 +6,7 @@ import type {
   HostStatus,
   TunnelStatus,
 } from '../daemon/status.js';
+import type { TunnelEvents } from '../daemon/tunnel-events.js';
 import { chooseSocket } from './socket.js';
 import { formatBytes, formatDrops, formatTable } from './table.js';
 
@@ -63,7 +64,7 @@ function hostTable(host: HostStatus): string {
   ]);
   const table = rows.length === 0 ? 'no guests' : formatTable(header, rows);
   const more = host.guests.flatMap((guest) =>
-    [...reasonsOf(guest), ...prefixesOf(guest), ...correspondentsOf(guest)].map(
+    [...reasonsOf(guest), ...prefixesOf(guest), ...correspondentsOf(guest), ...alarmsOf(guest)].map(
       (line) => `${guest.name}: ${line}`,
     ),
   );
@@ -124,7 +125,16 @@ function homeAgentTable(homeAgent: HomeAgentStatus): string {
   ]);
   const title = `home agent ${homeAgent.address}`;
   const table = rows.length === 0 ? 'no bindings' : formatTable(header, rows);
-  return [title, table, ...dropsOf(homeAgent.drops)].join('\n');
+  const alarms = homeAgent.bindings.flatMap((binding) =>
+    alarmsOf(binding).map((line) => `${binding.homeAddress}: ${line}`),
+  );
+  return [title, table, ...alarms, ...dropsOf(homeAgent.drops)].join('\n');
+}
+
+/** What the network does to the tunnel's congestion marks, when it does what it must not. */
+function alarmsOf({ events: { ecnAlarms } }: { readonly events: TunnelEvents }): string[] {
+  if (ecnAlarms === 0) return [];
+  return [`${ecnAlarms} packets with congestion marks that do not go together (RFC 6040 4.2)`];
 }
 
 /** A line for what belongs to nobody, when there is any. */

@@ -163,6 +163,16 @@ t.test('status: a table for people, the contract for programs', async (t) => {
     /^home agent 2001:db8:2000::1\nHOME ADDRESS .*\n2001:db8:2000::10 +bound +2001:db8:3000::44 +esp +42 s +1280 /,
   );
 
+  const alarmed = await stand(t, () => ({
+    ...homeAgentStatus,
+    bindings: homeAgentStatus.bindings.map((binding) => ({
+        ...binding,
+        events: { ...binding.events, ecnAlarms: 7 },
+      })),
+  }));
+  const { out } = await kagemusha(['status', '--socket', alarmed]);
+  t.match(out, /\n2001:db8:2000::10: 7 packets with congestion marks that do not go together/);
+
   const empty = await stand(t, () => ({ ...hostStatus, guests: [], drops: {} }));
   t.match(await kagemusha(['--socket', empty]), { code: 0, out: 'no guests\n' });
 });
@@ -187,7 +197,12 @@ t.test(
       ...hostStatus,
       guests: hostStatus.guests
         .slice(0, 1)
-        .map((guest) => ({ ...guest, bindings, correspondents })),
+        .map((guest) => ({
+          ...guest,
+          bindings,
+          correspondents,
+          events: { ...guest.events, ecnAlarms: 5 },
+        })),
       drops: {},
     }));
     const { out } = await kagemusha(['--socket', socket]);
@@ -196,6 +211,7 @@ t.test(
       'vm1: 2001:db8:2000::30 idle',
       'vm1: home prefixes: 2001:db8:2000::/64 valid for ever, 2001:db8:2001::/64 valid for 700 s',
       'vm1: 1 of 3 correspondents optimised',
+      'vm1: 5 packets with congestion marks that do not go together (RFC 6040 4.2)',
       '',
     ]);
   },

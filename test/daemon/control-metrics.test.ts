@@ -82,6 +82,19 @@ t.test('a home agent: its bindings', async (t) => {
   t.ok(lines.includes(`kagemusha_tunnel_mtu_bytes{${at}} 1280`));
 });
 
+t.test('RFC 6040 4.2: alarms of congestion marks are metrics of their own', async (t) => {
+  const guests = hostStatus.guests.slice(0, 1).map((guest) => ({
+    ...guest,
+    events: { ecnAlarms: 5, fragmentsSent: 6, mssClamped: 7 },
+  }));
+  const lines = await samples(() => ({ ...hostStatus, guests }));
+  const line = (event: string, count: number) =>
+    `kagemusha_tunnel_events_total{guest="vm1",event="${event}"} ${count}`;
+  t.ok(lines.includes(line('ecnAlarms', 5)));
+  t.ok(lines.includes(line('fragmentsSent', 6)));
+  t.ok(lines.includes(line('mssClamped', 7)));
+});
+
 t.test('sd_notify(3)', async (t) => {
   const sent: [string, string][] = [];
   const notifier = createNotifier((path, message) => sent.push([path, message]), '/run/notify');
