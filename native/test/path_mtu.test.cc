@@ -223,6 +223,33 @@ TEST_CASE("a fragment that is lost: one drop for the packet, and the others are 
   }
 }
 
+TEST_CASE("RFC 8200 4.5: what would be longer than 65535 octets when put together again is too big") {
+  Random random(13);
+  World world;
+  world.table = TunnelTable({{{.slot = 0,
+                               .side = Side::kMobileNode,
+                               .local = careOf,
+                               .remote = agent,
+                               .homeAddresses = {home},
+                               .port = 0,
+                               .mtu = 65575,
+                               .pathMtu = 1500}},
+                             {{careOf, Side::kMobileNode}}},
+                            {world.port}, std::make_shared<Uplink>(world.network), world.region);
+  const Octets most = inner(home, far, 65535, random);
+  world.fromPort(Slot(frame(most)));
+  std::vector<Octets> written;
+  while (const auto item = world.network->take()) written.push_back(item->bytes);
+  const auto whole = reassembled(written, 1500);
+  REQUIRE(whole);
+  CHECK(*whole == tunnelled(most, careOf, agent));
+  world.fromPort(Slot(frame(inner(home, far, 65536, random))));
+  CHECK(!world.network->take());
+  CHECK(world.portDrops(Drop::too_big) == 1);
+  CHECK(world.allDrops() == 1);
+  CHECK(world.traffic(0, TunnelCounter::toHomePackets) == 1);
+}
+
 TEST_CASE("without a path MTU nothing is fragmented") {
   World world;
   world.fromPort(Slot(frame(packetOf(home, far, kMtu))));
