@@ -166,9 +166,9 @@ t.test('status: a table for people, the contract for programs', async (t) => {
   const alarmed = await stand(t, () => ({
     ...homeAgentStatus,
     bindings: homeAgentStatus.bindings.map((binding) => ({
-        ...binding,
-        events: { ...binding.events, ecnAlarms: 7 },
-      })),
+      ...binding,
+      events: { ...binding.events, ecnAlarms: 7 },
+    })),
   }));
   const { out } = await kagemusha(['status', '--socket', alarmed]);
   t.match(out, /\n2001:db8:2000::10: 7 packets with congestion marks that do not go together/);
@@ -195,14 +195,12 @@ t.test(
     }));
     const socket = await stand(t, () => ({
       ...hostStatus,
-      guests: hostStatus.guests
-        .slice(0, 1)
-        .map((guest) => ({
-          ...guest,
-          bindings,
-          correspondents,
-          events: { ...guest.events, ecnAlarms: 5 },
-        })),
+      guests: hostStatus.guests.slice(0, 1).map((guest) => ({
+        ...guest,
+        bindings,
+        correspondents,
+        events: { ...guest.events, ecnAlarms: 5 },
+      })),
       drops: {},
     }));
     const { out } = await kagemusha(['--socket', socket]);
