@@ -33,9 +33,16 @@ def size_of(body):
     return len(body) + HEADERS
 
 
+def make_room(sock):
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+    except PermissionError:  # in a user namespace of an older kernel; the usual room does
+        pass
+
+
 def serve():
     service = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    service.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+    make_room(service)
     service.bind(("::", PORT))
     print("ready", flush=True)
     while True:
@@ -81,7 +88,7 @@ class Icmp:
 
 def ask(kind, address, timeout, sizes):
     peer = {"udp": Udp, "icmp": Icmp}[kind](address)
-    peer.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+    make_room(peer.socket)
     peer.socket.setblocking(False)
     waiting = list(reversed(sizes))
     attempts, under_way, seen, again, wrong, lost = {}, {}, set(), set(), [], []
