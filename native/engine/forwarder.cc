@@ -130,7 +130,7 @@ bool Forwarder::writeFragments(const Tunnel& tunnel, const Packet& outer, std::s
                                const DropCounters& drops) {
   // The kernel would store a missing checksum in the first fragment, as if that were all.
   Packet whole = outer;
-  completeChecksum(whole);
+  if (!completeChecksum(whole)) return drops.drop(Drop::bad_offload), false;
   Fragments fragments(whole.bytes, overhead, tunnel.pathMtu(), identifications_.next(),
                       Bytes(scratch_).subspan(kHeadroom));
   std::uint64_t sent = 0;

@@ -27,7 +27,9 @@ bool isTunnelPacket(const Ipv6View& view) {
 bool isNeighborDiscovery(const Ipv6View& view) {
   if (view.hopLimit() != kLinkHopLimit) return false;
   const auto upper = findUpperLayer(view);
-  if (!upper || upper->protocol != kIcmpv6 || upper->offset >= view.bytes.size()) return false;
+  if (!upper) return true;  // behind more headers than we look through: nobody has any use for it
+  // Fragments of such messages are refused by the guest itself (RFC 6980 5).
+  if (upper->protocol != kIcmpv6 || upper->fragment || upper->offset >= view.bytes.size()) return false;
   const std::uint8_t type = view.bytes[upper->offset];
   return type >= kRouterSolicitation && type <= kRedirect;
 }
@@ -133,7 +135,8 @@ bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Rou
   const bool mobility = straight || routing.nextHeader == kMobility || routing.nextHeader == kEsp;
   const DropCounters& drops = tunnel ? static_cast<const DropCounters&>(tunnel->counters) : counters_;
   if (!matches && !mobility) return drops.drop(Drop::routing_header), false;
-  if (isSignalling(routing.nextHeader) || (fitsSlot(packet) && isAnswer(outer))) {
+  // A Mobility Header behind further headers, not from the home agent: no tunnel's.
+  if (!tunnel || isSignalling(routing.nextHeader) || (fitsSlot(packet) && isAnswer(outer))) {
     toControl(packet, outer, Side::kMobileNode, tunnel);
     return false;
   }

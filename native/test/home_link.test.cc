@@ -44,6 +44,31 @@ TEST_CASE("RFC 4861 6.1, 7.1, 8.1: no Neighbor Discovery out of the tunnel passe
   }
 }
 
+TEST_CASE("RFC 4861 7.1.2: nor behind more headers than are looked through") {
+  World world;
+  Octets padding;
+  for (int count = 0; count < 9; ++count) {
+    const std::uint8_t next = count == 8 ? std::uint8_t{kIcmpv6} : std::uint8_t{kDestination};
+    padding.insert(padding.end(), {next, 0, 1, 4, 0, 0, 0, 0});
+  }
+  Octets advertisement(32);
+  advertisement[0] = 136;
+  Octets packet = chain(far, home, kDestination, {padding, advertisement});
+  packet[7] = 255;
+  world.fromUplink(Slot(tunnelled(packet, agent, careOf)));
+  CHECK_FALSE(world.guest->take());
+  CHECK(world.allDrops() == 1);
+}
+
+TEST_CASE("RFC 6980 5: the middle of a packet is no Neighbor Discovery") {
+  World world;
+  const Octets fragment{kIcmpv6, 0, 0x05, 0x00, 1, 2, 3, 4};
+  Octets packet = chain(far, home, kFragment, {fragment, Octets(64, 0x87)});
+  packet[7] = 255;
+  world.fromUplink(Slot(tunnelled(packet, agent, careOf)));
+  CHECK(world.guest->take());
+}
+
 TEST_CASE("what comes from afar, and ICMPv6 of other kinds, is the guest's to judge") {
   for (const std::uint8_t type : Octets{1, 2, 3, 4, 128, 129, 132, 134, 138}) {
     World world;

@@ -429,6 +429,26 @@ TEST_CASE("JavaScript hears of a correspondent once, in the tunnel or straight")
   CHECK(!ring.front());
 }
 
+TEST_CASE("RFC 6275 11.3.3: a Mobility Header behind further headers is judged, never delivered") {
+  // By a type 2 routing header, from somebody who is not the home agent.
+  const Octets mobility{59, 0, 5, 0, 0, 0, 0, 0};
+  Octets routing{0, 2, 2, 1, 0, 0, 0, 0};
+  routing.insert(routing.end(), home.octets.begin(), home.octets.end());
+  const std::vector<std::pair<std::uint8_t, Octets>> between{
+      {kHopByHop, {kMobility, 0, 1, 4, 0, 0, 0, 0}},
+      {kFragment, {kMobility, 0, 0, 0, 1, 2, 3, 4}},
+      {kRouting, {kMobility, 0, 4, 0, 0, 0, 0, 0}},
+      {kDestination, {kMobility, 0, 1, 4, 0, 0, 0, 0}},
+  };
+  for (const auto& [protocol, header] : between) {
+    RouteWorld<> world;
+    routing[0] = protocol;
+    world.fromUplink(Slot(chain(far, careOf, kRouting, {routing, header, mobility})));
+    CHECK_FALSE(world.guest->take());
+    CHECK(world.allDrops() + world.told(SlowPathKind::control).size() >= 1);
+  }
+}
+
 TEST_CASE("without `optimise` nobody is told and nothing goes straight") {
   World world;
   world.fromPort(Slot(frame(segmentOf(home, far))));

@@ -50,12 +50,22 @@ export class CareOfAddresses {
     this.#onChange = onChange;
   }
 
-  /** No tunnel uses these addresses any more: this host must not answer for them. */
+  /** Changes the system when nobody else does: what is being taken back would look as if it were there. */
+  async alone<Result>(change: () => Promise<Result>): Promise<Result> {
+    const changed = this.#busy.then(change);
+    this.#busy = changed.catch(() => undefined);
+    return await changed;
+  }
+
+  /** No tunnel uses these addresses any more: this host must not answer for them, unless a guest has one again by then. */
   retire(addresses: readonly Address[]): void {
-    const config = this.#config;
-    if (config === undefined || !readCapabilities().netAdmin) return;
-    const gone = new Set(addresses);
+    if (!readCapabilities().netAdmin) return;
     this.#busy = this.#busy.then(async () => {
+      const config = this.#config;
+      if (config === undefined) return;
+      const wanted = new Set(config.guests.map(({ careOfAddress }) => careOfAddress));
+      const gone = new Set(addresses.filter((address) => !wanted.has(address)));
+      if (gone.size === 0) return;
       try {
         await takeBack(
           config,

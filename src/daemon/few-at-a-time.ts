@@ -7,9 +7,15 @@ const EVERY_MS = 100;
  * the policing on its way, and then waits for retransmission.
  */
 export class FewAtATime {
+  readonly #onError: (error: unknown) => void;
   #waiting: { readonly owner: object; readonly act: () => void }[] = [];
   #left = AT_ONCE;
   #timer: NodeJS.Timeout | undefined;
+
+  /** @param onError told of what is thrown: the others still have their turn */
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
 
   /** Now, or in its turn. @param owner see forget */
   add(owner: object, act: () => void): void {
@@ -32,9 +38,12 @@ export class FewAtATime {
       const next = this.#waiting.shift();
       if (next === undefined) break;
       this.#left -= 1;
-      // Whatever it throws: the others still have their turn.
       this.#timer ??= setTimeout(() => this.#turn(), EVERY_MS);
-      next.act();
+      try {
+        next.act();
+      } catch (error) {
+        this.#onError(error);
+      }
     }
   }
 

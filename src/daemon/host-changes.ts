@@ -27,7 +27,7 @@ export class HostChanges {
   /** As it was at start: of the file only guests are followed. */
   readonly #started: HostConfig;
   readonly #host: Pick<HostDaemon, 'attached' | 'reload' | 'waiting'>;
-  readonly #careOf: Pick<CareOfAddresses, 'choose'>;
+  readonly #careOf: Pick<CareOfAddresses, 'choose' | 'alone'>;
   readonly #log: Logger;
   readonly #prepare: typeof ensureSetup;
   #loaded: LoadedHost;
@@ -38,7 +38,7 @@ export class HostChanges {
   constructor(
     loaded: LoadedHost,
     host: Pick<HostDaemon, 'attached' | 'reload' | 'waiting'>,
-    careOf: Pick<CareOfAddresses, 'choose'>,
+    careOf: Pick<CareOfAddresses, 'choose' | 'alone'>,
     log: Logger,
     prepare = ensureSetup,
   ) {
@@ -47,7 +47,7 @@ export class HostChanges {
     this.#host = host;
     this.#careOf = careOf;
     this.#log = log;
-    this.#prepare = prepare;
+    this.#prepare = async (...what) => await careOf.alone(async () => await prepare(...what));
   }
 
   /** Reads the file again. @throws KagemushaError when it is not good; nothing has changed then */
@@ -128,8 +128,8 @@ export class HostChanges {
     keep: () => void,
   ): Promise<void> {
     const last = this.#loaded;
-    keep();
     try {
+      keep();
       this.#host.reload(next.config, await this.#careOf.choose(next.config));
       const failed = this.#waiting(name)?.error;
       if (failed !== undefined) throw failed;
@@ -140,14 +140,27 @@ export class HostChanges {
     }
   }
 
+  /** As far as can be: what fails of it does not keep the rest from being taken back. */
   async #goBack(last: LoadedHost, before: GuestPlace | undefined, name: string): Promise<void> {
     const { stateDirectory } = this.#started;
-    try {
-      if (before === undefined) forgetAddedGuest(stateDirectory, name);
-      else keepAddedGuest(stateDirectory, name, before.text);
-      this.#host.reload(last.config, await this.#careOf.choose(last.config));
-    } catch (error) {
-      this.#log.error({ guest: name, err: error }, 'a change could not be taken back');
+    const guests = last.config.guests.filter((guest) => guest.name === name);
+    const steps = [
+      () => {
+        if (before === undefined) forgetAddedGuest(stateDirectory, name);
+        else keepAddedGuest(stateDirectory, name, before.text);
+      },
+      async () => {
+        const attached = this.#host.attached(last.config);
+        await this.#prepare({ ...last.config, guests }, this.#log, { attached });
+      },
+      async () => this.#host.reload(last.config, await this.#careOf.choose(last.config)),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        this.#log.error({ guest: name, err: error }, 'a change could not be taken back');
+      }
     }
   }
 

@@ -98,7 +98,7 @@ export class HostDaemon {
     (error) => this.#failed(error),
   );
   /** what many of them send to their Home Agent at the same time */
-  readonly #turns = new FewAtATime();
+  readonly #turns = new FewAtATime((error) => this.#failed(error));
   /** ports of guests that are about to be made anew, by device: who moved one could not open it again by its name */
   readonly #kept = new Map<string, PortId>();
   /** guests that are yet to be started */
@@ -204,8 +204,9 @@ export class HostDaemon {
     this.#atOnce(() => {
       for (const guest of [...this.#guests.values()]) {
         const changed = wanted.get(guest.config.name);
+        if (isDeepStrictEqual(changed, guest.config)) continue;
         if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
-        else if (!isDeepStrictEqual(changed, guest.config)) this.#remove(guest, changed);
+        else this.#remove(guest, changed);
       }
       this.#followChoices();
       this.#addMissing();

@@ -34,7 +34,8 @@ t.test('what is asked for in one turn is done once', async (t) => {
 });
 
 t.test('the first few at once, the others a few at a time', async (t) => {
-  const few = new FewAtATime();
+  const errors: unknown[] = [];
+  const few = new FewAtATime((error) => errors.push(error));
   t.teardown(() => few.stop());
   const done: number[] = [];
   const owners = Array.from({ length: 35 }, (_, i) => ({ i }));
@@ -51,6 +52,10 @@ t.test('the first few at once, the others a few at a time', async (t) => {
   t.ok(most <= 10, `${most} at a time`);
   const wanted = owners.map(({ i }) => i).filter((i) => i !== 12 && i !== 13);
   t.same(done, wanted, 'in order, but for those that are gone');
+  few.add({}, () => {
+    throw new Error('no');
+  });
+  t.match(errors, [{ message: 'no' }], 'whatever one throws, the others have their turn');
   few.add({}, () => done.push(99));
   few.stop();
 });

@@ -215,7 +215,7 @@ function stand(more: { readonly slow?: boolean } = {}) {
         return waiting;
       },
     },
-    { choose: async () => new Map() },
+    { choose: async () => new Map(), alone: async (change) => await change() },
     pino({ level: 'silent' }),
     async () => {
       busy += 1;
@@ -283,7 +283,7 @@ t.test('a change that fails half-way leaves what was there', async (t) => {
   const { changes: others, state: elsewhere, seen: told } = stand();
   writeFileSync(join(elsewhere, 'guests'), '');
   await t.rejects(others.put('vm2', guest(2)), { code: 'GUEST_UNWRITABLE' });
-  t.same(told, []);
+  t.same(told, ['vm1/60'], 'nothing but what was there');
 });
 
 t.test('requests at once are dealt with one after the other', async (t) => {

@@ -454,7 +454,7 @@ t.test('forged signaling changes nothing', async (t) => {
     ] as const;
   await attack('home agent', 'ICMPv6 errors that quote its acknowledgement', {
     packets: about(ba).map((error) => forge.icmpv6(ROUTER, HA, error)),
-    reasons: ['unexpected_icmp'],
+    reasons: ['quote_not_tunnel'],
     slowly: true,
   });
   await attack('host', 'ICMPv6 errors that quote what it has not sent', {
