@@ -16,7 +16,7 @@ import { mobilityNumbers } from './numbers.js';
 import { protectionOf } from './protection.js';
 import type { HomeStatus } from './status.js';
 import type { Registration, Store } from './store/index.js';
-import { echoThroughTunnel, type TunnelEnds } from './tunnel-ping.js';
+import { echoThroughTunnel, type TunnelEnds, type TunnelHeaders } from './tunnel-ping.js';
 
 /** Binding Updates without an answer after which the log says so. */
 const UNANSWERED_TO_WARN = 3;
@@ -28,6 +28,7 @@ const SILENCE =
 /** What a home address needs of its guest. */
 export interface GuestHomeServices {
   readonly engine: Engine;
+  readonly tunnels: TunnelHeaders;
   readonly log: Logger;
   readonly store: Store;
   readonly rate: UpdateRate;
@@ -281,7 +282,8 @@ export class GuestHome {
     const { homeAgent, careOfAddress, identifier, sequence } = output;
     this.#probeIdentifier = identifier;
     const ends = { homeAddress: this.address, homeAgent, careOfAddress };
-    engine.transmit('uplink', echoThroughTunnel(ends, { identifier, sequence, size: 0 }, engine));
+    const echo = { identifier, sequence, size: 0 };
+    engine.transmit('uplink', echoThroughTunnel(ends, echo, this.#services.tunnels));
   }
 
   /** Tells the log what `status` tells, once for each thing that goes wrong. */

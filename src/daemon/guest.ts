@@ -420,6 +420,7 @@ export class Guest {
       if (known !== undefined && resumed === undefined) this.#wasElsewhere = true;
       return new GuestHome(address, slot, this.#careOfAddress, this.#config, resumed, {
         engine,
+        tunnels: this.#services.tunnels,
         store,
         rate,
         log: this.#log,

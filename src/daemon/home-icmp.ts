@@ -11,18 +11,15 @@ import {
 } from '../tunnel/index.js';
 import {
   type Address,
-  emitIcmpv6,
-  emitPacket,
+  emitIcmpv6Packet,
   type Icmpv6Error,
   type Icmpv6Message,
   type Ipv6Packet,
-  PROTOCOL,
   peekAddresses,
 } from '../wire/index.js';
 import type { HomeTunnel, HomeTunnels } from './home-tunnels.js';
 import type { QuotingMessage, TunnelServices } from './tunnel-path.js';
 
-const HOP_LIMIT = 64;
 /** IPv6 and ICMPv6 error headers. */
 const ERROR_HEADERS = 48;
 
@@ -131,20 +128,10 @@ export class HomeIcmp {
 
   /** @param room octets that the packet may have; errors about large packets are as large as may be */
   #packet({ destination, message }: Icmpv6Error, room = Number.POSITIVE_INFINITY): Uint8Array {
-    const source = this.#address;
     const cut =
       'quoted' in message
         ? { ...message, quoted: message.quoted.subarray(0, room - ERROR_HEADERS) }
         : message;
-    return emitPacket({
-      trafficClass: 0,
-      flowLabel: 0,
-      hopLimit: HOP_LIMIT,
-      source,
-      destination,
-      extensions: [],
-      protocol: PROTOCOL.icmpv6,
-      payload: emitIcmpv6(cut, { source, destination }),
-    });
+    return emitIcmpv6Packet(cut, { source: this.#address, destination });
   }
 }

@@ -144,13 +144,13 @@ export class HostDaemon {
       maxPorts: 2 * MAX_GUESTS,
       maxTunnels: MAX_GUESTS,
     });
-    this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#engine);
     this.#tunnels = tunnelServices(config, {
       engine: this.#engine,
       pace: this.#pace,
       log,
       changed: () => this.#republish.soon(),
     });
+    this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#tunnels);
     try {
       devices.openUplink(this.#engine);
       this.#engine.onReadable(() =>
@@ -210,8 +210,7 @@ export class HostDaemon {
       }
       this.#followChoices();
       this.#addMissing();
-      for (const port of this.#kept.values()) this.#engine.closePort(port);
-      this.#kept.clear();
+      this.#closeKept();
     });
     return notes;
   }
@@ -334,6 +333,16 @@ export class HostDaemon {
     }
   }
 
+  /** Closes the ports that no guest of the configuration has any more. */
+  #closeKept(): void {
+    const named = new Set(this.#config.guests.map(({ port }) => port.device));
+    for (const [device, port] of this.#kept) {
+      if (named.has(device)) continue;
+      this.#engine.closePort(port);
+      this.#kept.delete(device);
+    }
+  }
+
   /** Undefined: it waits for a care-of address. */
   #add(config: GuestConfig): Guest | undefined {
     const careOf = this.#careOf(config);
@@ -343,8 +352,8 @@ export class HostDaemon {
       return undefined;
     }
     const { device } = config.port;
-    const port = this.#kept.get(device) ?? this.#devices.openPort(this.#engine, config);
-    this.#kept.delete(device);
+    const kept = this.#kept.get(device);
+    const port = kept ?? this.#devices.openPort(this.#engine, config);
     const slots: number[] = [];
     try {
       for (const _ of config.homeAddresses) slots.push(this.#slots.take());
@@ -362,9 +371,10 @@ export class HostDaemon {
       this.#byPort.set(port, guest);
       for (const slot of slots) this.#bySlots.set(slot, guest);
       if (guest.homePort !== undefined) this.#byPort.set(guest.homePort, guest);
+      this.#kept.delete(device);
       return guest;
     } catch (error) {
-      this.#engine.closePort(port);
+      if (kept === undefined) this.#engine.closePort(port);
       for (const slot of slots) this.#slots.release(slot);
       throw error;
     }
@@ -383,6 +393,8 @@ export class HostDaemon {
     for (const slot of guest.slots) this.#bySlots.delete(slot);
     if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
     this.#turns.forget(guest);
+    const unstarted = this.#added.indexOf(guest);
+    if (unstarted >= 0) this.#added.splice(unstarted, 1);
     guest.stop();
     this.#publish();
     const { device } = guest.config.port;
@@ -413,7 +425,6 @@ export class HostDaemon {
 
   #publish(): void {
     if (!this.#publishing) return;
-    this.#republish.done();
     const guests = [...this.#guests.values()];
     const owners = new Map<Address, Guest>();
     // An address that another guest has now is no longer that of a guest which had it before.
@@ -435,6 +446,7 @@ export class HostDaemon {
       locals: [...owners.keys()].map((address) => ({ address, side: 'mobile-node' })),
       signalers: tables.flatMap(({ signalers }) => signalers),
     });
+    this.#republish.done();
     if (left.length > 0) this.#onLeft(left);
   }
 

@@ -50,6 +50,16 @@ export interface ProbeWay {
   carried(): number;
 }
 
+/** An inner packet of ours in the outer header that the engine gives to those of the tunnel, flow label included. */
+export function throughTunnel(
+  inner: Uint8Array,
+  ends: OuterEnds,
+  { engine, header }: Pick<TunnelServices, 'engine' | 'header'>,
+): Uint8Array {
+  const flowLabel = engine.flowLabel(inner);
+  return encapsulate(inner, { ...ends, ...header, flowLabel });
+}
+
 /** An ICMPv6 error as it came. */
 export type QuotingMessage = Extract<Icmpv6Message, { quoted: Uint8Array }>;
 
@@ -146,9 +156,7 @@ export class TunnelPath {
 
   /** Sends an inner packet of ours through the tunnel. */
   transmit(inner: Uint8Array): void {
-    const { engine, header } = this.#services;
-    const flowLabel = engine.flowLabel(inner);
-    engine.transmit('uplink', encapsulate(inner, { ...this.ends, ...header, flowLabel }));
+    this.#services.engine.transmit('uplink', throughTunnel(inner, this.ends, this.#services));
   }
 
   /** Ends the timers. */

@@ -1,17 +1,12 @@
-import type { Engine } from '../datapath/index.js';
-import { encapsulate } from '../tunnel/index.js';
-import {
-  type Address,
-  emitIcmpv6,
-  emitPacket,
-  type Icmpv6Message,
-  PROTOCOL,
-} from '../wire/index.js';
+import { type Address, emitIcmpv6Packet, type Icmpv6Message } from '../wire/index.js';
 import { monotonicNow } from './driver.js';
+import { type TunnelServices, throughTunnel } from './tunnel-path.js';
 
 /** How long an echo request waits for its answer, milliseconds. */
 const TIMEOUT = 2000;
-const HOP_LIMIT = 64;
+
+/** What gives packets their outer header. */
+export type TunnelHeaders = Pick<TunnelServices, 'engine' | 'header'>;
 
 /** The ends of a tunnel and the home address inside it. */
 export interface TunnelEnds {
@@ -26,14 +21,14 @@ export interface TunnelEnds {
  */
 export class TunnelPing {
   readonly #identifier: number;
-  readonly #engine: Pick<Engine, 'transmit' | 'flowLabel'>;
+  readonly #tunnels: TunnelHeaders;
   readonly #waiting = new Map<number, (roundTrip: number) => void>();
   #sequence = 0;
 
   /** @param identifier 16 bits of the echo messages, so that the guest's own pings are told apart */
-  constructor(identifier: number, engine: Pick<Engine, 'transmit' | 'flowLabel'>) {
+  constructor(identifier: number, tunnels: TunnelHeaders) {
     this.#identifier = identifier;
-    this.#engine = engine;
+    this.#tunnels = tunnels;
   }
 
   /** Sends one request with `size` octets of data and gives the round trip in ms, or undefined when no answer came. */
@@ -42,8 +37,8 @@ export class TunnelPing {
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const sent = monotonicNow();
     const request = { identifier: this.#identifier, sequence, size };
-    const packet = echoThroughTunnel(ends, request, this.#engine);
-    if (!this.#engine.transmit('uplink', packet)) return undefined;
+    const packet = echoThroughTunnel(ends, request, this.#tunnels);
+    if (!this.#tunnels.engine.transmit('uplink', packet)) return undefined;
     return await new Promise((resolve) => {
       const timer = setTimeout(() => finish(undefined), TIMEOUT);
       const finish = (roundTrip: number | undefined): void => {
@@ -65,29 +60,16 @@ export class TunnelPing {
   }
 }
 
-/** An echo request from the home address to the home agent, in the outer header that the engine would give it. `size`: octets of data. */
+/** An echo request from the home address to the home agent, in the tunnel's outer header. `size`: octets of data. */
 export function echoThroughTunnel(
   { homeAddress, careOfAddress, homeAgent }: TunnelEnds,
   request: { readonly identifier: number; readonly sequence: number; readonly size: number },
-  engine: Pick<Engine, 'flowLabel'>,
+  tunnels: TunnelHeaders,
 ): Uint8Array {
-  const pseudo = { source: homeAddress, destination: homeAgent };
   const { identifier, sequence, size } = request;
-  const data = new Uint8Array(size);
-  const echo: Icmpv6Message = { kind: 'echo-request', identifier, sequence, data };
-  const inner = emitPacket({
-    trafficClass: 0,
-    flowLabel: 0,
-    hopLimit: HOP_LIMIT,
-    ...pseudo,
-    extensions: [],
-    protocol: PROTOCOL.icmpv6,
-    payload: emitIcmpv6(echo, pseudo),
-  });
-  return encapsulate(inner, {
-    local: careOfAddress,
-    remote: homeAgent,
-    hopLimit: HOP_LIMIT,
-    flowLabel: engine.flowLabel(inner),
-  });
+  const inner = emitIcmpv6Packet(
+    { kind: 'echo-request', identifier, sequence, data: new Uint8Array(size) },
+    { source: homeAddress, destination: homeAgent },
+  );
+  return throughTunnel(inner, { local: careOfAddress, remote: homeAgent }, tunnels);
 }

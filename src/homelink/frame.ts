@@ -10,8 +10,7 @@ import {
   attempt,
   ETHERTYPE_IPV6,
   emitEthernet,
-  emitIcmpv6,
-  emitPacket,
+  emitIcmpv6Packet,
   isMulticast,
   isUnicastMac,
   multicastMac,
@@ -77,15 +76,6 @@ export function icmpv6Frame(from: LinkMessage): Uint8Array {
     destination: isMulticast(destination) ? multicastMac(destination) : from.destinationMac,
     source: from.sourceMac,
     etherType: ETHERTYPE_IPV6,
-    payload: emitPacket({
-      trafficClass: 0,
-      flowLabel: 0,
-      hopLimit: LINK_HOP_LIMIT,
-      source,
-      destination,
-      extensions: [],
-      protocol: PROTOCOL.icmpv6,
-      payload: emitIcmpv6(message, { source, destination }),
-    }),
+    payload: emitIcmpv6Packet(message, { source, destination, hopLimit: LINK_HOP_LIMIT }),
   });
 }

@@ -8,6 +8,8 @@ export interface Encapsulation {
   readonly hopLimit: number;
   /** 20 bits: the engine's for this inner packet, or no error about the tunnel packet will be believed. */
   readonly flowLabel: number;
+  /** 6 bits; absent: 0, that of everything we make ourselves. */
+  readonly dscp?: number;
   /** RFC 2473 4.1.1: 8 octets of destination options; absent: none. */
   readonly encapsulationLimit?: number;
 }
@@ -18,10 +20,10 @@ export interface Encapsulation {
  * @returns its tunnel packet, 40 or 48 octets longer
  */
 export function encapsulate(inner: Uint8Array, outer: Encapsulation): Uint8Array {
-  const { local, remote, hopLimit, flowLabel, encapsulationLimit: limit } = outer;
+  const { local, remote, hopLimit, flowLabel, dscp = 0, encapsulationLimit: limit } = outer;
   const kind = 'tunnel-encapsulation-limit';
   return emitPacket({
-    trafficClass: 0,
+    trafficClass: dscp << 2,
     flowLabel,
     hopLimit,
     source: local,

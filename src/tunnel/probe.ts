@@ -1,8 +1,7 @@
 import type { Address, Ipv6Packet } from '../wire/index.js';
 import {
   attempt,
-  emitIcmpv6,
-  emitPacket,
+  emitIcmpv6Packet,
   IPV6_HEADER_LENGTH,
   isMulticast,
   isUnspecified,
@@ -18,7 +17,6 @@ export const PROBE_MAGIC: Uint8Array = new TextEncoder().encode('kagemush');
 /** RFC 4443 4.1: type, code, checksum, identifier, sequence number. */
 const ECHO_HEADER = 8;
 const HEADERS = IPV6_HEADER_LENGTH + ECHO_HEADER;
-const HOP_LIMIT = 64;
 
 /** A probe, or the answer to one. */
 export interface Probe {
@@ -37,16 +35,7 @@ function echo(
 ): Uint8Array {
   const identifier = token >>> 16;
   const sequence = token & 0xffff;
-  return emitPacket({
-    trafficClass: 0,
-    flowLabel: 0,
-    hopLimit: HOP_LIMIT,
-    source,
-    destination,
-    extensions: [],
-    protocol: PROTOCOL.icmpv6,
-    payload: emitIcmpv6({ kind, identifier, sequence, data }, { source, destination }),
-  });
+  return emitIcmpv6Packet({ kind, identifier, sequence, data }, { source, destination });
 }
 
 /**

@@ -32,6 +32,8 @@ export type { Icmpv6Message } from './icmpv6.js';
 export { emitIcmpv6, isMld, parseIcmpv6 } from './icmpv6.js';
 export type { Icmpv6Error, Icmpv6Fault, NoIcmpv6Error } from './icmpv6-error.js';
 export { icmpv6ErrorAbout, MINIMUM_MTU } from './icmpv6-error.js';
+export type { Icmpv6Ends } from './icmpv6-packet.js';
+export { emitIcmpv6Packet } from './icmpv6-packet.js';
 export { IPV6_HEADER_LENGTH, peekAddresses } from './ipv6.js';
 export type { Mac } from './mac.js';
 export { isUnicastMac, multicastMac, parseMac, readMac, writeMac } from './mac.js';
