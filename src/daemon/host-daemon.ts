@@ -185,10 +185,11 @@ export class HostDaemon {
 
   /** Devices of guests that keep them with this configuration: open, wherever they were moved to. */
   attached(config: HostConfig): ReadonlySet<string> {
-    const kept = config.guests.filter(
-      ({ name, port }) => this.#guests.get(name)?.config.port.device === port.device,
+    const open = config.guests.filter(
+      ({ name, port: { device } }) =>
+        this.#guests.get(name)?.config.port.device === device || this.#kept.has(device),
     );
-    return new Set(kept.map(({ port }) => port.device));
+    return new Set(open.map(({ port }) => port.device));
   }
 
   /** Follows a changed configuration; guests that did not change are not touched. Gives what it cannot follow, for people. */

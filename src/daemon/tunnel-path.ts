@@ -29,7 +29,7 @@ export interface TunnelServices {
 }
 
 /** Between two looks at what a tunnel has carried. */
-const LOOK: Millis = 10_000;
+const LOOK: Millis = 5_000;
 
 /** What the configuration says of all tunnels of a daemon. */
 export function tunnelServices(

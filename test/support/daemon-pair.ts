@@ -77,6 +77,9 @@ export class DaemonPair {
   #hostUplink: MemoryUplink | undefined;
   #agentUplink: MemoryUplink | undefined;
   #guest: MemoryPort | undefined;
+  /** Guests' ports that were opened. */
+  portsOpened = 0;
+  readonly hostFile: string;
   readonly #carrying: NodeJS.Timeout;
 
   /** @param directory for configurations @param lines of TOML for [host] and [home_agent] @param stores of daemons before these */
@@ -86,7 +89,8 @@ export class DaemonPair {
     stores = { host: new MemoryStore(), agent: new MemoryStore() },
   ) {
     this.stores = stores;
-    this.host = this.#openHost(join(directory, 'host.toml'), lines.host ?? '');
+    this.hostFile = join(directory, 'host.toml');
+    this.host = this.#openHost(lines.host ?? '');
     this.agent = this.#openAgent(join(directory, 'agent.toml'), lines.agent ?? '');
     this.#carrying = setInterval(() => this.#carry(), 1);
     this.agent.start();
@@ -166,9 +170,9 @@ export class DaemonPair {
     );
   }
 
-  #openHost(path: string, lines: string): HostDaemon {
+  #openHost(lines: string): HostDaemon {
     writeFileSync(
-      path,
+      this.hostFile,
       `[host]\n${lines}
 [[guest]]
 name = "vm1"
@@ -186,11 +190,12 @@ kind = "none"
         this.#hostUplink = engine.openMemoryUplink();
       },
       openPort: (engine: Engine) => {
+        this.portsOpened += 1;
         this.#guest = engine.openMemoryPort({ localMac: ROUTER_MAC });
         return this.#guest.port;
       },
     };
-    const config = loadHostConfig(path);
+    const config = loadHostConfig(this.hostFile);
     return new HostDaemon(config, this.stores.host, new Drops(), new Map(), silent, devices);
   }
 
