@@ -2,6 +2,8 @@ import { parseArgs } from 'node:util';
 import { PROFILES, type Profile } from './path/types.js';
 
 export const PARTS = ['micro', 'path', 'scale'] as const;
+/** Guests of the scale part unless told. */
+export const MOST_GUESTS = 500;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {
@@ -39,13 +41,9 @@ export function benchOptions(words: readonly string[], known: readonly string[])
     quick,
     rounds: count('--rounds', values.rounds ?? (quick ? '1' : '3'), 100),
     profiles:
-      profile !== 'all'
-        ? [profile]
-        : quick && values.profile === undefined
-          ? ['wire']
-          : PROFILES,
+      profile !== 'all' ? [profile] : quick && values.profile === undefined ? ['wire'] : PROFILES,
     rows,
-    guests: count('--guests', values.guests ?? (quick ? '20' : '500'), 500),
+    guests: count('--guests', values.guests ?? (quick ? '20' : `${MOST_GUESTS}`), MOST_GUESTS),
   };
 }
 
@@ -69,7 +67,8 @@ function wordsOf(words: readonly string[]) {
 
 function oneOf<Word extends string>(option: string, known: readonly Word[], word: string): Word {
   const found = known.find((one) => one === word);
-  if (found === undefined) throw new UsageError(`${option}: "${word}" is none of ${known.join(', ')}`);
+  if (found === undefined)
+    throw new UsageError(`${option}: "${word}" is none of ${known.join(', ')}`);
   return found;
 }
 

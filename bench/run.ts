@@ -3,10 +3,18 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { endWithMaker, enterSandbox, insideSandbox } from '../src/cli/demo/sandbox.js';
 import { microBenchmarks } from './micro.js';
-import { type BenchOptions, benchOptions, type Part, USAGE, UsageError } from './options.js';
+import {
+  type BenchOptions,
+  benchOptions,
+  MOST_GUESTS,
+  type Part,
+  USAGE,
+  UsageError,
+} from './options.js';
 import { plot } from './path/plot.js';
 import { ROWS } from './path/rows.js';
 import { runPath } from './path/run-path.js';
+import { describeScale, runScale } from './path/scale.js';
 import { describe } from './path/table.js';
 
 const RESULTS = 'bench/results';
@@ -53,7 +61,7 @@ async function run(part: Part, options: BenchOptions): Promise<number> {
     process.stderr.write(`not done within ${LIMIT} minutes\n`);
     process.exit(1);
   }, LIMIT * 60_000).unref();
-  await pathPart(options);
+  await (part === 'path' ? pathPart(options) : scalePart(options));
   return 0;
 }
 
@@ -75,6 +83,14 @@ async function pathPart(options: BenchOptions): Promise<void> {
   }
   write('path.json', JSON.stringify(result, null, 2));
   write('path.svg', plot(result));
+}
+
+async function scalePart({ guests, rounds, quick }: BenchOptions): Promise<void> {
+  const command = ['npm run bench --', ...words].join(' ');
+  const result = await runScale({ guests, rounds, quick, command, progress });
+  process.stdout.write(describeScale(result));
+  if (quick || guests < MOST_GUESTS) progress('a part of the whole: nothing is written');
+  else write('scale.json', JSON.stringify(result, null, 2));
 }
 
 function progress(line: string): void {

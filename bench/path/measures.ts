@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { withIperfServer, parsePing } from '../../src/cli/demo/measure.js';
+import { parsePing, withIperfServer } from '../../src/cli/demo/measure.js';
 import type { Netns } from '../../src/cli/demo/netns.js';
-import { cpuSeconds, residentBytes } from '../../src/cli/demo/processes.js';
+import { cpuSeconds, type Daemon, residentBytes } from '../../src/cli/demo/processes.js';
 import { requestStatus } from '../../src/daemon/control-client.js';
 import type { Bed } from './bed.js';
 import { busySeconds, deviceCounts, replyTimes, tcpFigures, udpFigures } from './parse.js';
@@ -167,19 +167,18 @@ async function watched<T>(
   work: () => Promise<T>,
 ): Promise<{ result: T; use: Figures }> {
   const before = await counts(host);
-  const used = Object.entries(daemons).map(([role, { pid }]) => [role, pid, cpuSeconds(pid)] as const);
+  const processors = new ProcessorUse(daemons);
   const busy = new BusyCores();
   const result = await work();
   const busyCores = busy.sinceThen();
+  const processes = processors.sinceThen();
   const after = await counts(host);
   const packets = after.packets - before.packets;
-  const use: Record<string, number> = {
+  const use = {
     busy_cores: busyCores,
     wire_octets_per_packet: (after.octets - before.octets) / packets,
+    ...processes,
   };
-  for (const [role, pid, at] of used) {
-    use[`${role}_cpu_percent`] = (100 * (cpuSeconds(pid) - at)) / busy.seconds;
-  }
   return { result, use };
 }
 
@@ -202,5 +201,25 @@ export class BusyCores {
     const busy = busySeconds(readFileSync('/proc/stat', 'utf8')) - this.#busy;
     this.#seconds = (performance.now() - this.#began) / 1000;
     return busy / this.#seconds;
+  }
+}
+
+/** Counts the processor time of daemons from when it is made. */
+export class ProcessorUse {
+  readonly #began = performance.now();
+  readonly #daemons: readonly (readonly [role: string, pid: number, at: number])[];
+
+  constructor(daemons: Readonly<Record<string, Daemon>>) {
+    this.#daemons = Object.entries(daemons).map(([role, { pid }]) => [role, pid, cpuSeconds(pid)]);
+  }
+
+  /** Per cent of a core, by role. */
+  sinceThen(): Figures {
+    const seconds = (performance.now() - this.#began) / 1000;
+    const percents = this.#daemons.map(([role, pid, at]): [string, number] => [
+      `${role}_cpu_percent`,
+      (100 * (cpuSeconds(pid) - at)) / seconds,
+    ]);
+    return Object.fromEntries(percents);
   }
 }

@@ -55,12 +55,7 @@ async function begin(bed: Bed, row: OurRow): Promise<Turn> {
     backs.push(async () => await guest.remove());
     const daemons: Record<string, Daemon> = {};
     if (row.homeAgent === 'ours') {
-      const agent = await startDaemon(
-        router,
-        'home-agent',
-        files.homeAgent,
-        files.homeAgentSocket,
-      );
+      const agent = await startDaemon(router, 'home-agent', files.homeAgent, files.homeAgentSocket);
       daemons.home_agent = agent;
       backs.push(async () => await stopDaemon(router, agent, files.homeAgent));
     } else {

@@ -41,7 +41,11 @@ function wireCharts(rows: readonly RowResult[]): Chart[] {
   const tcp = DIRECTIONS.flatMap((direction) =>
     [1, 8].map(
       (flows) =>
-        [`${flows} flow${flows > 1 ? 's' : ''} ${direction}`, `tcp-${flows}-${direction}`, 'gbit_per_s'] as const,
+        [
+          `${flows} flow${flows > 1 ? 's' : ''} ${direction}`,
+          `tcp-${flows}-${direction}`,
+          'gbit_per_s',
+        ] as const,
     ),
   );
   const perCore = DIRECTIONS.map(
@@ -49,7 +53,8 @@ function wireCharts(rows: readonly RowResult[]): Chart[] {
   );
   const udp = [64, 1400].flatMap((octets) =>
     DIRECTIONS.map(
-      (direction) => [`${octets} octets ${direction}`, `udp-${octets}-${direction}`, 'delivered_pps'] as const,
+      (direction) =>
+        [`${octets} octets ${direction}`, `udp-${octets}-${direction}`, 'delivered_pps'] as const,
     ),
   );
   return [

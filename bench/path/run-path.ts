@@ -98,7 +98,10 @@ async function rounds(
         await reachable(turn);
         for (const { name, title, run } of measures) {
           const { figures, command } = await run(bed, turn, amounts);
-          const rounded = Object.entries(figures).map(([key, value]) => [key, significant(value, 6)]);
+          const rounded = Object.entries(figures).map(([key, value]) => [
+            key,
+            significant(value, 6),
+          ]);
           runs.push({
             profile,
             round,
@@ -130,7 +133,21 @@ async function begin(bed: Bed, row: Row, skipped: Map<string, string>): Promise<
 
 /** Path MTU discovery and Neighbor Discovery are done when full-size packets pass both ways. */
 async function reachable({ guest, address }: Turn): Promise<void> {
-  await guest.run(['ping', '-6', '-n', '-q', '-i', '0.02', '-c', '5', '-W', '2', '-s', '1200', address]);
+  await guest.run([
+    'ping',
+    '-6',
+    '-n',
+    '-q',
+    '-i',
+    '0.02',
+    '-c',
+    '5',
+    '-W',
+    '2',
+    '-s',
+    '1200',
+    address,
+  ]);
 }
 
 /** The figures that a person waits for. */

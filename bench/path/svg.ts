@@ -92,7 +92,12 @@ function drawChart({ title, unit, groups, digits }: Chart, labels: readonly stri
       const high = Math.max(0, value * scale);
       parts.push(
         `<rect x="${x.toFixed(1)}" y="${(base - high).toFixed(1)}" width="${(width - 2).toFixed(1)}" height="${high.toFixed(1)}" fill="${colourOf(label, labels)}"><title>${escapeXml(`${label}: ${value} ${unit}`)}</title></rect>`,
-        text(x + (width - 2) / 2, base - high - 4, value.toFixed(digits), 'text-anchor="middle" font-size="9"'),
+        text(
+          x + (width - 2) / 2,
+          base - high - 4,
+          value.toFixed(digits),
+          'text-anchor="middle" font-size="9"',
+        ),
       );
     }
   }

@@ -75,7 +75,16 @@ function wireTables(rows: readonly RowResult[]): string[] {
     ),
     lines(
       'The machine: busy cores and core seconds for a Gbit (1 flow), processor use and memory of kagemusha host',
-      ['', 'cores up', 'cores down', 's/Gbit up', 's/Gbit down', 'host CPU up', 'host CPU down', 'host RSS'],
+      [
+        '',
+        'cores up',
+        'cores down',
+        's/Gbit up',
+        's/Gbit down',
+        'host CPU up',
+        'host CPU down',
+        'host RSS',
+      ],
       rows.map((row) => [
         row.name,
         ...(['busy_cores', 'core_seconds_per_gbit'] as const).flatMap((name) =>

@@ -19,11 +19,7 @@ export function describe(result: DemoResult): string {
     ],
     [...PAPER_FIGURES.cpu, `${wire.tunnel.tcp.cpu_percent.toFixed(1)} %`, '-'],
     [...PAPER_FIGURES.rtt, rtt(wire.tunnel.ping), rtt(wire.native.ping)],
-    [
-      ...PAPER_FIGURES.memory,
-      `${(result.memory.host_daemon_rss_bytes / 1e6).toFixed(0)} MB`,
-      '-',
-    ],
+    [...PAPER_FIGURES.memory, `${(result.memory.host_daemon_rss_bytes / 1e6).toFixed(0)} MB`, '-'],
   ];
   return `
 The WAN, as tcpdump read it (the paper's Listing 2: the registration under ESP)
