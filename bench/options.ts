@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { KagemushaError } from '../src/errors.js';
 import { PROFILES, type Profile } from './path/types.js';
 
 export const PARTS = ['micro', 'path', 'scale'] as const;
@@ -26,10 +27,7 @@ export const USAGE = `npm run bench -- [--only micro|path|scale] [--quick] [--ro
   --rows A,B,…     of the path part; nothing is written
   --guests N       of the scale part, 500 unless told; nothing is written with fewer`;
 
-/** A wrong word on the command line. */
-export class UsageError extends Error {}
-
-/** @param known names of rows @throws UsageError */
+/** @param known names of rows @throws KagemushaError USAGE */
 export function benchOptions(words: readonly string[], known: readonly string[]): BenchOptions {
   const values = wordsOf(words);
   const quick = values.quick;
@@ -61,19 +59,19 @@ function wordsOf(words: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new KagemushaError('USAGE', error instanceof Error ? error.message : String(error));
   }
 }
 
 function oneOf<Word extends string>(option: string, known: readonly Word[], word: string): Word {
   const found = known.find((one) => one === word);
   if (found === undefined)
-    throw new UsageError(`${option}: "${word}" is none of ${known.join(', ')}`);
+    throw new KagemushaError('USAGE', `${option}: "${word}" is none of ${known.join(', ')}`);
   return found;
 }
 
 function count(option: string, text: string, most: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UsageError(`${option}: "${text}" is no number from 1 to ${most}`);
+  throw new KagemushaError('USAGE', `${option}: "${text}" is no number from 1 to ${most}`);
 }

@@ -2,15 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { endWithMaker, enterSandbox, insideSandbox } from '../src/cli/demo/sandbox.js';
+import { KagemushaError } from '../src/errors.js';
 import { microBenchmarks } from './micro.js';
-import {
-  type BenchOptions,
-  benchOptions,
-  MOST_GUESTS,
-  type Part,
-  USAGE,
-  UsageError,
-} from './options.js';
+import { type BenchOptions, benchOptions, MOST_GUESTS, type Part, USAGE } from './options.js';
 import { plot } from './path/plot.js';
 import { ROWS } from './path/rows.js';
 import { runPath } from './path/run-path.js';
@@ -34,7 +28,7 @@ async function main(): Promise<number> {
       ROWS.map(({ name }) => name),
     );
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof KagemushaError)) throw error;
     process.stderr.write(`${error.message}\n${USAGE}\n`);
     return 2;
   }
