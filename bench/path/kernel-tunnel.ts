@@ -8,7 +8,7 @@ const TABLE = 100;
 
 /** The kernel's own IP6IP6, at either end of the wire. */
 export interface KernelTunnel {
-  readonly kind: 'srv6' | 'ip6tnl';
+  readonly kind: 'ip6tnl' | 'srv6' | 'srv6 without tunsrc';
   /**
    * At the router: the Home Agent's address and its end of the tunnel to `careOf`, and the guest's place on the home link. What it
    * changes is taken back by the function that it gives.
@@ -18,18 +18,25 @@ export interface KernelTunnel {
   near(host: Netns, careOf: string): Promise<() => Promise<void>>;
 }
 
-/** `ip6_tunnel` where the kernel has it; else SRv6 with reduced encapsulation and one segment, which puts the same on the wire. */
+/**
+ * `ip6_tunnel` where the kernel has it; else SRv6 with reduced encapsulation and one segment, which puts the same on the wire. Root of a user
+ * namespace may not set the tunnel's source address (`ip sr tunsrc`): then it is chosen for each packet, and that costs a little.
+ */
 export async function kernelTunnel(netns: Netns): Promise<KernelTunnel> {
-  const there = await netns.ip('link add kgtry0 type ip6tnl mode ip6ip6').then(
-    () => true,
-    () => false,
-  );
-  if (there) await netns.ip('link del kgtry0');
-  return there ? IP6TNL : SRV6;
+  const works = async (words: string): Promise<boolean> =>
+    await netns.ip(words).then(
+      () => true,
+      () => false,
+    );
+  if (await works('link add kgtry0 type ip6tnl mode ip6ip6')) {
+    await netns.ip('link del kgtry0');
+    return IP6TNL;
+  }
+  return srv6(await works('sr tunsrc set ::'));
 }
 
-const SRV6: KernelTunnel = {
-  kind: 'srv6',
+const srv6 = (tunsrc: boolean): KernelTunnel => ({
+  kind: tunsrc ? 'srv6' : 'srv6 without tunsrc',
   far: async (router, careOf) =>
     await applied(router, [
       ...home(),
@@ -46,7 +53,7 @@ const SRV6: KernelTunnel = {
         `-6 rule add pref 5 to ${PAPER.homeAgent} ipproto 41 lookup 200`,
         `-6 rule del pref 5 to ${PAPER.homeAgent} ipproto 41 lookup 200`,
       ],
-      [`sr tunsrc set ${PAPER.homeAgent}`, 'sr tunsrc set ::'],
+      ...(tunsrc ? source(PAPER.homeAgent) : CHOSEN_SOURCE),
       [
         `-6 route add ${PAPER.guest}/128 encap seg6 mode encap.red segs ${careOf} dev wan0`,
         `-6 route del ${PAPER.guest}/128 dev wan0`,
@@ -55,7 +62,8 @@ const SRV6: KernelTunnel = {
   near: async (host, careOf) => {
     const wan = `dev wan0 via ${PAPER.foreignRouter}`;
     return await applied(host, [
-      [`sr tunsrc set ${careOf}`, 'sr tunsrc set ::'],
+      // The far end does not look who it is.
+      ...(tunsrc ? source(careOf) : []),
       ...guestRoutes(),
       // The outer packet must not match the encapsulating route again.
       [
@@ -72,16 +80,37 @@ const SRV6: KernelTunnel = {
       ],
     ]);
   },
-};
+});
+
+function source(address: string): Step[] {
+  return [[`sr tunsrc set ${address}`, 'sr tunsrc set ::']];
+}
+
+/** Rules come before the table of own addresses. */
+const OWN_ADDRESSES_LATER: readonly Step[] = [
+  ['-6 rule add pref 10 lookup local', '-6 rule del pref 10 lookup local'],
+  ['-6 rule del pref 0 lookup local', '-6 rule add pref 0 lookup local'],
+];
+
+/** The Home Agent's address is the one of the interface's that is not deprecated (RFC 6724 5, rule 3). */
+const CHOSEN_SOURCE: readonly Step[] = [
+  ...OWN_ADDRESSES_LATER,
+  [
+    `address add ${PAPER.homeAgent}/128 dev wan0 nodad`,
+    `address del ${PAPER.homeAgent}/128 dev wan0`,
+  ],
+  [
+    `address change ${PAPER.foreignRouter}/64 dev wan0 preferred_lft 0`,
+    `address change ${PAPER.foreignRouter}/64 dev wan0 preferred_lft forever`,
+  ],
+];
 
 const IP6TNL: KernelTunnel = {
   kind: 'ip6tnl',
   far: async (router, careOf) =>
     await applied(router, [
       ...home(),
-      // The rule about signaling comes before the table of own addresses.
-      ['-6 rule add pref 10 lookup local', '-6 rule del pref 10 lookup local'],
-      ['-6 rule del pref 0 lookup local', '-6 rule add pref 0 lookup local'],
+      ...OWN_ADDRESSES_LATER,
       [
         `address add ${PAPER.homeAgent}/128 dev lo nodad`,
         `address del ${PAPER.homeAgent}/128 dev lo`,
