@@ -16,6 +16,8 @@ export interface Amounts {
   /** Seconds before them: slow start. */
   readonly omitSeconds: number;
   readonly udpSeconds: number;
+  /** Of the UDP run that is no overload. */
+  readonly pacedSeconds: number;
   /** Echo requests, 10 ms apart. */
   readonly pings: number;
   readonly floodSeconds: number;
@@ -59,20 +61,37 @@ function tcp(flows: number, direction: Direction): Measure {
   };
 }
 
-/** As many datagrams as one sender can send, and how many of them arrive: with nothing left of the machine. */
+/** Of what is delivered under overload; what a path then carries without loss. */
+const PACE = 0.8;
+
+/** As many datagrams as one sender can send, and how many of them arrive; then so few that they should all arrive, and what is lost. */
 function udp(octets: number, direction: Direction): Measure {
   return {
     name: `udp-${octets}-${direction}`,
     title: `UDP, ${octets} octets, ${direction}`,
-    run: async (bed, turn, { udpSeconds }) =>
-      await withIperfServer(bed.correspondent, async (run) => {
-        const words = ['-c', turn.address, '-u', '-b', '0', '-l', `${octets}`];
-        words.push('-t', `${udpSeconds}`, '--get-server-output');
-        if (direction === 'down') words.push('-R');
-        const { result, use } = await watched(bed, turn, async () => await run(turn.guest, words));
-        const figures = udpFigures(result.output, direction === 'down');
-        return { figures: { ...figures, ...use }, command: result.command };
-      }),
+    run: async (bed, turn, { udpSeconds, pacedSeconds }) => {
+      const send = async (bitsPerSecond: number, seconds: number) =>
+        await withIperfServer(bed.correspondent, async (run) => {
+          const words = ['-c', turn.address, '-u', '-b', `${bitsPerSecond}`, '-l', `${octets}`];
+          words.push('-t', `${seconds}`, '--get-server-output');
+          if (direction === 'down') words.push('-R');
+          const { result, use } = await watched(bed, turn, () => run(turn.guest, words));
+          const figures = udpFigures(result.output, direction === 'down');
+          return { figures, use, command: result.command };
+        });
+      const { figures, use, command } = await send(0, udpSeconds);
+      const bits = Math.round(PACE * 8 * octets * (figures.delivered_pps ?? 0));
+      const paced = await send(Math.max(1, bits), pacedSeconds);
+      return {
+        figures: {
+          ...figures,
+          ...use,
+          paced_offered_pps: paced.figures.offered_pps ?? Number.NaN,
+          paced_loss_percent: paced.figures.loss_percent ?? Number.NaN,
+        },
+        command: `${command}; ${paced.command}`,
+      };
+    },
   };
 }
 
@@ -84,11 +103,12 @@ const PING: Measure = {
     const command = [...argv, address].join(' ');
     const output = await guest.run(['sh', '-c', `${command} || test $? = 1`]);
     const times = replyTimes(output);
-    const { sent, received } = parsePing(output, command);
+    const { sent, received, stddev_ms } = parsePing(output, command);
     return {
       command,
       figures: {
         avg_ms: times.reduce((sum, time) => sum + time, 0) / times.length,
+        stddev_ms,
         p50_ms: median(times),
         p99_ms: percentile(times, 99),
         sent,

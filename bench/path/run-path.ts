@@ -28,8 +28,22 @@ export interface PathOptions {
   progress(line: string): void;
 }
 
-const FULL: Amounts = { tcpSeconds: 3, omitSeconds: 1, udpSeconds: 2, pings: 300, floodSeconds: 1 };
-const QUICK: Amounts = { tcpSeconds: 1, omitSeconds: 0, udpSeconds: 1, pings: 50, floodSeconds: 1 };
+const FULL: Amounts = {
+  tcpSeconds: 3,
+  omitSeconds: 1,
+  udpSeconds: 2,
+  pacedSeconds: 1,
+  pings: 300,
+  floodSeconds: 1,
+};
+const QUICK: Amounts = {
+  tcpSeconds: 1,
+  omitSeconds: 0,
+  udpSeconds: 1,
+  pacedSeconds: 1,
+  pings: 50,
+  floodSeconds: 1,
+};
 const SHAPED_RATE = '100mbit';
 /** How long the machine is watched before anything runs, milliseconds. */
 const BACKGROUND = 2000;
@@ -41,6 +55,11 @@ export async function runPath(options: PathOptions): Promise<PathResult> {
   const before = new BusyCores();
   await sleep(options.quick ? BACKGROUND / 10 : BACKGROUND);
   const background = before.sinceThen();
+  if (background > 0.1) {
+    options.progress(
+      `${background.toFixed(2)} cores are busy with something else: the figures will say little`,
+    );
+  }
   options.progress('building correspondent, router and host, each in its namespace');
   const bed = await buildBed();
   const runs: Run[] = [];
@@ -156,6 +175,7 @@ function told(figures: Figures): string {
     gbit_per_s: (value) => `${value.toFixed(value < 1 ? 4 : 2)} Gbit/s`,
     delivered_pps: (value) => `${(value / 1000).toFixed(0)} kpps`,
     loss_percent: (value) => `${value.toFixed(1)} % lost`,
+    paced_loss_percent: (value) => `paced ${value.toFixed(2)} %`,
     busy_cores: (value) => `${value.toFixed(2)} cores`,
     avg_ms: (value) => `${(1000 * value).toFixed(0)} µs`,
     p99_ms: (value) => `p99 ${(1000 * value).toFixed(0)} µs`,

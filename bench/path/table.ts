@@ -48,13 +48,13 @@ function wireTables(rows: readonly RowResult[]): string[] {
       ]),
     ),
     lines(
-      'UDP, delivered kilopackets/s (÷ kernel), and what was lost of all that one sender can send',
+      'UDP, delivered kilopackets/s (÷ kernel) of all that one sender can send, lost; and lost of 0.8 of that rate',
       ['', '64 up', '', '64 down', '', '1400 up', '', '1400 down', ''],
       rows.map((row) => [
         row.name,
         ...['udp-64-up', 'udp-64-down', 'udp-1400-up', 'udp-1400-down'].flatMap((measure) => [
           compared(row, measure, 'delivered_pps', kilo),
-          figure(row, measure, 'loss_percent', percent),
+          `${figure(row, measure, 'loss_percent', percent)}, ${figure(row, measure, 'paced_loss_percent', percent)}`,
         ]),
       ]),
     ),
@@ -112,7 +112,10 @@ function shapedTables(rows: readonly RowResult[]): string[] {
       const value = row.measures[measure]?.ratio_to_native_less_headers;
       return value === undefined ? NONE : value.toFixed(4);
     });
-  const ms = (value: number): string => `${value.toFixed(3)} ms`;
+  const deviations = each('ping', 'stddev_ms', (value) => ` (${value.toFixed(3)})`);
+  const rtt = each('ping', 'avg_ms', (value) => `${value.toFixed(3)} ms`).map((average, i) =>
+    average === NONE ? NONE : `${average}${deviations[i] ?? ''}`,
+  );
   const none = PAPER_COLUMNS.map(() => NONE);
   return [
     lines(
@@ -124,7 +127,7 @@ function shapedTables(rows: readonly RowResult[]): string[] {
         ['÷ native, up', ...none, ...share('tcp-1-up')],
         ['÷ native, down', ...none, ...share('tcp-1-down')],
         [...PAPER_FIGURES.cpu, ...each('tcp-1-up', 'host_cpu_percent', percent)],
-        [...PAPER_FIGURES.rtt, ...each('ping', 'avg_ms', ms)],
+        [...PAPER_FIGURES.rtt, ...rtt],
         [...PAPER_FIGURES.memory, ...each('memory', 'host_rss_bytes', formatBytes)],
       ],
     ),
