@@ -18,7 +18,11 @@ const QUICK_ROWS = ['native', 'kernel', 'tun', 'packet'];
 const LIMIT = 30;
 
 const words = process.argv.slice(2);
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof KagemushaError)) throw error;
+  process.stderr.write(`bench: ${error.code}: ${error.message}\n`);
+  return 1;
+});
 
 async function main(): Promise<number> {
   let options: BenchOptions;

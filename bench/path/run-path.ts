@@ -116,7 +116,9 @@ async function rounds(
       try {
         await reachable(turn);
         for (const { name, title, run } of measures) {
-          const { figures, command } = await run(bed, turn, amounts);
+          const again = (cause: Error): void =>
+            options.progress(`${row.name}: ${title}: once more: ${cause.message}`);
+          const { figures, command } = await twice(() => run(bed, turn, amounts), again);
           const rounded = Object.entries(figures).map(([key, value]) => [
             key,
             significant(value, 6),
@@ -147,6 +149,17 @@ async function begin(bed: Bed, row: Row, skipped: Map<string, string>): Promise<
     if (!(error instanceof NotHere)) throw error;
     skipped.set(row.name, error.message);
     return undefined;
+  }
+}
+
+/** Does it once more where it fails: a run of many minutes shall not end with one lost datagram of iperf3's. */
+async function twice<T>(work: () => Promise<T>, told: (cause: Error) => void): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    told(cause);
+    return await work();
   }
 }
 

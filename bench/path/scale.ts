@@ -56,7 +56,7 @@ export interface ScaleResult {
   readonly seconds: number;
   readonly idle_seconds: number;
   readonly standing: readonly Standing[];
-  /** what each guest beyond the first adds to what is resident */
+  /** what each guest beyond the first, and beyond some, adds to what is resident */
   readonly kib_per_guest: Figures;
   /** many guests ÷ one, medians of the ratios of each round; of `ns_per_packet` the inverse: 1 is as good, less is worse */
   readonly many_to_one: Readonly<Record<'up' | 'down', Figures>>;
@@ -216,15 +216,17 @@ function barrier(count: number): () => Promise<void> {
   };
 }
 
-/** KiB by daemon, between the first standing and the last. */
+/** KiB by daemon, between each standing but the last, and the last: what is added first is also the process getting warm. */
 export function perGuest(standing: readonly Standing[]): Figures {
-  const [first, last] = [standing[0], standing.at(-1)];
-  if (first === undefined || last === undefined || first.guests === last.guests) return {};
-  const each = (name: string): number =>
-    ((last.figures[name] ?? Number.NaN) - (first.figures[name] ?? Number.NaN)) /
-    1024 /
-    (last.guests - first.guests);
-  return rounded({ host: each('host_rss_bytes'), home_agent: each('home_agent_rss_bytes') });
+  const last = standing.at(-1);
+  if (last === undefined) return {};
+  const each = (role: string) =>
+    standing.slice(0, -1).map(({ guests, figures }): [string, number] => {
+      const name = `${role}_rss_bytes`;
+      const octets = (last.figures[name] ?? Number.NaN) - (figures[name] ?? Number.NaN);
+      return [`${role}_beyond_${guests}`, octets / 1024 / (last.guests - guests)];
+    });
+  return rounded(Object.fromEntries([...each('host'), ...each('home_agent')]));
 }
 
 /** Medians over the rounds of many ÷ one; of costs, which are better when they are less, one ÷ many. */

@@ -16,7 +16,7 @@ export interface Chart {
 }
 
 const WIDTH = 960;
-const CHART = { height: 250, top: 44, bottom: 54, left: 16, right: 16 } as const;
+const CHART = { height: 220, top: 44, bottom: 24, left: 16, right: 16 } as const;
 const HEAD = 64;
 const GAP = 24;
 /** Told apart by those who see no red and green (Okabe and Ito). */

@@ -6,7 +6,13 @@ t.test('what each further guest adds to what is resident', async (t) => {
     guests,
     figures: { host_rss_bytes: 80e6 + guests * 65_536, home_agent_rss_bytes: 70e6 + guests * 1024 },
   }));
-  t.same(perGuest(standing), { host: 64, home_agent: 1 });
+  const slope = { host: 64, home_agent: 1 };
+  t.same(perGuest(standing), {
+    host_beyond_1: slope.host,
+    host_beyond_100: slope.host,
+    home_agent_beyond_1: slope.home_agent,
+    home_agent_beyond_100: slope.home_agent,
+  });
   t.same(perGuest(standing.slice(0, 1)), {}, 'one guest tells nothing');
 });
 
