@@ -15,13 +15,15 @@ async function cabledGuest(bed: Bed): Promise<Netns> {
   return guest;
 }
 
-async function turn(guest: Netns, ...backs: (() => Promise<void>)[]): Promise<Turn> {
+async function turn({ host }: Bed, guest: Netns, ...backs: (() => Promise<void>)[]): Promise<Turn> {
   return {
     guest,
     address: PAPER.hostA,
     daemons: {},
     end: async () => {
       for (const back of backs.toReversed()) await back();
+      // The namespace takes its interfaces along, but only by and by.
+      await host.ip('link del g0');
       await guest.remove();
     },
   };
@@ -36,6 +38,7 @@ export async function nativeRow(bed: Bed): Promise<Turn> {
   await plugIn(guest, `${FOREIGN_LINK.guest}/64`, FOREIGN_LINK.host);
   const route = `2001:db8:3001::/64 via ${PAPER.hostB} dev wan0`;
   return await turn(
+    bed,
     guest,
     await applied(router, [[`-6 route add ${route}`, `-6 route del ${route}`]]),
   );
@@ -52,6 +55,7 @@ export async function kernelRow(bed: Bed, mtu: number): Promise<Turn> {
   await plugIn(guest, `${PAPER.guest}/128`, PAPER.homeRouter);
   const careOf = `${CARE_OF}/128 via ${PAPER.hostB} dev wan0`;
   return await turn(
+    bed,
     guest,
     await applied(router, [[`-6 route add ${careOf}`, `-6 route del ${careOf}`]]),
     await kernel.far(router, CARE_OF),
@@ -76,7 +80,7 @@ export async function vxlanRow(bed: Bed, mtu: number): Promise<Turn> {
   ];
   await guest.ip(`link set eth0 mtu ${mtu}`);
   await plugIn(guest, `${PAPER.guest}/64`);
-  return await turn(guest, ...backs);
+  return await turn(bed, guest, ...backs);
 }
 
 async function stretched(netns: Netns, port: string, local: string, remote: string) {
