@@ -1,69 +1,102 @@
-// `npm run bench`: every micro-benchmark, one table, and bench/results/micro.json. Runs in the root of the checkout.
-//
-//   npm run bench               half a minute
-//   npm run bench -- --quick    about ten seconds, writes nothing: to see that it runs
-import { spawnSync } from 'node:child_process';
+// `npm run bench`: the micro-benchmarks and the path benchmark; bench/README.md says what there is. Runs in the root of the checkout.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { formatTable } from '../src/cli/table.js';
-import type { CaseResult } from './harness.js';
-import { machine } from './machine.js';
-import type { NativeResult } from './native.js';
-import { nativeBenchmarks } from './native.js';
+import { fileURLToPath } from 'node:url';
+import { endWithMaker, enterSandbox, insideSandbox } from '../src/cli/demo/sandbox.js';
+import { KagemushaError } from '../src/errors.js';
+import { microBenchmarks } from './micro.js';
+import { type BenchOptions, benchOptions, MOST_GUESTS, type Part, USAGE } from './options.js';
+import { plot } from './path/plot.js';
+import { ROWS } from './path/rows.js';
+import { runPath } from './path/run-path.js';
+import { describeScale, runScale } from './path/scale.js';
+import { describe } from './path/table.js';
 
-const FILES = ['wire.bench.js', 'signaling.bench.js', 'protection.bench.js', 'store.bench.js'];
 const RESULTS = 'bench/results';
+/** Rows of a quick run that names none. */
+const QUICK_ROWS = ['native', 'kernel', 'tun', 'packet'];
+/** Minutes after which a part is ended as a whole, whatever it does. */
+const LIMIT = 30;
 
-/** Each file in a process of its own: what one makes the compiler believe does not slow down the next. */
-function benchmarksOf(file: string, words: readonly string[]): CaseResult[] {
-  const path = new URL(file, import.meta.url).pathname;
-  const ran = spawnSync(process.execPath, [path, ...words], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (ran.status !== 0) throw new Error(`${file} failed`);
-  return JSON.parse(ran.stdout);
-}
+const words = process.argv.slice(2);
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof KagemushaError)) throw error;
+  process.stderr.write(`bench: ${error.code}: ${error.message}\n`);
+  return 1;
+});
 
-function duration(nanoseconds: number): string {
-  return nanoseconds < 1000
-    ? `${nanoseconds.toFixed(1)} ns`
-    : `${(nanoseconds / 1000).toFixed(2)} µs`;
-}
-
-function rowOf(result: CaseResult | NativeResult): string[] {
-  if ('nanoseconds' in result) {
-    const { name, nanoseconds, operation, rates } = result;
-    const time = `${duration(nanoseconds)}${operation === 'call' ? '' : ` a ${operation}`}`;
-    return [name, time, rates.join(', '), ''];
+async function main(): Promise<number> {
+  let options: BenchOptions;
+  try {
+    options = benchOptions(
+      words,
+      ROWS.map(({ name }) => name),
+    );
+  } catch (error) {
+    if (!(error instanceof KagemushaError)) throw error;
+    process.stderr.write(`${error.message}\n${USAGE}\n`);
+    return 2;
   }
-  const { name, ops_per_second, relative_margin_percent, samples } = result;
-  return [
-    name,
-    duration(1e9 / ops_per_second),
-    `${Math.round(ops_per_second).toLocaleString('en')} /s`,
-    `± ${relative_margin_percent.toFixed(1)} %, ${samples} samples`,
-  ];
+  for (const part of options.parts) {
+    const code = await run(part, options);
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
-const { quick } = parseArgs({ options: { quick: { type: 'boolean', default: false } } }).values;
-const words = quick ? ['--quick'] : [];
-const where = machine();
-const typescript = FILES.flatMap((file) => benchmarksOf(file, words));
-const native = nativeBenchmarks();
+async function run(part: Part, options: BenchOptions): Promise<number> {
+  if (part === 'micro') {
+    const result = microBenchmarks(options.quick);
+    if (!options.quick) write('micro.json', JSON.stringify(result, null, 2));
+    return 0;
+  }
+  if (!insideSandbox()) {
+    const self = fileURLToPath(import.meta.url);
+    // What was said of `--only` before stands in the way of nothing: the last one counts.
+    return await enterSandbox([process.execPath, self, ...words, '--only', part]);
+  }
+  endWithMaker();
+  setTimeout(() => {
+    process.stderr.write(`not done within ${LIMIT} minutes\n`);
+    process.exit(1);
+  }, LIMIT * 60_000).unref();
+  await (part === 'path' ? pathPart(options) : scalePart(options));
+  return 0;
+}
 
-const rows = [...typescript, ...native].map(rowOf);
-process.stdout.write(`${formatTable(['benchmark', 'time', 'rate', 'spread'], rows)}\n`);
+async function pathPart(options: BenchOptions): Promise<void> {
+  const { quick, rounds, profiles } = options;
+  const chosen = options.rows ?? (quick ? QUICK_ROWS : undefined);
+  const result = await runPath({
+    rows: ROWS.filter(({ name }) => chosen?.includes(name) ?? true),
+    profiles,
+    rounds,
+    quick,
+    command: ['npm run bench --', ...words].join(' '),
+    progress,
+  });
+  process.stdout.write(`${describe(result)}\n`);
+  if (quick || options.rows !== undefined || profiles.length < 2) {
+    progress('a part of the whole: nothing is written');
+    return;
+  }
+  write('path.json', JSON.stringify(result, null, 2));
+  write('path.svg', plot(result));
+}
 
-if (!quick) {
-  const record = {
-    schemaVersion: 1,
-    date: new Date().toISOString(),
-    machine: where,
-    command: 'npm run bench',
-    results: { typescript, native },
-  };
+async function scalePart({ guests, rounds, quick }: BenchOptions): Promise<void> {
+  const command = ['npm run bench --', ...words].join(' ');
+  const result = await runScale({ guests, rounds, quick, command, progress });
+  process.stdout.write(describeScale(result));
+  if (quick || guests < MOST_GUESTS) progress('a part of the whole: nothing is written');
+  else write('scale.json', JSON.stringify(result, null, 2));
+}
+
+function progress(line: string): void {
+  process.stderr.write(`· ${line}\n`);
+}
+
+function write(name: string, text: string): void {
   mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(`${RESULTS}/micro.json`, `${JSON.stringify(record, null, 2)}\n`);
-  process.stderr.write(`written: ${RESULTS}/micro.json\n`);
+  writeFileSync(`${RESULTS}/${name}`, `${text}\n`);
+  process.stderr.write(`written: ${RESULTS}/${name}\n`);
 }

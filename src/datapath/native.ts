@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { CHECKOUT } from '../checkout.js';
 import { KagemushaError } from '../errors.js';
 import type { Address, Mac } from '../wire/index.js';
 
@@ -171,15 +171,12 @@ export interface NativeModule {
   };
 }
 
-/** The package's root: two folders up from here, in src/ as in dist/. */
-const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-
 let loaded: NativeModule | undefined;
 
 /** The addon. Throws KagemushaError NATIVE_MISSING when it was not built. */
 export function loadNative(): NativeModule {
   if (loaded) return loaded;
-  const path = join(root, 'build', 'Release', 'kagemusha_native.node');
+  const path = join(CHECKOUT, 'build', 'Release', 'kagemusha_native.node');
   if (!existsSync(path)) {
     throw new KagemushaError('NATIVE_MISSING', `there is no ${path}: run npm run setup`);
   }

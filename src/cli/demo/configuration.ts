@@ -26,6 +26,10 @@ export interface ConfigurationOptions {
   protection?: 'esp' | 'none';
   /** Of ESP, `aes-128-cbc` unless told; `null` lets anybody on the wire read what is protected. */
   encryption?: 'aes-128-cbc' | 'null';
+  /** The host's uplink, as TOML; `{ kind = "tun", device = "kg0" }` unless told. */
+  hostUplink?: string;
+  /** The paper's unless told. */
+  careOfAddress?: string;
   /** More lines for the tables of the guest, of its host and of the Home Agent. */
   guest?: string;
   host?: string;
@@ -86,7 +90,7 @@ key_file = "${files.keys}"
     `[host]
 control_socket = "${files.hostSocket}"
 state_directory = "${join(files.run, 'host')}"
-uplink = { kind = "tun", device = "kg0" }
+uplink = ${options.hostUplink ?? '{ kind = "tun", device = "kg0" }'}
 ${options.host ?? ''}
 [[guest]]
 name = "vm1"
@@ -94,7 +98,7 @@ home_addresses = ["${PAPER.guest}"]
 home_prefix = "${PAPER.homePrefix}"
 home_router = "${PAPER.homeRouter}"
 home_agent = "${PAPER.homeAgent}"
-care_of_address = "${PAPER.careOf}"
+care_of_address = "${options.careOfAddress ?? PAPER.careOf}"
 lifetime = ${options.lifetime ?? 60}
 register = "${options.register ?? 'traffic'}"
 port = { kind = "tap", device = "kgtap0" }

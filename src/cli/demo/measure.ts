@@ -111,30 +111,58 @@ export async function iperf(
   address: string,
   options: { seconds: number; octets?: string; omit?: number; down: boolean; watch?: number },
 ): Promise<IperfResult> {
-  const listening = server.spawn(['iperf3', '-6', '-s', '-1'], { stdio: 'ignore' });
+  const amount =
+    options.octets === undefined ? ['-t', `${options.seconds}`] : ['-n', options.octets];
+  const argv = ['-c', address, ...amount, '-C', 'cubic'];
+  if (options.down) argv.push('-R');
+  if (options.omit !== undefined) argv.push('-O', `${options.omit}`);
+  const cpu = (): number => (options.watch === undefined ? 0 : cpuSeconds(options.watch));
+  let before = 0;
+  let after = 0;
+  let elapsed = 0;
+  const { output, command } = await withIperfServer(server, async (run) => {
+    before = cpu();
+    const started = process.hrtime.bigint();
+    const ran = await run(client, argv);
+    elapsed = Number(process.hrtime.bigint() - started) / 1e9;
+    after = cpu();
+    return ran;
+  });
+  const result = JSON.parse(output) as {
+    end: { sum_received: { bits_per_second: number }; sum_sent: { retransmits?: number } };
+  };
+  return {
+    bits_per_second: result.end.sum_received.bits_per_second,
+    retransmits: result.end.sum_sent.retransmits ?? 0,
+    cpu_percent: (100 * (after - before)) / elapsed,
+    command,
+  };
+}
+
+/** Runs an iperf3 client with these words and gives the JSON that it printed, and the command. */
+type RunIperf = (
+  client: Netns,
+  words: readonly string[],
+) => Promise<{ readonly output: string; readonly command: string }>;
+
+/** Does `work` while an iperf3 server for one client listens. @param port of TCP, and of UDP where the client asks for it */
+export async function withIperfServer<T>(
+  server: Netns,
+  work: (run: RunIperf) => Promise<T>,
+  port = 5201,
+): Promise<T> {
+  const listening = server.spawn(['iperf3', '-6', '-s', '-1', '-J', '-p', `${port}`], {
+    stdio: 'ignore',
+  });
   try {
     await until('iperf3 server', async () =>
-      (await server.run(['ss', '-6tlnH'])).includes(':5201') ? true : undefined,
+      (await server.run(['ss', '-6tlnH'])).includes(`:${port} `) ? true : undefined,
     );
-    const amount =
-      options.octets === undefined ? ['-t', `${options.seconds}`] : ['-n', options.octets];
-    const argv = ['iperf3', '-6', '-c', address, ...amount, '-C', 'cubic', '-J'];
-    if (options.down) argv.push('-R');
-    if (options.omit !== undefined) argv.push('-O', `${options.omit}`);
-    const before = options.watch === undefined ? 0 : cpuSeconds(options.watch);
-    const started = process.hrtime.bigint();
-    const output = await client.run(argv);
-    const elapsed = Number(process.hrtime.bigint() - started) / 1e9;
-    const after = options.watch === undefined ? 0 : cpuSeconds(options.watch);
-    const result = JSON.parse(output) as {
-      end: { sum_received: { bits_per_second: number }; sum_sent: { retransmits?: number } };
-    };
-    return {
-      bits_per_second: result.end.sum_received.bits_per_second,
-      retransmits: result.end.sum_sent.retransmits ?? 0,
-      cpu_percent: (100 * (after - before)) / elapsed,
-      command: argv.join(' '),
-    };
+    const at = port === 5201 ? [] : ['-p', `${port}`];
+    return await work(async (client, words) => {
+      const argv = ['iperf3', '-6', ...words, ...at, '-J'];
+      return { output: await client.run(argv), command: argv.join(' ') };
+    });
   } finally {
     await endProcess(listening);
   }

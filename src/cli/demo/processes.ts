@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { CHECKOUT } from '../../checkout.js';
 import { requestStatus } from '../../daemon/control-client.js';
 import type { HomeAgentStatus, HostStatus } from '../../daemon/status.js';
 import { KagemushaError } from '../../errors.js';
 import { endProcess, type Netns, until } from './netns.js';
 
 /** `bin/kagemusha` of this checkout, as a new user would start it. */
-export const KAGEMUSHA = fileURLToPath(new URL('../../../bin/kagemusha', import.meta.url));
+export const KAGEMUSHA = join(CHECKOUT, 'bin', 'kagemusha');
 
 /**
  * A command that runs a script of this checkout. NODE_OPTIONS holds what a debugger or a test runner hooks into its own

@@ -1,3 +1,4 @@
+import { PAPER_COLUMNS, PAPER_FIGURES } from './paper-figures.js';
 import type { DemoResult } from './result.js';
 
 const mbit = (bps: number): string =>
@@ -10,32 +11,15 @@ export function describe(result: DemoResult): string {
   const rtt = (p: typeof ping.registered): string =>
     `${p.avg_ms.toFixed(2)} ms (${p.stddev_ms.toFixed(3)})`;
   const rows: string[][] = [
-    ['', 'paper: Kagemusha', 'paper: NEMO VM', 'paper: native', 'here: tunnel', 'here: native'],
+    ['', ...PAPER_COLUMNS, 'here: tunnel', 'here: native'],
     [
-      'iperf TCP, 100 Mbit/s',
-      '84.4 Mbit/s',
-      '87.8 Mbit/s',
-      '87.9 Mbit/s',
+      ...PAPER_FIGURES.tcp,
       mbit(wire.tunnel.tcp.bits_per_second),
       mbit(wire.native.tcp.bits_per_second),
     ],
-    ['CPU of the tunnel', '14 %', '92 %', '-', `${wire.tunnel.tcp.cpu_percent.toFixed(1)} %`, '-'],
-    [
-      'ping6 RTT (std dev)',
-      '0.44 ms (0.028)',
-      '0.72 ms (0.046)',
-      '0.37 ms',
-      rtt(wire.tunnel.ping),
-      rtt(wire.native.ping),
-    ],
-    [
-      'memory (RSS)',
-      'about 1.5 MB',
-      'a whole VM',
-      '-',
-      `${(result.memory.host_daemon_rss_bytes / 1e6).toFixed(0)} MB`,
-      '-',
-    ],
+    [...PAPER_FIGURES.cpu, `${wire.tunnel.tcp.cpu_percent.toFixed(1)} %`, '-'],
+    [...PAPER_FIGURES.rtt, rtt(wire.tunnel.ping), rtt(wire.native.ping)],
+    [...PAPER_FIGURES.memory, `${(result.memory.host_daemon_rss_bytes / 1e6).toFixed(0)} MB`, '-'],
   ];
   return `
 The WAN, as tcpdump read it (the paper's Listing 2: the registration under ESP)

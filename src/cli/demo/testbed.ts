@@ -151,14 +151,20 @@ async function wireHome(hostA: Netns, homeAgent: Netns, guest: Netns): Promise<v
   await guest.ip(`-6 route add default via ${PAPER.homeRouter} dev eth0`);
 }
 
-async function wireForeign(homeAgent: Netns, hostB: Netns): Promise<void> {
+/**
+ * A wire between two machines carries packets of wire size, those of tunnels too; merging them again is the receiver's work.
+ */
+const WIRE_OFFLOADS =
+  'tso off gso off tx-ipxip6-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on';
+
+/** The WAN between the Home Agent's router and Host B, `wan0` at both ends. */
+export async function wireForeign(homeAgent: Netns, hostB: Netns): Promise<void> {
   await homeAgent.ip(`link add wan0 type veth peer name wan0 netns ${hostB.name}`);
   for (const [netns, address] of [
     [homeAgent, PAPER.foreignRouter],
     [hostB, PAPER.hostB],
   ] as const) {
-    // A wire between two machines carries packets of wire size; merging them again is the receiver's work.
-    await offloads(netns, 'wan0', 'tso off gso off tx-ipxip6-segmentation off gro on');
+    await offloads(netns, 'wan0', WIRE_OFFLOADS);
     await netns.ip(`address add ${address}/64 dev wan0 nodad`);
     await netns.ip('link set wan0 up');
   }
