@@ -108,7 +108,8 @@ class DropCounters {
 
  protected:
   void addAt(std::size_t index, std::uint64_t count) const {
-    std::atomic_ref(values_[index]).fetch_add(count, std::memory_order_relaxed);
+    // Who sees this sees what was counted before it.
+    std::atomic_ref(values_[index]).fetch_add(count, std::memory_order_release);
   }
 
  private:

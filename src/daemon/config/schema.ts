@@ -87,6 +87,25 @@ const routerAdvertisement = table({
   ),
 });
 
+function isStream(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'qemu-stream'
+  );
+}
+
+const PORT_KINDS = ['tap', 'qemu-stream'] as const;
+
+const tapPort = table(
+  // The other kind has a table of its own.
+  { kind: choice(PORT_KINDS).transform((): 'tap' => 'tap'), device: deviceName('kgtap0') },
+  { path: 'is of kind = "qemu-stream"; write device = "kgtap0", or that kind' },
+);
+
+const streamPort = table(
+  { kind: z.literal('qemu-stream'), path: socketPath('/run/kagemusha/vm1.sock') },
+  { device: 'is of kind = "tap"; write path = "/run/kagemusha/vm1.sock", or that kind' },
+);
+
 const guest = table({
   name: plainName('vm1'),
   home_addresses: list(unicastAddress('2001:db8:2000::10'), '["2001:db8:2000::10"]', 1),
@@ -108,10 +127,7 @@ const guest = table({
   }).default(30),
   route_optimisation: flag(false).default(false),
   register: choice(['start', 'traffic', 'command'], NOT_BUILT.register).default('start'),
-  port: table({
-    kind: choice(['tap'], NOT_BUILT.portKind),
-    device: deviceName('kgtap0'),
-  }),
+  port: either((value) => (isStream(value) ? streamPort : tapPort)),
   router_advertisement: routerAdvertisement.prefault({}),
   security: guestSecurity,
 });
