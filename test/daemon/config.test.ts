@@ -196,7 +196,7 @@ t.test('a wrong value names its line, its key and what to write', async (t) => {
     ['port = { kind = "tap" }', '8: guest.port.device: is missing; write device = "kgtap0"'],
     [
       'port = { kind = "veth", device = "x" }',
-      '8: guest.port.kind: "veth" is not known here; write "tap"',
+      '8: guest.port.kind: "veth" is not known here; write "tap" or "qemu-stream"',
     ],
   ];
   for (const [line, problem] of cases) t.strictSame(problems(changed(line)), [problem], line);
@@ -293,11 +293,11 @@ t.test('ports: a tap, or a stream socket of QEMU', async (t) => {
   const wrong: [line: string, problem: RegExp][] = [
     [
       'port = { kind = "qemu-stream", device = "kgtap0" }',
-      /^8: guest.port.device: is of kind = "tap"; write path = "[^"]+", or that kind$/,
+      /^8: guest.port.path: is missing.*\n8: guest.port.device: is of kind = "tap"; write path = "[^"]+", or that kind$/,
     ],
     [
       'port = { kind = "tap", path = "/run/vm1.sock" }',
-      /^8: guest.port.path: is of kind = "qemu-stream"; write device = "kgtap0", or that kind$/,
+      /^8: guest.port.device: is missing.*\n8: guest.port.path: is of kind = "qemu-stream"; write device = "kgtap0", or that kind$/,
     ],
     [
       'port = { kind = "qemu-stream" }',
@@ -314,6 +314,10 @@ t.test('ports: a tap, or a stream socket of QEMU', async (t) => {
     [
       'port = { kind = "socket", path = "/run/vm1.sock" }',
       /^8: guest.port.kind: "socket" is not known here; write "tap" or "qemu-stream"$/,
+    ],
+    [
+      'port = { device = "kgtap0" }',
+      /^8: guest.port.kind: is missing; write kind = "tap" or "qemu-stream"$/,
     ],
     ['port = "kgtap0"', /^8: guest.port: "kgtap0" is not a table; write \{ kind = … \}/],
   ];

@@ -87,17 +87,10 @@ const routerAdvertisement = table({
   ),
 });
 
-function isStream(value: unknown): boolean {
-  return (
-    typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'qemu-stream'
-  );
-}
-
 const PORT_KINDS = ['tap', 'qemu-stream'] as const;
 
 const tapPort = table(
-  // The other kind has a table of its own.
-  { kind: choice(PORT_KINDS).transform((): 'tap' => 'tap'), device: deviceName('kgtap0') },
+  { kind: z.literal('tap'), device: deviceName('kgtap0') },
   { path: 'is of kind = "qemu-stream"; write device = "kgtap0", or that kind' },
 );
 
@@ -105,6 +98,17 @@ const streamPort = table(
   { kind: z.literal('qemu-stream'), path: socketPath('/run/kagemusha/vm1.sock') },
   { device: 'is of kind = "tap"; write path = "/run/kagemusha/vm1.sock", or that kind' },
 );
+
+/** What it must have besides, its kind would tell. */
+const portOfNoKind = z.looseObject({ kind: choice(PORT_KINDS) }).transform(() => z.NEVER);
+
+/** A guest's port: its kind says which keys it has. */
+const port = either((value) => {
+  if (typeof value !== 'object' || value === null) return tapPort;
+  const kind = 'kind' in value ? value.kind : undefined;
+  if (kind === 'qemu-stream') return streamPort;
+  return kind === 'tap' ? tapPort : portOfNoKind;
+});
 
 const guest = table({
   name: plainName('vm1'),
@@ -127,7 +131,7 @@ const guest = table({
   }).default(30),
   route_optimisation: flag(false).default(false),
   register: choice(['start', 'traffic', 'command'], NOT_BUILT.register).default('start'),
-  port: either((value) => (isStream(value) ? streamPort : tapPort)),
+  port,
   router_advertisement: routerAdvertisement.prefault({}),
   security: guestSecurity,
 });
