@@ -2,6 +2,7 @@
 
 #include "bytes.h"
 #include "encapsulate.h"
+#include "quote.h"
 
 namespace kagemusha {
 namespace {
@@ -20,6 +21,7 @@ constexpr std::size_t kAcknowledgementSequence = 8;
 constexpr std::size_t kSmallestMessage = 12;
 
 constexpr std::uint8_t kFirstInformational = 128;  // RFC 4443 2.1
+constexpr std::size_t kErrorHeader = 8;            // RFC 4443 3.1 to 3.4, before what is quoted
 
 // False: an option runs past the header's end. `header` is a whole destination options header.
 bool readOptions(ConstBytes header, ControlPacket& control) {
@@ -66,8 +68,12 @@ void readUpper(std::uint8_t protocol, ConstBytes payload, ControlPacket& control
   if (protocol == kMobility) return readMobility(payload, control);
   if (protocol == kEsp) return readEsp(payload, control);
   if (protocol != kIcmpv6 || payload.empty()) return;
-  control.kind =
-      payload[0] < kFirstInformational ? ControlPacket::Kind::kIcmpv6Error : ControlPacket::Kind::kIcmpv6;
+  if (payload[0] >= kFirstInformational)
+    control.kind = ControlPacket::Kind::kIcmpv6;
+  else if (payload.size() > kErrorHeader && quotesTunnelPacket(payload.subspan(kErrorHeader)))
+    control.kind = ControlPacket::Kind::kTunnelError;
+  else
+    control.kind = ControlPacket::Kind::kIcmpv6Error;
 }
 
 }  // namespace

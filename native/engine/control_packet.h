@@ -13,8 +13,9 @@ struct ControlPacket {
     kMobility,
     kEsp,
     kIcmpv6Error,
-    kIcmpv6,  // informational
-    kOther,   // everything else, and every part of a fragmented packet
+    kTunnelError,  // an ICMPv6 error that quotes a tunnel packet of ours
+    kIcmpv6,       // informational
+    kOther,        // everything else, and every part of a fragmented packet
     kCount,
   };
   Kind kind = Kind::kOther;

@@ -10,6 +10,10 @@ namespace {
 
 bool isTrain(const Offload& offload) { return offload.gso_type != VIRTIO_NET_HDR_GSO_NONE; }
 
+// Each is a write of its own: a train of single octets would hold up everybody for long. No sender that means
+// it comes near: Linux makes no segments of less than 48 octets.
+constexpr std::size_t kMaxSegments = 2048;
+
 // A train of our own making, not one that came as it is: only its refusal says that the kernel takes none.
 bool isMerged(const Packet& head, std::span<const iovec> tail) {
   return isTrain(head.offload) && !tail.empty();
@@ -22,7 +26,8 @@ bool soundOffload(Packet& packet) {
   Offload& offload = packet.offload;
   if (!isTrain(offload))
     offload.hdr_len = offload.gso_size = 0;
-  else if ((offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_TCPV6 || offload.gso_size == 0)
+  else if ((offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_TCPV6 ||
+           offload.gso_size == 0 || segmentsAtMost(packet) > kMaxSegments)
     return false;
   return checksumIsInside(packet);
 }

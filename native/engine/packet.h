@@ -33,6 +33,13 @@ struct Packet {
   Offload offload;  // as read; kept true by whatever moves `bytes`
 };
 
+// Packets on the wire that a train stands for, at most; 1 for what is none. Headers count as payload.
+inline std::size_t segmentsAtMost(const Packet& packet) {
+  const std::size_t size = packet.offload.gso_size;
+  if (packet.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE || size == 0) return 1;
+  return packet.bytes.size() / size + 1;
+}
+
 // Takes `count` bytes off the front of a packet and keeps csum_start and hdr_len true; a csum_start in what
 // goes becomes 0, which no check lets pass. `count` must not exceed the length. (A tap refuses a frame whose
 // hdr_len is longer than itself.)

@@ -50,8 +50,9 @@ TokenBucket& Policing::local(const Address& address, std::uint32_t lane) const {
 }
 
 bool Policing::admit(const Address& address, const ControlPacket& packet, Instant now) {
+  TokenBucket& total = packet.kind == ControlPacket::Kind::kTunnelError ? tunnelErrorTotal_ : localTotal_;
   return local(address, static_cast<std::uint32_t>(packet.kind)).take(kLocal, now) &&
-         localTotal_.take(kLocalTotal, now);
+         total.take(kLocalTotal, now);
 }
 
 bool Policing::admitUnbound(const Address& address, Instant now) {

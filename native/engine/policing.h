@@ -20,6 +20,7 @@ namespace kagemusha {
 //   came out of a tunnel ────────────────────────────────────────────────▶ two lanes a tunnel ───── total
 //   probes a tunnel's path ──────────────────────────────────────────────▶ a lane a tunnel ──────── total
 //   goes no further and is told so (RFC 4443) ───────────────────────────▶ three lanes a tunnel ─── totals
+//   an ICMPv6 error that quotes a tunnel packet of ours ─────────────────▶ a lane a local ───────── total
 //   the rest (ICMPv6, errors, what names no home address) ───────────────▶ a lane a kind and local  total
 //
 // A lane belongs to a sequence number, not to a distance: while the window moves on, what was poured into one
@@ -93,7 +94,7 @@ class Policing {
   TokenBucket* inners_;     // kInnerLanes for each tunnel slot
   TokenBucket* locals_;     // kLocalLanes for each set
   TokenBucket strangers_, bystanders_;
-  TokenBucket nearTotal_, otherTotal_, localTotal_, innerTotal_;
+  TokenBucket nearTotal_, otherTotal_, localTotal_, tunnelErrorTotal_, innerTotal_;
   TokenBucket probeTotal_, errorToTotal_, errorFromTotal_;
 };
 

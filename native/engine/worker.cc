@@ -13,8 +13,10 @@
 namespace kagemusha {
 namespace {
 
-// A batch of trains is a lot of work: one source may have this many octets per turn.
+// A batch of trains is a lot of work: one source may have this many octets per turn, where each packet on the
+// wire counts as so many more.
 constexpr std::size_t kBatchBytes = 512 * 1024;
+constexpr std::size_t kPacketCost = 256;
 
 // A flood fills the uplink's queue in milliseconds while other threads have the processor: what the engine
 // does is short, and everybody's packets wait for it.
@@ -157,7 +159,7 @@ void Worker::serve(Source& source) {
     Packet packet;
     result = device.read(buffers_.slot(slot), packet);
     if (result != Io::kDone) break;
-    bytes += packet.bytes.size();
+    bytes += packet.bytes.size() + kPacketCost * segmentsAtMost(packet);
     if (source.port)
       forwarder_.fromPort(*source.port, packet);
     else if (forwarder_.fromUplink(packet))

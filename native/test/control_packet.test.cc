@@ -138,6 +138,45 @@ TEST_CASE("ICMPv6: errors and what is none; the rest is the rest") {
   CHECK(kindOf(kNoNext, {1}) == Kind::kOther);
 }
 
+TEST_CASE("RFC 8201 6: an ICMPv6 error that quotes a tunnel packet of ours is told by the flow label") {
+  const auto kindOf = [](Octets quoted) {
+    Octets message{2, 0, 0, 0, 0, 0, 5, 0};
+    put(message, quoted);
+    const auto control = viewOf(chain(far, careOf, kIcmpv6, {message}));
+    REQUIRE(control);
+    return control->kind;
+  };
+  const Octets inner = packetOf(home, far, 1400);
+  const Octets sent = tunnelled(inner, careOf, agent);
+  CHECK(kindOf(sent) == Kind::kTunnelError);
+  const auto beginning = [&](std::ptrdiff_t length) { return Octets(sent.begin(), sent.begin() + length); };
+  for (std::ptrdiff_t length = 0; length < 1280; ++length)
+    CHECK((kindOf(beginning(length)) == Kind::kTunnelError) == (length >= 84));
+  for (std::size_t bit = 12; bit < 32; ++bit) {
+    Octets forged = sent;
+    forged[bit / 8] ^= static_cast<std::uint8_t>(0x80 >> (bit % 8));
+    CHECK(kindOf(forged) == Kind::kIcmpv6Error);
+  }
+
+  // Behind an encapsulation limit and a fragment header, and behind neither of what we never send.
+  const auto behind = [&](std::uint8_t first, std::initializer_list<Octets> headers) {
+    Octets packet = beginning(kIpv6Header);
+    packet[6] = first;
+    for (const Octets& header : headers) put(packet, header);
+    put(packet, inner);
+    return kindOf(packet);
+  };
+  const auto limit = [](std::uint8_t next) { return Octets{next, 0, 4, 1, 4, 1, 1, 0}; };
+  const auto fragment = [](std::uint8_t offset) { return Octets{kIpv6, 0, 0, offset, 1, 2, 3, 4}; };
+  CHECK(behind(kDestination, {limit(kIpv6)}) == Kind::kTunnelError);
+  CHECK(behind(kFragment, {fragment(1)}) == Kind::kTunnelError);
+  CHECK(behind(kDestination, {limit(kFragment), fragment(1)}) == Kind::kTunnelError);
+  CHECK(behind(kFragment, {fragment(9)}) == Kind::kIcmpv6Error);
+  CHECK(behind(kRouting, {type2Routing(home, kIpv6)}) == Kind::kIcmpv6Error);
+  CHECK(behind(kDestination, {limit(kDestination), limit(kDestination), limit(kIpv6)}) == Kind::kIcmpv6Error);
+  CHECK(behind(kDestination, {{kIpv6, 255}}) == Kind::kIcmpv6Error);
+}
+
 TEST_CASE("a part of a fragmented message is none of it; an atomic fragment is (RFC 8200 4.5, RFC 6946)") {
   const auto kindOf = [](std::uint8_t offset, std::uint8_t more) {
     const auto control = viewOf(chain(far, agent, kFragment, {{kEsp, 0, 0, 0, 0, 0, 0, 0}, esp(1000, 1)}));

@@ -81,16 +81,16 @@ TEST_CASE("csum_start does not wrap where an Ethernet header comes in front") {
   CHECK(world.tunnelDrops(0, Drop::bad_offload) == 1);
 }
 
-TEST_CASE("trains of other kinds, or of size 0, are dropped in every direction") {
+TEST_CASE("trains of other kinds, of size 0, or of too many packets, are dropped in every direction") {
   TcpFields up{.source = home, .destination = far}, down{.source = far, .destination = home};
   up.payload = down.payload = Octets(3000, 1);
   struct Kind {
     std::uint8_t type;
     std::uint16_t size;
   };
-  for (const Kind kind :
-       {Kind{VIRTIO_NET_HDR_GSO_TCPV4, 1000}, Kind{VIRTIO_NET_HDR_GSO_UDP, 1000}, Kind{5 /* UDP_L4 */, 1000},
-        Kind{0x20, 1000}, Kind{VIRTIO_NET_HDR_GSO_ECN, 1000}, Kind{VIRTIO_NET_HDR_GSO_TCPV6, 0}}) {
+  for (const Kind kind : {Kind{VIRTIO_NET_HDR_GSO_TCPV4, 1000}, Kind{VIRTIO_NET_HDR_GSO_UDP, 1000},
+                          Kind{5 /* UDP_L4 */, 1000}, Kind{0x20, 1000}, Kind{VIRTIO_NET_HDR_GSO_ECN, 1000},
+                          Kind{VIRTIO_NET_HDR_GSO_TCPV6, 0}, Kind{VIRTIO_NET_HDR_GSO_TCPV6, 1}}) {
     CAPTURE(kind.type);
     const auto train = [&](std::size_t start) {
       Offload offload = trainOf(start, start + 20, kind.size);

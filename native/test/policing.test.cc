@@ -308,6 +308,22 @@ TEST_CASE("a tunnel packet without a binding: told of whole, cut to 1280, police
   CHECK(world.allDrops() == 1002);
 }
 
+TEST_CASE("ICMPv6 errors that quote nothing of ours leave room for one that does") {
+  Flooded world;
+  const auto error = [](const Octets& quoted) {
+    Octets message{2, 0, 0, 0, 0, 0, 5, 0};
+    put(message, quoted);
+    return chain(far, careOf, kIcmpv6, {message});
+  };
+  const Octets sent = tunnelled(packetOf(home, far, 1200), careOf, agent);
+  Octets forged = sent;
+  forged[3] ^= 1;
+  const int passed = world.flood(
+      2000, 50, [&] { return error(forged); }, [&] { return error(sent); });
+  CHECK(passed == 40);
+  CHECK(world.heard <= 32 + 2 * 50 + 40);
+}
+
 TEST_CASE("a Mobility Header in the tunnel is the guest's, unless the tunnel says signaling") {
   World world;
   const Octets homeTest = tunnelled(chain(far, home, kMobility, {mobility(3, 0)}), agent, careOf);

@@ -341,7 +341,8 @@ export class HomeAgentDaemon {
     const tunnel = this.#tunnels.close(homeAddress);
     if (tunnel === undefined) return;
     this.#publishing.ask();
-    this.#tunnels.release(tunnel);
+    // Whoever gets the slot next finds it unused.
+    this.#publishing.after(() => this.#tunnels.release(tunnel));
     this.#routing.remove(homeAddress);
     this.#log.info({ homeAddress, reason }, 'unbound');
   }
@@ -362,7 +363,6 @@ export class HomeAgentDaemon {
 
   #publish(): void {
     if (this.#restoring || this.#closed) return;
-    this.#republish.done();
     const { address, homePrefix } = this.#config;
     const side = 'home-agent' as const;
     this.#engine.publish({
@@ -373,6 +373,7 @@ export class HomeAgentDaemon {
       ],
       signalers: this.#nodes.signalers(),
     });
+    this.#republish.done();
   }
 
   #failed(error: unknown): void {

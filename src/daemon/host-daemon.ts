@@ -199,11 +199,12 @@ export class HostDaemon {
 
   /** Ports of guests that keep them with this configuration, by name: open, wherever a tap was moved to. */
   attached(config: HostConfig): ReadonlySet<string> {
-    const kept = config.guests.filter(({ name, port }) => {
+    const open = config.guests.filter(({ name, port }) => {
       const guest = this.#guests.get(name);
-      return guest !== undefined && isSamePort(guest.config.port, port);
+      const keeps = guest !== undefined && isSamePort(guest.config.port, port);
+      return keeps || this.#kept.has(portName(port));
     });
-    return new Set(kept.map(({ port }) => portName(port)));
+    return new Set(open.map(({ port }) => portName(port)));
   }
 
   /** Follows a changed configuration; guests that did not change are not touched. Gives what it cannot follow, for people. */

@@ -1,13 +1,14 @@
 import { randomInt } from 'node:crypto';
 import type { Engine, TunnelSpec } from '../datapath/index.js';
-import { earliest, type Millis } from '../time.js';
+import type { Millis } from '../time.js';
 import type { Encapsulation, PathMtuConfig, PathMtuEvent, PathMtuOutput } from '../tunnel/index.js';
 import { encapsulate, PathMtu, probeRequest } from '../tunnel/index.js';
 import { type Address, type Icmpv6Message, MINIMUM_MTU } from '../wire/index.js';
 import type { HostConfig, OuterConfig } from './config/schema.js';
-import { Driver, type Machine } from './driver.js';
+import { Driver } from './driver.js';
 import type { Logger } from './log.js';
 import type { ProbePace } from './probe-pace.js';
+import { Regularly } from './regularly.js';
 import type { TunnelStatus } from './status.js';
 
 /** The outer addresses of a tunnel, as its packets leave us. */
@@ -20,6 +21,8 @@ export interface TunnelServices {
     'transmit' | 'tunnelCounters' | 'resetTunnelCounters' | 'flowLabel'
   >;
   readonly pace: ProbePace;
+  /** Looks at what the tunnels have carried: no packet wakes anything in here. */
+  readonly looks: Regularly;
   readonly log: Logger;
   readonly limits: Omit<PathMtuConfig, 'random'>;
   readonly header: Omit<OuterConfig, 'overhead'>;
@@ -29,16 +32,17 @@ export interface TunnelServices {
 }
 
 /** Between two looks at what a tunnel has carried. */
-const LOOK: Millis = 10_000;
+const LOOK: Millis = 5_000;
 
 /** What the configuration says of all tunnels of a daemon. */
 export function tunnelServices(
   config: Pick<HostConfig, 'uplinkMtu' | 'pathMtuProbing' | 'mssClamp' | 'outer'>,
-  services: Omit<TunnelServices, 'limits' | 'header' | 'mssClamp'>,
+  services: Omit<TunnelServices, 'looks' | 'limits' | 'header' | 'mssClamp'>,
 ): TunnelServices {
   const { overhead, ...header } = config.outer;
   const { uplinkMtu: linkMtu, pathMtuProbing: probing, mssClamp } = config;
-  return { ...services, limits: { linkMtu, overhead, probing }, header, mssClamp };
+  const limits = { linkMtu, overhead, probing };
+  return { ...services, looks: new Regularly(LOOK), limits, header, mssClamp };
 }
 
 /** The inside of a tunnel, as its probes see it. */
@@ -76,7 +80,9 @@ export class TunnelPath {
   readonly #machine: PathMtu;
   readonly #driver: Driver<PathMtuEvent, PathMtuOutput>;
   readonly #start = (): void => this.#open();
+  readonly #look = (): void => this.#lookForTraffic();
   #way: ProbeWay;
+  #carried = 0;
   #isOpen = false;
   #opening: NodeJS.Timeout | undefined;
 
@@ -85,11 +91,7 @@ export class TunnelPath {
     this.#way = way;
     this.#services = services;
     this.#machine = new PathMtu({ ...services.limits, random: unpredictable });
-    // Without probes it is all the same to it.
-    const machine = services.limits.probing
-      ? new WithTraffic(this.#machine, () => this.#way.carried())
-      : this.#machine;
-    this.#driver = new Driver(machine, (output) => this.#on(output));
+    this.#driver = new Driver(this.#machine, (output) => this.#on(output));
   }
 
   get drops(): ReadonlyMap<string, number> {
@@ -161,6 +163,7 @@ export class TunnelPath {
 
   /** Ends the timers. */
   stop(): void {
+    this.#services.looks.remove(this.#look);
     clearTimeout(this.#opening);
     this.#services.pace.withdraw(this.#start);
     this.#driver.stop();
@@ -172,6 +175,16 @@ export class TunnelPath {
     clearTimeout(this.#opening);
     this.#services.pace.withdraw(this.#start);
     this.#driver.send({ type: 'open' });
+    // Without probes traffic is all the same to the machine.
+    if (!this.#services.limits.probing) return;
+    this.#carried = this.#way.carried();
+    this.#services.looks.add(this.#look);
+  }
+
+  #lookForTraffic(): void {
+    const before = this.#carried;
+    this.#carried = this.#way.carried();
+    if (this.#carried !== before) this.#driver.send({ type: 'traffic' });
   }
 
   #on(output: PathMtuOutput): void {
@@ -190,38 +203,5 @@ export class TunnelPath {
     const { overhead } = limits;
     if (pace.take()) this.transmit(probeRequest({ source, destination, size, overhead, token }));
     else this.#machine.drops.count('probe_limited');
-  }
-}
-
-/** Tells the machine now and then whether there was traffic: nothing in it is woken by a packet. */
-class WithTraffic implements Machine<PathMtuEvent, PathMtuOutput> {
-  readonly #machine: PathMtu;
-  readonly #carried: () => number;
-  #before = 0;
-  /** absent: not yet open */
-  #lookAt: Millis | undefined;
-
-  constructor(machine: PathMtu, carried: () => number) {
-    this.#machine = machine;
-    this.#carried = carried;
-  }
-
-  handle(now: Millis, event: PathMtuEvent): void {
-    const looks = this.#lookAt !== undefined && now >= this.#lookAt;
-    if (event.type === 'open' || looks) {
-      const carried = this.#carried();
-      if (looks && carried !== this.#before) this.#machine.handle(now, { type: 'traffic' });
-      this.#before = carried;
-      this.#lookAt = now + LOOK;
-    }
-    this.#machine.handle(now, event);
-  }
-
-  poll(): PathMtuOutput | undefined {
-    return this.#machine.poll();
-  }
-
-  wakeAt(): Millis | undefined {
-    return earliest(this.#machine.wakeAt(), this.#lookAt);
   }
 }

@@ -115,16 +115,13 @@ export class HomeAgent {
   }
 
   handle(now: Millis, event: HomeAgentEvent): void {
+    // What a probe has found counts, however late this process gets to run: only then does time pass for it.
+    if (event.type === 'unique') this.#registrations.unique(now, event.homeAddress);
+    if (event.type === 'duplicate') this.#registrations.duplicate(now, event.homeAddress);
     this.#registrations.advance(now);
     switch (event.type) {
       case 'signal':
         this.#signal(now, event.signal);
-        break;
-      case 'unique':
-        this.#registrations.unique(now, event.homeAddress);
-        break;
-      case 'duplicate':
-        this.#registrations.duplicate(event.homeAddress);
         break;
       case 'home-address-option':
         this.#checkHomeAddress(now, event.source, event.homeAddress);
@@ -147,6 +144,8 @@ export class HomeAgent {
       case 'prefixes-changed':
         this.reconfigure({ ...this.#config, prefixes: event.prefixes });
         break;
+      case 'unique':
+      case 'duplicate':
       case 'tick':
         break;
     }

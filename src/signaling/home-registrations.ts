@@ -245,7 +245,8 @@ export class HomeRegistrations {
   }
 
   /** This address belongs to another node. */
-  duplicate(address: Address): void {
+  duplicate(now: Millis, address: Address): void {
+    this.#now = now;
     const entry = this.#probed(address) ?? this.#entries.get(address);
     if (entry?.state === 'probing') this.#probeFailed(entry, STATUS.duplicate);
   }

@@ -27,8 +27,9 @@ import {
 } from './size-search.js';
 
 /** RFC 8899 5.1.1 CONFIRMATION_TIMER: with traffic, the size that was found is asked about again. */
-const CONFIRMATION: Millis = 30_000;
+const CONFIRMATION: Millis = 10_000;
 /** A peer that never answers is asked again after 30 s, then less and less often. */
+const FIRST_SILENCE: Millis = 30_000;
 const LONGEST_SILENCE: Millis = 600_000;
 /** RFC 8899 5.1.1 PMTU_RAISE_TIMER; RFC 8201 4: twice the five minutes that are the least. */
 const RAISE: Millis = 600_000;
@@ -414,8 +415,9 @@ export class PathMtu {
       this.#state = { kind };
       return;
     }
-    const doublings = Math.max(0, this.#silences - 1);
-    const interval = Math.min(LONGEST_SILENCE, CONFIRMATION * 2 ** doublings);
+    const silent = this.#silences;
+    const interval =
+      silent === 0 ? CONFIRMATION : Math.min(LONGEST_SILENCE, FIRST_SILENCE * 2 ** (silent - 1));
     this.#state = { kind, checkAt: now + interval * (1 + this.#random() / 10) };
   }
 

@@ -103,7 +103,7 @@ t.test('RFC 8201 4: the path narrows under a TCP connection, which goes on', asy
   const steps = [
     [1400, 'none', 20_000],
     [1280, 'none', 20_000],
-    // Nobody tells: a look once in 30 s finds it.
+    // Nobody tells: a look every 10 s finds it, and then it is for TCP to send again.
     ...(ALL ? [[1400, 'all-icmpv6', 60_000] as const] : []),
   ] as const;
   for (const [client, server, address] of ways) {

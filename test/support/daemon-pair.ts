@@ -78,6 +78,9 @@ export class DaemonPair {
   #hostUplink: MemoryUplink | undefined;
   #agentUplink: MemoryUplink | undefined;
   #guest: MemoryPort | undefined;
+  /** Guests' ports that were opened. */
+  portsOpened = 0;
+  readonly hostFile: string;
   readonly #carrying: NodeJS.Timeout;
 
   /**
@@ -90,7 +93,8 @@ export class DaemonPair {
     stores = { host: new MemoryStore(), agent: new MemoryStore() },
   ) {
     this.stores = stores;
-    this.host = this.#openHost(join(directory, 'host.toml'), lines.host ?? '', lines.guest);
+    this.hostFile = join(directory, 'host.toml');
+    this.host = this.#openHost(lines.host ?? '', lines.guest);
     this.agent = this.#openAgent(join(directory, 'agent.toml'), lines.agent ?? '');
     this.#carrying = setInterval(() => this.#carry(), 1);
     this.agent.start();
@@ -170,13 +174,9 @@ export class DaemonPair {
     );
   }
 
-  #openHost(
-    path: string,
-    lines: string,
-    guest = 'port = { kind = "tap", device = "kgtap0" }',
-  ): HostDaemon {
+  #openHost(lines: string, guest = 'port = { kind = "tap", device = "kgtap0" }'): HostDaemon {
     writeFileSync(
-      path,
+      this.hostFile,
       `[host]\n${lines}
 [[guest]]
 name = "vm1"
@@ -194,6 +194,7 @@ kind = "none"
         this.#hostUplink = engine.openMemoryUplink();
       },
       openPort: (engine: Engine, { port }: GuestConfig) => {
+        this.portsOpened += 1;
         if (port.kind === 'qemu-stream') {
           return engine.openStream(port.path, { localMac: ROUTER_MAC });
         }
@@ -201,7 +202,7 @@ kind = "none"
         return this.#guest.port;
       },
     };
-    const config = loadHostConfig(path);
+    const config = loadHostConfig(this.hostFile);
     return new HostDaemon(config, this.stores.host, new Drops(), new Map(), silent, devices);
   }
 

@@ -62,8 +62,8 @@ for (const tooBig of [false, true]) {
               path,
               'it did not move',
             );
-            // 120 verifications and 6 attempts to raise an hour.
-            check(path.probes.length <= 90 + 2 * (120 * 2 + 6 * 20), path, 'probes of two hours');
+            // 360 verifications and 6 attempts to raise an hour.
+            check(path.probes.length <= 90 + 2 * (360 * 2 + 6 * 20), path, 'probes of two hours');
           },
         ),
         EXAMPLES,

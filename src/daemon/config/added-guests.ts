@@ -56,7 +56,7 @@ export function readAddedGuests(stateDirectory: string): AddedGuest[] {
  */
 export function keepAddedGuest(stateDirectory: string, name: string, text: string): void {
   changing(stateDirectory, (directory) => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined) sync(stateDirectory);
     // What a process left that ended while it wrote.
     for (const entry of readdirSync(directory)) {
       if (UNFINISHED.test(entry)) rmSync(join(directory, entry), { force: true });
@@ -88,15 +88,19 @@ function changing(stateDirectory: string, change: (directory: string) => void): 
   const directory = directoryOf(stateDirectory);
   try {
     change(directory);
-    const opened = openSync(directory, 'r');
-    try {
-      fsyncSync(opened);
-    } finally {
-      closeSync(opened);
-    }
+    sync(directory);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const message = `${directory} cannot be written (${code ?? cause}); the guests stay as they are`;
     throw new KagemushaError('GUEST_UNWRITABLE', message, { cause });
+  }
+}
+
+function sync(directory: string): void {
+  const opened = openSync(directory, 'r');
+  try {
+    fsyncSync(opened);
+  } finally {
+    closeSync(opened);
   }
 }

@@ -16,6 +16,20 @@ t.test('RFC 6275 10.3.1: DAD success: nothing is said or bound before it', (t) =
   t.end();
 });
 
+t.test(
+  'RFC 6275 10.3.1: DAD success: a Home Agent that did not get to run for long believes it',
+  (t) => {
+    for (const type of ['unique', 'duplicate'] as const) {
+      const harness = new AgentHarness();
+      harness.update();
+      harness.now = 60_000;
+      const status = type === 'unique' ? 0 : 134;
+      t.match(messages(harness.handle({ type, homeAddress: HOME_ADDRESS })), [{ status }], type);
+    }
+    t.end();
+  },
+);
+
 t.test('RFC 6275 10.3.1: DAD success: a binding that stands is not probed again', (t) => {
   const harness = AgentHarness.bound();
   for (const source of [CARE_OF, OTHER_CARE_OF]) {
