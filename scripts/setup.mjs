@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeTestVm, VM_PACKAGES } from './test-vm.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const STATE = join(ROOT, '.setup');
@@ -62,6 +63,7 @@ if (Number(process.versions.node.split('.')[0]) < 20)
   fail(`Node 20 or newer is needed, this is ${process.version}`);
 
 installDebianPackages(wanted);
+if (profile === 'test') installOptionalPackages(VM_PACKAGES);
 withLock(() => {
   step(
     'npm packages',
@@ -90,6 +92,7 @@ withLock(() => {
       command(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
     },
   );
+  if (profile === 'test') makeOptionalVm();
 });
 
 function installDebianPackages(packages) {
@@ -118,6 +121,28 @@ function installDebianPackages(packages) {
   if (spawnSync(first, rest, { stdio: ['inherit', 'ignore', 'ignore'] }).status === 0) return;
   command(...split([...how, 'apt-get', 'update', '-qq']));
   command(first, rest);
+}
+
+/** What one test needs that is left out without it: no reason to fail. */
+function installOptionalPackages(packages) {
+  const missing = Object.keys(packages).filter((name) => !isInstalled(name, packages[name]));
+  if (missing.length === 0 || process.arch !== 'x64' || !existsSync('/usr/bin/apt-get')) return;
+  const how = process.getuid() === 0 ? [] : ['sudo', '-n'];
+  say(`installing Debian packages for the test with QEMU: ${missing.join(' ')}`);
+  const environment = ['env', 'DEBIAN_FRONTEND=noninteractive'];
+  const install = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...missing];
+  const [first, ...rest] = [...how, ...environment, ...install];
+  const { status } = spawnSync(first, rest, { stdio: ['inherit', 'ignore', 'ignore'] });
+  if (status !== 0) say('they cannot be installed: the test with QEMU will be left out');
+}
+
+function makeOptionalVm() {
+  try {
+    makeTestVm(join(STATE, 'vm'));
+  } catch (error) {
+    const [why] = String(error.message).split('\n');
+    say(`no virtual machine for the test with QEMU, which will be left out: ${why}`);
+  }
 }
 
 function isInstalled(name, file) {

@@ -116,6 +116,8 @@ Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(env, "NativeEngine",
                      {
                          InstanceMethod<&EngineWrap::openTap>("openTap"),
+                         InstanceMethod<&EngineWrap::openStream>("openStream"),
+                         InstanceMethod<&EngineWrap::connectStream>("connectStream"),
                          InstanceMethod<&EngineWrap::openPacketPort>("openPacketPort"),
                          InstanceMethod<&EngineWrap::openMemoryPort>("openMemoryPort"),
                          InstanceMethod<&EngineWrap::openTun>("openTun"),
@@ -179,6 +181,17 @@ Napi::Value EngineWrap::openTap(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     return Napi::Number::New(info.Env(), engine().openTap(text(info[0], "device"), mac(info[1])));
   });
+}
+
+Napi::Value EngineWrap::openStream(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto port = engine().openStream(text(info[0], "path"), mac(info[1]), number(info[2], "mtu"));
+    return Napi::Number::New(info.Env(), port);
+  });
+}
+
+void EngineWrap::connectStream(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { engine().connectStream(number(info[0], "port")); });
 }
 
 Napi::Value EngineWrap::openPacketPort(const Napi::CallbackInfo& info) {

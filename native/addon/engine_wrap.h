@@ -33,6 +33,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   };
 
   Napi::Value openTap(const Napi::CallbackInfo& info);
+  Napi::Value openStream(const Napi::CallbackInfo& info);
+  void connectStream(const Napi::CallbackInfo& info);
   Napi::Value openPacketPort(const Napi::CallbackInfo& info);
   Napi::Value openMemoryPort(const Napi::CallbackInfo& info);
   void openTun(const Napi::CallbackInfo& info);

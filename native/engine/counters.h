@@ -50,7 +50,8 @@ namespace kagemusha {
   X(fragment_duplicate) /* the very same fragment came before */                                  \
   X(fragment_too_long)  /* of a packet longer than is put together */                             \
   X(fragment_timeout)   /* of a packet that was not whole after 60 seconds */                     \
-  X(fragment_evicted)   /* of a packet that gave way to newer ones */
+  X(fragment_evicted)   /* of a packet that gave way to newer ones */                             \
+  X(stream_nonsense)    /* what came by a stream is no frame behind its length; it was closed */
 
 #define KAGEMUSHA_ENGINE_COUNTERS(X)                                                 \
   X(wakeups)              /* returns of epoll_wait, all workers */                   \
@@ -66,7 +67,8 @@ namespace kagemusha {
   X(framesRead) /* as read: a train is one */  \
   X(bytesRead)  /* Ethernet header included */ \
   X(framesWritten)                             \
-  X(bytesWritten)
+  X(bytesWritten)                              \
+  X(lost) /* times that its device went away */
 
 // Inner IPv6 lengths, one packet per segment on the wire.
 #define KAGEMUSHA_TUNNEL_COUNTERS(X)                                 \
@@ -106,7 +108,8 @@ class DropCounters {
 
  protected:
   void addAt(std::size_t index, std::uint64_t count) const {
-    std::atomic_ref(values_[index]).fetch_add(count, std::memory_order_relaxed);
+    // Who sees this sees what was counted before it.
+    std::atomic_ref(values_[index]).fetch_add(count, std::memory_order_release);
   }
 
  private:

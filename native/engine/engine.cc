@@ -6,6 +6,9 @@
 namespace kagemusha {
 namespace {
 
+// Of a guest's link, octets.
+constexpr std::size_t kLeastMtu = 1280, kMostMtu = 65535;
+
 void requireOptions(const EngineOptions& options) {
   constexpr std::uint32_t kMost = 65536;
   if (options.workers < 1 || options.workers > 64 || options.maxPorts < 1 || options.maxPorts > kMost ||
@@ -67,6 +70,30 @@ PortId Engine::openTap(const std::string& device, const Mac& localMac) {
   return id;
 }
 
+PortId Engine::openStream(const std::string& path, const Mac& localMac, std::size_t mtu) {
+  if (mtu < kLeastMtu || mtu > kMostMtu)
+    throw EngineError("ENGINE_OPTIONS", "the MTU of a port is 1280 to 65535, not " + std::to_string(mtu));
+  const PortId id = freePort();
+  auto device = std::make_shared<StreamDevice>(mtu);
+  auto port = std::make_shared<Port>(id, Port::Role::kGuest, device, localMac, region_->portCounters(id));
+  port->mergeable = false;  // a stream takes no trains: what was merged would be cut again
+  addPort(std::move(port));
+  streams_.insert_or_assign(id, Stream{path, std::move(device)});
+  return id;
+}
+
+void Engine::connectStream(PortId id) {
+  Port& stream = port(id);
+  const auto found = streams_.find(id);
+  if (found == streams_.end()) throw EngineError("NO_PORT", "port " + std::to_string(id) + " is no stream");
+  StreamDevice& device = *found->second.device;
+  if (device.attached()) return;
+  UniqueFd socket = kagemusha::connectStream(found->second.path);
+  workerOf(id).remove(*stream.device);  // it may not be done with the last connection
+  device.attach(std::move(socket));
+  workerOf(id).add(ports_[id]);
+}
+
 Engine::PacketPort Engine::openPacketPort(const std::string& interface, const PacketSocketOptions& options) {
   const PortId id = freePort();
   PacketSocket socket = openPacketSocket(interface, options);
@@ -114,6 +141,7 @@ Port& Engine::port(PortId id) const {
 void Engine::closePort(PortId id) {
   workerOf(id).remove(*port(id).device);
   ports_[id] = nullptr;
+  streams_.erase(id);
   for (TunnelSpec& tunnel : spec_.tunnels)
     if (tunnel.port == id) tunnel.port = kNone;  // not the next one's that gets this number
   table_.publish(makeTable(spec_));

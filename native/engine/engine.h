@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "memory_device.h"
 #include "packet_socket.h"
+#include "stream_device.h"
 #include "tun_device.h"
 #include "worker.h"
 
@@ -38,6 +40,13 @@ class Engine {
 
   // A guest's tap (see openTunDevice). `localMac` is the source of the frames that the guest gets.
   PortId openTap(const std::string& device, const Mac& localMac);
+  // A guest's port that is a stream of QEMU's, not connected yet: what is written is dropped as port_error. A
+  // train is cut to packets of `mtu` octets. No device of the system: nothing else is made or needed.
+  PortId openStream(const std::string& path, const Mac& localMac, std::size_t mtu);
+  // Connects a port of openStream() (see connectStream); nothing when it is connected. When the connection
+  // ends, the port counts `lost` and JavaScript is woken: then it may be connected again, and is the same
+  // port.
+  void connectStream(PortId port);
   // A link where every frame goes to the slow path (see openPacketSocket).
   PacketPort openPacketPort(const std::string& interface, const PacketSocketOptions& options = {});
   MemoryPort openMemoryPort(const Mac& localMac);
@@ -69,6 +78,11 @@ class Engine {
   SlowPath slowPath_;
   Policing policing_;
   TunnelTable::Ports ports_;
+  struct Stream {
+    std::string path;
+    std::shared_ptr<StreamDevice> device;
+  };
+  std::unordered_map<PortId, Stream> streams_;
   PortId nextPort_ = 0;  // where the search for a free number begins
   std::shared_ptr<Uplink> uplink_;
   TableSpec spec_;

@@ -52,6 +52,7 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Poli
                Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing)
     : index_(index),
       counters_(region.engineCounters()),
+      slowPath_(slowPath),
       table_(table),
       transmitRing_(transmitRing),
       forwarder_(region, slowPath, policing),
@@ -165,12 +166,21 @@ void Worker::serve(Source& source) {
       ++slot;
   }
   forwarder_.endBatch();
+  device.endBatch();
   table_.leave(index_);
-  if (result == Io::kGone) {
-    counters_.add(EngineCounter::devicesLost);
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
-    sources_.erase(device.fd());  // `source` ends here
+  if (result == Io::kGone || result == Io::kNonsense) lose(source, result);
+}
+
+void Worker::lose(const Source& source, Io why) {
+  if (source.port) {
+    source.port->counters.add(PortCounter::lost);
+    if (why == Io::kNonsense) source.port->counters.drop(Drop::stream_nonsense);
   }
+  counters_.add(EngineCounter::devicesLost);
+  const int fd = source.device().fd();
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  sources_.erase(fd);  // `source` ends here
+  slowPath_.wake();    // JavaScript finds it counted
 }
 
 }  // namespace kagemusha

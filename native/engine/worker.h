@@ -48,10 +48,13 @@ class Worker {
   void run();
   void runCommands();
   void serve(Source& source);
+  // Its device is not watched any more.
+  void lose(const Source& source, Io why);
   void transmit();
 
   const std::size_t index_;
   const EngineCounters counters_;
+  SlowPath& slowPath_;
   Published<TunnelTable>& table_;
   std::optional<SlowPathRing> transmitRing_;
   Forwarder forwarder_;

@@ -46,6 +46,7 @@ export async function capture(options: CaptureArguments): Promise<number> {
   const explicit = options.interface.map((text) => parseInterface(text, options.filter));
   const known = await askDaemon(options, explicit.length > 0);
   const targets = explicit.length > 0 ? explicit : targetsOf(known, options);
+  if (explicit.length === 0) tellOfStreams(known, options.guest);
   const Session = await loadCap();
   const output = new Output(options.write);
   try {
@@ -120,6 +121,16 @@ function targetsOf(known: Known | undefined, options: CaptureArguments): Target[
     if (tunnel === undefined || guests.some(({ name }) => name === device.name)) return [];
     return [{ ...device, filter: filter === '' ? tunnel : `(${filter}) and (${tunnel})` }];
   });
+}
+
+/** A stream of QEMU's is no device: the guest's own packets are seen there only where QEMU writes them. */
+function tellOfStreams(known: Known | undefined, only: string | undefined): void {
+  const guests = known?.status.role === 'host' ? known.status.guests : [];
+  for (const { name, port } of guests) {
+    if (port.kind !== 'qemu-stream' || (only !== undefined && only !== name)) continue;
+    const how = `-object filter-dump,id=dump,netdev=NETDEV,file=${name}.pcap`;
+    process.stderr.write(`${name}: only its tunnel is captured; inside of it: QEMU's ${how}\n`);
+  }
 }
 
 /** Of what all guests share, only this guest's tunnel; undefined while it has no care-of address. */

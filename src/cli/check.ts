@@ -1,4 +1,5 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { readCapabilities } from '../daemon/capabilities.js';
 import { ConfigError } from '../daemon/config/load.js';
 import { configNotes } from '../daemon/config/notes.js';
@@ -52,6 +53,7 @@ export async function check(options: CheckArguments): Promise<number> {
     tunDevice(owner),
     ...rights(config),
     ...systemFindings(plan, system),
+    ...streamSockets(config, owner),
     ...(await reachability(config)),
   ];
   for (const finding of findings) report(finding);
@@ -157,6 +159,50 @@ function systemFindings(plan: SetupPlan, system: SystemState): Finding[] {
   });
   const obstacles = plan.obstacles.map((what): Finding => ({ what, problem: 'wrong' }));
   return [...obstacles, ...steps];
+}
+
+/** The sockets of QEMU's that there are already. */
+function streamSockets(config: Config, owner: number | undefined): Finding[] {
+  if (config.role !== 'host') return [];
+  return config.guests.flatMap(({ name, port }) =>
+    port.kind === 'qemu-stream' ? [streamSocket(name, port.path, owner)] : [],
+  );
+}
+
+function streamSocket(guest: string, path: string, owner: number | undefined): Finding {
+  const what = `socket ${path} of guest ${guest}`;
+  const user = owner === undefined ? 'the user of the daemon' : `user ${owner}`;
+  let stat: Stats;
+  try {
+    stat = statSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return { what: `${what}: QEMU is not there yet` };
+    const mend = [`let ${user} into ${dirname(path)}: chmod o+x, or setfacl -m u:USER:x`];
+    return { what: `${what} (${code ?? 'unreadable'})`, problem: 'denied', mend };
+  }
+  if (!stat.isSocket()) {
+    const mend = ['name the addr.path of -netdev stream,server=on,addr.type=unix'];
+    return { what: `${what} is no socket`, problem: 'wrong', mend };
+  }
+  if (mayConnect(path, stat, owner)) return { what };
+  const mend = [`sudo setfacl -m u:${owner ?? 'USER'}:rw ${shellLine([path])}`];
+  return { what: `${what}, writable for ${user}`, problem: 'denied', mend };
+}
+
+/** A process may connect to a socket that it may write (unix(7)). */
+function mayConnect(path: string, stat: Stats, owner: number | undefined): boolean {
+  if (owner !== process.getuid?.()) {
+    return (
+      owner === 0 || (stat.uid === owner && (stat.mode & 0o200) !== 0) || (stat.mode & 0o002) !== 0
+    );
+  }
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether this host knows a way to the Home Agents of its guests. */

@@ -64,11 +64,20 @@ function hostTable(host: HostStatus): string {
   ]);
   const table = rows.length === 0 ? 'no guests' : formatTable(header, rows);
   const more = host.guests.flatMap((guest) =>
-    [...reasonsOf(guest), ...prefixesOf(guest), ...correspondentsOf(guest), ...alarmsOf(guest)].map(
-      (line) => `${guest.name}: ${line}`,
-    ),
+    [
+      ...portOf(guest),
+      ...reasonsOf(guest),
+      ...prefixesOf(guest),
+      ...correspondentsOf(guest),
+      ...alarmsOf(guest),
+    ].map((line) => `${guest.name}: ${line}`),
   );
   return [table, ...more, ...dropsOf(host.drops)].join('\n');
+}
+
+/** What a guest's port waits for. */
+function portOf({ port }: GuestStatus): string[] {
+  return port.connected === false && port.reason !== undefined ? [port.reason] : [];
 }
 
 /** Of several home addresses each that is not registered; else of the one that the table shows. */

@@ -34,6 +34,7 @@ import {
   type2HomeAddress,
   WireError,
 } from '../wire/index.js';
+import { portName } from './config/port-name.js';
 import type { GuestConfig } from './config/schema.js';
 import { Driver } from './driver.js';
 import { sumDrops } from './drop-counts.js';
@@ -104,6 +105,8 @@ export class Guest {
   readonly #unsettled: HomeRegistrationEvent[] = [];
   /** What was registered before had another care-of address: it is registered anew once the guest shows itself. */
   #wasElsewhere = false;
+  /** The guest is on its port, as far as we know: it was told of its router. */
+  #arrived = false;
   #mac: Mac | undefined;
   #watching: NodeJS.Timeout | undefined;
 
@@ -168,8 +171,13 @@ export class Guest {
     // started anew, say): its answer is the sign that it is here.
     const resumed = register !== 'start' && (this.#isOpen || this.#wasElsewhere);
     if (register === 'traffic' || resumed) this.#watch();
-    if (register !== 'traffic' || resumed) this.#linkDriver.send({ type: 'arrived' });
+    if (register !== 'traffic' || resumed) this.#arrive();
     if (register === 'start') this.bind();
+  }
+
+  /** The port has another end again: whoever is there now is told of its router, and asked for its address. */
+  onPortConnected(): void {
+    if (this.#arrived) this.#arrive();
   }
 
   /** Registers every home address now; at home: de-registers them. */
@@ -369,6 +377,7 @@ export class Guest {
       counters.reduce((total, counter) => total + pick(counter), 0);
     return {
       name: this.#config.name,
+      port: { kind: this.#config.port.kind, name: portName(this.#config.port) },
       homeAddresses: [...this.#config.homeAddresses],
       ...(this.careOfAddress === undefined ? {} : { careOfAddress: this.careOfAddress }),
       ...(homeAgent === undefined ? {} : { homeAgent }),
@@ -496,7 +505,7 @@ export class Guest {
   #onFirstFrame(bytes: Uint8Array): void {
     if (isSignOfGuest(bytes, this.#config.homeAddresses)) {
       this.#log.info('the guest is here');
-      this.#linkDriver.send({ type: 'arrived' });
+      this.#arrive();
       this.bind();
     } else {
       this.#watching = setTimeout(() => this.#watch(), WATCH_AGAIN_MS);
@@ -515,6 +524,11 @@ export class Guest {
     if (typeof error === 'string') this.#drops.count(error);
     else if (!this.#errors.take()) this.#drops.count('icmpv6_error_limited');
     else this.#linkDriver.send({ type: 'icmpv6-error', ...error });
+  }
+
+  #arrive(): void {
+    this.#arrived = true;
+    this.#linkDriver.send({ type: 'arrived' });
   }
 
   #watch(): void {

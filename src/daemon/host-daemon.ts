@@ -17,7 +17,8 @@ import {
 } from '../wire/index.js';
 import type { CareOfChoice, CareOfChoices } from './care-of-addresses.js';
 import { Coalesced } from './coalesced.js';
-import type { GuestConfig, HostConfig } from './config/schema.js';
+import { portName } from './config/port-name.js';
+import type { GuestConfig, HostConfig, PortConfig } from './config/schema.js';
 import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import { sharedErrorBudget } from './error-budget.js';
@@ -29,6 +30,7 @@ import { ProbePace } from './probe-pace.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
+import { StreamPorts } from './stream-ports.js';
 import { tunnelEvents } from './tunnel-events.js';
 import { type TunnelServices, tunnelServices } from './tunnel-path.js';
 import { TunnelPing } from './tunnel-ping.js';
@@ -40,6 +42,9 @@ const MAX_GUESTS = 1024;
 
 /** Between two tables of the engine that follow new path MTUs, milliseconds. */
 const PATHS_PAUSE = 100;
+
+/** Octets that every guest's card takes. */
+const ETHERNET_MTU = 1500;
 
 /** What the engine leaves to route optimisation; it names the tunnel. */
 const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
@@ -67,12 +72,16 @@ export interface HostDevices {
 
 /** Those of the system. @param threadedNapi see openUplink */
 export function systemDevices(
-  { uplink }: Pick<HostConfig, 'uplink'>,
+  { uplink, uplinkMtu }: Pick<HostConfig, 'uplink' | 'uplinkMtu'>,
   threadedNapi: string | undefined,
 ): HostDevices {
   return {
     openUplink: (engine) => openUplink(engine, uplink.device, threadedNapi),
-    openPort: (engine, { port }) => engine.openTap(port.device, { localMac: ROUTER_MAC }),
+    openPort: (engine, { port }) => {
+      const localMac = ROUTER_MAC;
+      if (port.kind === 'tap') return engine.openTap(port.device, { localMac });
+      return engine.openStream(port.path, { localMac, mtu: Math.max(uplinkMtu, ETHERNET_MTU) });
+    },
   };
 }
 
@@ -99,13 +108,14 @@ export class HostDaemon {
   );
   /** what many of them send to their Home Agent at the same time */
   readonly #turns = new FewAtATime((error) => this.#failed(error));
-  /** ports of guests that are about to be made anew, by device: who moved one could not open it again by its name */
+  /** ports of guests that are about to be made anew, by name: who moved a tap could not open it again by its name */
   readonly #kept = new Map<string, PortId>();
   /** guests that are yet to be started */
   readonly #added: Guest[] = [];
   /** false while several changes are made at once, and at the end */
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
+  readonly #streams: StreamPorts;
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
   readonly #pace = new ProbePace();
@@ -150,6 +160,10 @@ export class HostDaemon {
       log,
       changed: () => this.#republish.soon(),
     });
+    this.#streams = new StreamPorts(this.#engine, log, (port) =>
+      this.#byPort.get(port)?.onPortConnected(),
+    );
+    this.#engine.onPortLost((port) => this.#streams.lost(port));
     this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#tunnels);
     try {
       devices.openUplink(this.#engine);
@@ -183,13 +197,14 @@ export class HostDaemon {
     return [...this.#waiting.values()];
   }
 
-  /** Devices of guests that keep them with this configuration: open, wherever they were moved to. */
+  /** Ports of guests that keep them with this configuration, by name: open, wherever a tap was moved to. */
   attached(config: HostConfig): ReadonlySet<string> {
-    const open = config.guests.filter(
-      ({ name, port: { device } }) =>
-        this.#guests.get(name)?.config.port.device === device || this.#kept.has(device),
-    );
-    return new Set(open.map(({ port }) => port.device));
+    const open = config.guests.filter(({ name, port }) => {
+      const guest = this.#guests.get(name);
+      const keeps = guest !== undefined && isSamePort(guest.config.port, port);
+      return keeps || this.#kept.has(portName(port));
+    });
+    return new Set(open.map(({ port }) => portName(port)));
   }
 
   /** Follows a changed configuration; guests that did not change are not touched. Gives what it cannot follow, for people. */
@@ -259,20 +274,19 @@ export class HostDaemon {
       schemaVersion: 1,
       role: 'host',
       guests: [
-        ...[...this.#guests.values()].map((guest) => guest.status(now)),
+        ...[...this.#guests.values()].map((guest) => this.#guestStatus(guest, now)),
         ...[...this.#waiting.values()].map(({ config, reason }) => waitingStatus(config, reason)),
       ],
       drops: sumDrops(this.#engine.drops(), this.#drops),
     };
   }
 
-  /** The devices that packets can be seen on, and what they are. */
+  /** The devices that packets can be seen on, and what they are. A stream of QEMU's is none. */
   devices(): CaptureDevice[] {
     const uplink = { device: this.#config.uplink.device, name: 'uplink' };
-    const ports = this.#config.guests.map((guest) => ({
-      device: guest.port.device,
-      name: guest.name,
-    }));
+    const ports = this.#config.guests.flatMap(({ name, port }) =>
+      port.kind === 'tap' ? [{ device: port.device, name }] : [],
+    );
     return [uplink, ...ports];
   }
 
@@ -281,6 +295,7 @@ export class HostDaemon {
     this.#pace.stop();
     this.#republish.stop();
     this.#turns.stop();
+    this.#streams.stop();
     this.#publishing = false;
     for (const guest of this.#guests.values()) guest.stop();
     this.#engine.close();
@@ -336,12 +351,17 @@ export class HostDaemon {
 
   /** Closes the ports that no guest of the configuration has any more. */
   #closeKept(): void {
-    const named = new Set(this.#config.guests.map(({ port }) => port.device));
-    for (const [device, port] of this.#kept) {
-      if (named.has(device)) continue;
-      this.#engine.closePort(port);
-      this.#kept.delete(device);
+    const named = new Set(this.#config.guests.map(({ port }) => portName(port)));
+    for (const [name, port] of this.#kept) {
+      if (named.has(name)) continue;
+      this.#closePort(port);
+      this.#kept.delete(name);
     }
+  }
+
+  #closePort(port: PortId): void {
+    this.#streams.forget(port);
+    this.#engine.closePort(port);
   }
 
   /** Undefined: it waits for a care-of address. */
@@ -352,8 +372,8 @@ export class HostDaemon {
       this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
       return undefined;
     }
-    const { device } = config.port;
-    const kept = this.#kept.get(device);
+    const name = portName(config.port);
+    const kept = this.#kept.get(name);
     const port = kept ?? this.#devices.openPort(this.#engine, config);
     const slots: number[] = [];
     try {
@@ -372,10 +392,13 @@ export class HostDaemon {
       this.#byPort.set(port, guest);
       for (const slot of slots) this.#bySlots.set(slot, guest);
       if (guest.homePort !== undefined) this.#byPort.set(guest.homePort, guest);
-      this.#kept.delete(device);
+      this.#kept.delete(name);
+      if (config.port.kind === 'qemu-stream') {
+        this.#streams.follow({ guest: config.name, port, path: config.port.path });
+      }
       return guest;
     } catch (error) {
-      if (kept === undefined) this.#engine.closePort(port);
+      if (kept === undefined) this.#closePort(port);
       for (const slot of slots) this.#slots.release(slot);
       throw error;
     }
@@ -398,9 +421,12 @@ export class HostDaemon {
     if (unstarted >= 0) this.#added.splice(unstarted, 1);
     guest.stop();
     this.#publish();
-    const { device } = guest.config.port;
-    if (next?.port.device === device) this.#kept.set(device, guest.port);
-    else this.#engine.closePort(guest.port);
+    const { port } = guest.config;
+    if (next !== undefined && isSamePort(next.port, port)) {
+      this.#kept.set(portName(port), guest.port);
+    } else {
+      this.#closePort(guest.port);
+    }
     for (const slot of guest.slots) this.#slots.release(slot);
   }
 
@@ -413,6 +439,11 @@ export class HostDaemon {
     }
     const known = [...this.#guests.keys()].join(', ') || 'none';
     throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}"; this host has: ${known}`);
+  }
+
+  #guestStatus(guest: Guest, now: number): GuestStatus {
+    const status = guest.status(now);
+    return { ...status, port: { ...status.port, ...this.#streams.status(guest.port) } };
   }
 
   /** The engine keeps the table that it has where it does not take a new one. */
@@ -555,6 +586,10 @@ function fixedPart(config: HostConfig): Omit<HostConfig, 'guests'> {
   return rest;
 }
 
+function isSamePort(one: PortConfig, other: PortConfig): boolean {
+  return one.kind === other.kind && portName(one) === portName(other);
+}
+
 /** Whether two configurations of a guest differ only in what it can follow while it runs. */
 function isMinor(before: GuestConfig, after: GuestConfig): boolean {
   const rest = (config: GuestConfig): Omit<GuestConfig, Changeable> => {
@@ -570,6 +605,7 @@ function waitingStatus(config: GuestConfig, reason: string): GuestStatus {
   const nothing = { packets: 0, bytes: 0 };
   return {
     name: config.name,
+    port: { kind: config.port.kind, name: portName(config.port) },
     homeAddresses: [...config.homeAddresses],
     protection: [...new Set(config.security.map(({ security }) => security.kind))].join(', '),
     binding: { state: 'idle', reason },

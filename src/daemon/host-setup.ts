@@ -1,12 +1,13 @@
 import { dirname } from 'node:path';
 import { choosePrefix } from './care-of-auto.js';
 import { careOfSteps } from './care-of-steps.js';
+import { portName } from './config/port-name.js';
 import type { HostConfig } from './config/schema.js';
 import { linkOf, PlanBuilder, type PlanOptions, type SetupPlan, type Step } from './setup/plan.js';
 import type { SystemState } from './setup/system.js';
 
 /**
- * What a VM host needs of its system: a TUN into which the care-of addresses are routed, a tap for each guest, and on
+ * What a VM host needs of its system: a TUN into which the care-of addresses are routed, a tap for each guest that has one, and on
  * the link that a care-of address lies on, a kernel that answers its neighbours for it (proxy NDP, RFC 4389 in spirit:
  * the address itself must never be the kernel's). What an automatic care-of address needs, the daemon makes when it
  * has chosen one (see careOfSteps).
@@ -22,11 +23,17 @@ export function planHost(
   plan.directory(config.stateDirectory, 'the state');
   plan.tun(uplink, config.uplinkMtu, 'the tunnels enter and leave here');
   // Kind by kind: what there are hundreds of is made many at a time.
-  const guests = config.guests.filter(({ port }) => options.attached?.has(port.device) !== true);
-  for (const { name, port } of guests) {
-    plan.device(port.device, 'tap', `the port of guest ${name}`);
+  const guests = config.guests.filter(({ port }) => options.attached?.has(portName(port)) !== true);
+  const taps = guests.flatMap(({ name, port }) =>
+    port.kind === 'tap' ? [{ name, device: port.device }] : [],
+  );
+  for (const { name, device } of taps) {
+    plan.device(device, 'tap', `the port of guest ${name}`);
   }
-  for (const { device } of guests.map(({ port }) => port)) {
+  for (const { name, port } of guests) {
+    if (port.kind === 'qemu-stream') plan.socketDirectory(dirname(port.path), name);
+  }
+  for (const { device } of taps) {
     plan.add(`${device}: the host itself speaks no IPv6 to the guest`, {
       kind: 'sysctl',
       name: `net/ipv6/conf/${device}/disable_ipv6`,
@@ -34,7 +41,7 @@ export function planHost(
       device,
     });
   }
-  for (const { device } of guests.map(({ port }) => port)) {
+  for (const { device } of taps) {
     plan.add(`${device} up`, { kind: 'link', device });
   }
   const links = new Set<string>();

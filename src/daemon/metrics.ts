@@ -18,6 +18,8 @@ interface Home {
 interface Source {
   readonly label: string;
   readonly registered: boolean;
+  /** Of a guest's port that is a stream of QEMU's. */
+  readonly connected?: boolean | undefined;
   readonly homes: readonly Home[];
   /** The state of each correspondent. */
   readonly correspondents: readonly string[];
@@ -46,6 +48,12 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     name: 'kagemusha_guest_state',
     help: '1 for the state that the binding of a home address is in',
     labelNames: ['guest', 'home_address', 'state'],
+    registers,
+  });
+  const connected = new Gauge({
+    name: 'kagemusha_guest_port_connected',
+    help: 'Whether QEMU is at the other end of the port of a guest with port.kind = "qemu-stream"',
+    labelNames: ['guest'],
     registers,
   });
   const correspondents = new Gauge({
@@ -100,6 +108,7 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
   const metrics = [
     registered,
     states,
+    connected,
     correspondents,
     tunnelMtu,
     pathMtu,
@@ -117,6 +126,7 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     for (const source of sourcesOf(now)) {
       const guest = source.label;
       registered.set({ guest }, source.registered ? 1 : 0);
+      if (source.connected !== undefined) connected.set({ guest }, source.connected ? 1 : 0);
       for (const { homeAddress, state, tunnel } of source.homes) {
         states.set({ guest, home_address: homeAddress, state }, 1);
         if (tunnel === undefined) continue;
@@ -154,8 +164,9 @@ const stands = ({ expiresIn = 0 }: { readonly expiresIn?: number }) => expiresIn
 function sourcesOf(status: DaemonStatus): Source[] {
   if (status.role === 'host') {
     return status.guests.map(
-      ({ name, binding, bindings, correspondents, traffic, events, drops }) => ({
+      ({ name, port, binding, bindings, correspondents, traffic, events, drops }) => ({
         label: name,
+        connected: port.connected,
         // Whatever the last answer said: the tunnel is open as long as the binding stands.
         registered: bindings.length > 0 && bindings.every(stands),
         homes: bindings,

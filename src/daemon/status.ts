@@ -62,8 +62,20 @@ export interface CorrespondentStatus {
   readonly reason?: string;
 }
 
+/** What a guest's network card is connected to. */
+export interface PortStatus {
+  readonly kind: 'tap' | 'qemu-stream';
+  /** The device, or the path of the socket. */
+  readonly name: string;
+  /** Of a stream: whether QEMU is at its other end. */
+  readonly connected?: boolean;
+  /** Why it is not, one line. */
+  readonly reason?: string;
+}
+
 export interface GuestStatus {
   readonly name: string;
+  readonly port: PortStatus;
   readonly homeAddresses: readonly Address[];
   /** Left out while `auto` has found none. */
   readonly careOfAddress?: Address;

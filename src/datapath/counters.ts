@@ -43,6 +43,12 @@ export class Counters {
     return this.read(this.layout.engineCounters, this.names.engine);
   }
 
+  /** One of the engine's own counters; 0 when there is none of that name. */
+  engineCounter(name: string): number {
+    const index = this.names.engine.indexOf(name);
+    return index < 0 ? 0 : this.at(this.layout.engineCounters / 8 + index);
+  }
+
   /** A port's counters by name. */
   port(port: PortId): Record<string, number> {
     return this.read(this.portBlock(port), this.names.port);

@@ -86,6 +86,10 @@ export class Engine {
   private readonly receiving: ReceiveRing;
   private readonly transmitting: TransmitRing;
   private readable: () => void = () => {};
+  private lost: (port: PortId) => void = () => {};
+  /** Of each stream: how often we told that it was lost. */
+  private readonly losses = new Map<PortId, number>();
+  private devicesLost = 0;
   private closed = false;
   /** Packets that receive() may still give before it pauses for a turn of the event loop. */
   private turn = RECEIVE_TURN;
@@ -110,6 +114,32 @@ export class Engine {
    */
   openTap(device: string, options: { readonly localMac: Mac }): PortId {
     return translated(() => this.native.openTap(device, options.localMac));
+  }
+
+  /**
+   * A guest's port that is a stream socket of QEMU's (`-netdev stream,server=on,addr.type=unix`, QEMU 7.2 or newer). It is not
+   * connected yet: what is for the guest is dropped as `port_error`. TCP trains are cut to `mtu` octets of IPv6, 1500 unless told.
+   * Throws TOO_MANY_PORTS, OUT_OF_DESCRIPTORS, OUT_OF_MEMORY.
+   */
+  openStream(path: string, options: { readonly localMac: Mac; readonly mtu?: number }): PortId {
+    const { localMac, mtu = 1500 } = options;
+    const port = translated(() => this.native.openStream(path, localMac, mtu));
+    this.losses.set(port, 0);
+    return port;
+  }
+
+  /**
+   * Connects a port of openStream(); nothing when it is connected. When the connection ends onPortLost() tells of it, and the same
+   * port may be connected again: it keeps its tunnels.
+   * Throws STREAM_MISSING (nobody listens there), STREAM_BUSY, STREAM_PERMISSION, STREAM_KIND, OUT_OF_DESCRIPTORS, NO_PORT.
+   */
+  connectStream(port: PortId): void {
+    translated(() => this.native.connectStream(port));
+  }
+
+  /** `callback` runs on this thread when the connection of a port of openStream() has ended, once for each time. */
+  onPortLost(callback: (port: PortId) => void): void {
+    this.lost = callback;
   }
 
   /**
@@ -144,6 +174,7 @@ export class Engine {
   /** Nothing more passes the port when this returns; tunnels that name it lose it. Throws NO_PORT. */
   closePort(port: PortId): void {
     translated(() => this.native.closePort(port));
+    this.losses.delete(port);
   }
 
   /** Where the guest's frames go; the engine also learns it from the guest's own. Throws NO_PORT. */
@@ -205,7 +236,22 @@ export class Engine {
   }
 
   private look(): void {
+    if (this.closed) return;
+    this.lookForLosses();
     if (!this.closed && this.turn > 0) this.readable();
+  }
+
+  /** The engine counts them before it wakes us, so none is missed; one number tells that there are none. */
+  private lookForLosses(): void {
+    const lost = this.counting.engineCounter('devicesLost');
+    if (lost === this.devicesLost) return;
+    this.devicesLost = lost;
+    for (const [port, told] of [...this.losses]) {
+      const times = this.counting.port(port).lost ?? 0;
+      if (times === told || !this.losses.has(port)) continue;
+      this.losses.set(port, times);
+      this.lost(port);
+    }
   }
 
   /** Sends an Ethernet frame by a port, or an IPv6 packet by the uplink; checksums complete. False: no room (counted). */

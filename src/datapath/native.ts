@@ -123,6 +123,8 @@ export interface RegionLayout {
 
 export interface NativeEngine {
   openTap(device: string, localMac: Mac): PortId;
+  openStream(path: string, localMac: Mac, mtu: number): PortId;
+  connectStream(port: PortId): void;
   openPacketPort(
     device: string,
     signaling: boolean,

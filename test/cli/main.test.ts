@@ -198,6 +198,12 @@ t.test(
       guests: hostStatus.guests.slice(0, 1).map((guest) => ({
         ...guest,
         bindings,
+        port: {
+          kind: 'qemu-stream' as const,
+          name: '/run/vm1.sock',
+          connected: false,
+          reason: 'waiting for QEMU at /run/vm1.sock',
+        },
         correspondents,
         events: { ...guest.events, ecnAlarms: 5 },
       })),
@@ -205,6 +211,7 @@ t.test(
     }));
     const { out } = await kagemusha(['--socket', socket]);
     t.strictSame(out.split('\n').slice(2), [
+      'vm1: waiting for QEMU at /run/vm1.sock',
       'vm1: 2001:db8:2000::20 lost: no answer',
       'vm1: 2001:db8:2000::30 idle',
       'vm1: home prefixes: 2001:db8:2000::/64 valid for ever, 2001:db8:2001::/64 valid for 700 s',

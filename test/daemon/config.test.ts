@@ -196,7 +196,7 @@ t.test('a wrong value names its line, its key and what to write', async (t) => {
     ['port = { kind = "tap" }', '8: guest.port.device: is missing; write device = "kgtap0"'],
     [
       'port = { kind = "veth", device = "x" }',
-      '8: guest.port.kind: "veth" is not known here; write "tap"',
+      '8: guest.port.kind: "veth" is not known here; write "tap" or "qemu-stream"',
     ],
   ];
   for (const [line, problem] of cases) t.strictSame(problems(changed(line)), [problem], line);
@@ -270,17 +270,6 @@ t.test('an unknown key names the nearest known one, and hides what follows from 
 });
 
 t.test('what the contract names and this version does not build says so', async (t) => {
-  const cases: [line: string, problem: RegExp][] = [
-    [
-      'port = { kind = "qemu-stream", path = "/run/vm1.sock" }',
-      /^8: guest.port.kind: "qemu-stream" is not built yet in this version; write "tap"$/,
-    ],
-  ];
-  for (const [line, problem] of cases) {
-    const found = problems(changed(line));
-    t.equal(found.length, 1, line);
-    t.match(found[0], problem);
-  }
   t.match(
     problems('[host]\nuplink = { kind = "packet", device = "eth0" }')[0],
     /"packet" is not built/,
@@ -289,6 +278,50 @@ t.test('what the contract names and this version does not build says so', async 
     problems(HOST.replace('name =', 'register = "qmp"\nname ='))[0],
     /^3: guest.register: "qmp" is not built/,
   );
+});
+
+t.test('ports: a tap, or a stream socket of QEMU', async (t) => {
+  const port = (line: string) => loadHostConfig(write(changed(line))).guests[0]?.port;
+  t.strictSame(port('port = { kind = "tap", device = "kgtap7" }'), {
+    kind: 'tap',
+    device: 'kgtap7',
+  });
+  t.strictSame(port('port = { kind = "qemu-stream", path = "/run/vm1.sock" }'), {
+    kind: 'qemu-stream',
+    path: '/run/vm1.sock',
+  });
+  const wrong: [line: string, problem: RegExp][] = [
+    [
+      'port = { kind = "qemu-stream", device = "kgtap0" }',
+      /^8: guest.port.path: is missing.*\n8: guest.port.device: is of kind = "tap"; write path = "[^"]+", or that kind$/,
+    ],
+    [
+      'port = { kind = "tap", path = "/run/vm1.sock" }',
+      /^8: guest.port.device: is missing.*\n8: guest.port.path: is of kind = "qemu-stream"; write device = "kgtap0", or that kind$/,
+    ],
+    [
+      'port = { kind = "qemu-stream" }',
+      /^8: guest.port.path: is missing; write path = "\/run\/kagemusha\/vm1.sock"$/,
+    ],
+    [
+      'port = { kind = "qemu-stream", path = "vm1.sock" }',
+      /^8: guest.port.path: "vm1.sock" is not an absolute path; write "\/run\/kagemusha\/vm1.sock"$/,
+    ],
+    [
+      `port = { kind = "qemu-stream", path = "/${'x'.repeat(107)}" }`,
+      /^8: guest.port.path: .* is too long for a socket \(107 octets\)/,
+    ],
+    [
+      'port = { kind = "socket", path = "/run/vm1.sock" }',
+      /^8: guest.port.kind: "socket" is not known here; write "tap" or "qemu-stream"$/,
+    ],
+    [
+      'port = { device = "kgtap0" }',
+      /^8: guest.port.kind: is missing; write kind = "tap" or "qemu-stream"$/,
+    ],
+    ['port = "kgtap0"', /^8: guest.port: "kgtap0" is not a table; write \{ kind = … \}/],
+  ];
+  for (const [line, problem] of wrong) t.match(problems(changed(line)).join('\n'), problem, line);
 });
 
 t.test('home agents: one, a list in order of preference, or found', async (t) => {

@@ -42,6 +42,7 @@ export const hostStatus: HostStatus = {
   guests: [
     {
       name: 'vm1',
+      port: { kind: 'tap', name: 'kgtap0' },
       homeAddresses: [parseAddress('2001:db8:2000::10')],
       careOfAddress: parseAddress('2001:db8:3000::44'),
       homeAgent: parseAddress('2001:db8:2000::1'),
@@ -55,6 +56,7 @@ export const hostStatus: HostStatus = {
     },
     {
       name: 'vm2',
+      port: { kind: 'qemu-stream', name: '/run/vm2.sock', connected: true },
       homeAddresses: [parseAddress('2001:db8:2000::11')],
       careOfAddress: parseAddress('2001:db8:3000::45'),
       homeAgent: parseAddress('2001:db8:2000::1'),

@@ -297,3 +297,25 @@ t.test('a virtual home link: who is not registered is unreachable', async (t) =>
   const routed = fresh({ routes: [route('2001:db8:2000::/64', 'eth1')] });
   t.notOk(plan(routed).includes(unreachable), 'a real link has the prefix');
 });
+
+t.test('a guest behind a socket of QEMU has no device; its directory may come later', async (t) => {
+  const stream = join(directory, 'stream.toml');
+  const path = join(directory, 'qemu', 'vm1.sock');
+  const text = readFileSync(HOST, 'utf8').replace(
+    /^port.*$/m,
+    `port = { kind = "qemu-stream", path = "${path}" }`,
+  );
+  writeFileSync(stream, text);
+  const config = loadConfig(stream);
+  const plan = planSetup(config, fresh(), { owner: 1000 });
+  const said = plan.steps.map(({ describe }) => describe).join('\n');
+  t.notMatch(said, /tap/);
+  const made = commands(plan, fresh());
+  t.notMatch(made.join('\n'), /kgtap|mode tap/);
+  t.ok(made.includes(`install -d -m 0755 -o 1000 ${join(directory, 'qemu')}`));
+  const step = plan.steps.find(({ describe }) => /socket of guest vm1/.test(describe));
+  t.equal(step?.advice, true, 'the daemon starts without it');
+  const attached = new Set([path]);
+  const again = planSetup(config, fresh(), { owner: 1000, attached });
+  t.notMatch(again.steps.map(({ describe }) => describe).join('\n'), /socket of guest/);
+});

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pino from 'pino';
 import { loadHomeAgentConfig, loadHostConfig } from '../../src/daemon/config/load.js';
+import type { GuestConfig } from '../../src/daemon/config/schema.js';
 import { ROUTER_MAC } from '../../src/daemon/guest.js';
 import { HomeAgentDaemon } from '../../src/daemon/home-agent-daemon.js';
 import { HostDaemon } from '../../src/daemon/host-daemon.js';
@@ -82,15 +83,18 @@ export class DaemonPair {
   readonly hostFile: string;
   readonly #carrying: NodeJS.Timeout;
 
-  /** @param directory for configurations @param lines of TOML for [host] and [home_agent] @param stores of daemons before these */
+  /**
+   * @param directory for configurations @param lines of TOML for [host], [home_agent] and [[guest]]; a port there that is a stream
+   * of QEMU's is opened as one @param stores of daemons before these
+   */
   constructor(
     directory: string,
-    lines: { host?: string; agent?: string } = {},
+    lines: { host?: string; agent?: string; guest?: string } = {},
     stores = { host: new MemoryStore(), agent: new MemoryStore() },
   ) {
     this.stores = stores;
     this.hostFile = join(directory, 'host.toml');
-    this.host = this.#openHost(lines.host ?? '');
+    this.host = this.#openHost(lines.host ?? '', lines.guest);
     this.agent = this.#openAgent(join(directory, 'agent.toml'), lines.agent ?? '');
     this.#carrying = setInterval(() => this.#carry(), 1);
     this.agent.start();
@@ -170,7 +174,7 @@ export class DaemonPair {
     );
   }
 
-  #openHost(lines: string): HostDaemon {
+  #openHost(lines: string, guest = 'port = { kind = "tap", device = "kgtap0" }'): HostDaemon {
     writeFileSync(
       this.hostFile,
       `[host]\n${lines}
@@ -180,7 +184,7 @@ home_addresses = ["${HOME_ADDRESS}"]
 home_prefix = "2001:db8:2000::/64"
 home_agent = "${HOME_AGENT}"
 care_of_address = "${CARE_OF}"
-port = { kind = "tap", device = "kgtap0" }
+${guest}
 [guest.security]
 kind = "none"
 `,
@@ -189,8 +193,11 @@ kind = "none"
       openUplink: (engine: Engine) => {
         this.#hostUplink = engine.openMemoryUplink();
       },
-      openPort: (engine: Engine) => {
+      openPort: (engine: Engine, { port }: GuestConfig) => {
         this.portsOpened += 1;
+        if (port.kind === 'qemu-stream') {
+          return engine.openStream(port.path, { localMac: ROUTER_MAC });
+        }
         this.#guest = engine.openMemoryPort({ localMac: ROUTER_MAC });
         return this.#guest.port;
       },

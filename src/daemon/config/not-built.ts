@@ -4,7 +4,6 @@
  */
 export const NOT_BUILT = {
   uplinkKind: ['packet'],
-  portKind: ['qemu-stream'],
   register: ['qmp'],
 } as const;
 

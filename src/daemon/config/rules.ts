@@ -1,6 +1,7 @@
 import type { Address } from '../../wire/address.js';
 import { contains, formatPrefix } from '../../wire/address.js';
 import type { Path } from './locate.js';
+import { portName } from './port-name.js';
 import type { Fault } from './reading.js';
 import type { GuestConfig, HomeAgentConfig, HostConfig } from './types.js';
 
@@ -27,7 +28,7 @@ export function hostFaults(config: HostConfig): Fault[] {
   const addresses = new Taken();
   const stations = new Taken();
   devices.take(config.uplink.device, 'the uplink');
-  const ports = new Set([config.uplink.device, ...config.guests.map(({ port }) => port.device)]);
+  const ports = new Set([config.uplink.device, ...config.guests.map(({ port }) => portName(port))]);
   const homeAgents = new Set(config.guests.flatMap(homeAgentsOf));
   for (const [i, guest] of config.guests.entries()) {
     const at = (...rest: Path): Path => ['guest', i, ...rest];
@@ -40,13 +41,11 @@ export function hostFaults(config: HostConfig): Fault[] {
         `"${guest.name}" is the name of another guest; give each a name of its own`,
       );
     }
-    const device = guest.port.device;
-    const user = devices.take(device, `guest "${guest.name}"`);
+    const port = portName(guest.port);
+    const user = devices.take(port, `guest "${guest.name}"`);
     if (user !== undefined) {
-      fault(
-        at('port', 'device'),
-        `"${device}" is already the device of ${user}; give each its own`,
-      );
+      const [key, what] = guest.port.kind === 'tap' ? ['device', 'device'] : ['path', 'socket'];
+      fault(at('port', key), `"${port}" is already the ${what} of ${user}; give each its own`);
     }
     for (const [j, home] of guest.homeAddresses.entries()) {
       const path = at('home_addresses', j);

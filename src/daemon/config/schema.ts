@@ -87,6 +87,29 @@ const routerAdvertisement = table({
   ),
 });
 
+const PORT_KINDS = ['tap', 'qemu-stream'] as const;
+
+const tapPort = table(
+  { kind: z.literal('tap'), device: deviceName('kgtap0') },
+  { path: 'is of kind = "qemu-stream"; write device = "kgtap0", or that kind' },
+);
+
+const streamPort = table(
+  { kind: z.literal('qemu-stream'), path: socketPath('/run/kagemusha/vm1.sock') },
+  { device: 'is of kind = "tap"; write path = "/run/kagemusha/vm1.sock", or that kind' },
+);
+
+/** What it must have besides, its kind would tell. */
+const portOfNoKind = z.looseObject({ kind: choice(PORT_KINDS) }).transform(() => z.NEVER);
+
+/** A guest's port: its kind says which keys it has. */
+const port = either((value) => {
+  if (typeof value !== 'object' || value === null) return tapPort;
+  const kind = 'kind' in value ? value.kind : undefined;
+  if (kind === 'qemu-stream') return streamPort;
+  return kind === 'tap' ? tapPort : portOfNoKind;
+});
+
 const guest = table({
   name: plainName('vm1'),
   home_addresses: list(unicastAddress('2001:db8:2000::10'), '["2001:db8:2000::10"]', 1),
@@ -108,10 +131,7 @@ const guest = table({
   }).default(30),
   route_optimisation: flag(false).default(false),
   register: choice(['start', 'traffic', 'command'], NOT_BUILT.register).default('start'),
-  port: table({
-    kind: choice(['tap'], NOT_BUILT.portKind),
-    device: deviceName('kgtap0'),
-  }),
+  port,
   router_advertisement: routerAdvertisement.prefault({}),
   security: guestSecurity,
 });

@@ -64,6 +64,12 @@ export type HomeAgents =
   | { readonly kind: 'list'; readonly addresses: readonly [Address, ...Address[]] }
   | { readonly kind: 'auto' };
 
+/** What the guest's network card is connected to. */
+export type PortConfig =
+  | { readonly kind: 'tap'; readonly device: string }
+  /** The Unix socket that QEMU (7.2 or newer) listens at: `-netdev stream,server=on`. */
+  | { readonly kind: 'qemu-stream'; readonly path: string };
+
 export interface GuestConfig {
   readonly name: string;
   readonly homeAddresses: readonly [Address, ...Address[]];
@@ -81,7 +87,7 @@ export interface GuestConfig {
   readonly livenessInterval: number;
   readonly routeOptimisation: boolean;
   readonly register: 'start' | 'traffic' | 'command';
-  readonly port: { readonly kind: 'tap'; readonly device: string };
+  readonly port: PortConfig;
   readonly routerAdvertisement: RouterAdvertisementConfig;
   /** One for each home address, in their order. */
   readonly security: readonly HomeSecurity[];

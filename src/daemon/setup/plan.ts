@@ -75,6 +75,12 @@ export class PlanBuilder {
     this.add(`directory for ${what}`, { kind: 'directory', path, ...this.#owner });
   }
 
+  /** Where QEMU makes the socket of a guest. It may come later, with QEMU. */
+  socketDirectory(path: string, guest: string): void {
+    const what = `directory for the socket of guest ${guest} (where QEMU is of another user, give it to that one)`;
+    this.add(what, { kind: 'directory', path, ...this.#owner }, true);
+  }
+
   #mayWrite(path: string): boolean {
     const owner = this.#owner.owner ?? process.getuid?.();
     if (owner === process.getuid?.()) return mayWrite(path);
