@@ -25,8 +25,7 @@ RawSocket openRawSocket(const std::string& interface);
 // An option of level SOL_PACKET.
 template <class Value>
 void setRawOption(const RawSocket& socket, const std::string& interface, int option, const Value& value) {
-  if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0)
-    throwRawSocket(interface);
+  if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0) throwRawSocket(interface);
 }
 
 // PACKET_MR_ALLMULTI, PACKET_MR_PROMISC: for as long as the socket is open.
