@@ -51,7 +51,7 @@ RawSocket openSender(const std::string& interface, const PacketUplinkOptions& op
   setRawOption(socket, interface, PACKET_VNET_HDR, 1);
   ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
   if (options.bypassQdisc) setRawOption(socket, interface, PACKET_QDISC_BYPASS, 1);
-  bindRaw(socket, interface, 0);
+  bindRaw(socket, interface, kNothing);
   return socket;
 }
 
@@ -63,7 +63,7 @@ class RingUplink final : public PacketUplink {
         mac_(options.mac.value_or(receiver_.mac)),
         byDestination_(!options.mac),
         ring_(receiver_, interface, options.rxFrames) {
-    bindRaw(receiver_, interface, kEtherTypeIpv6);
+    bindRaw(receiver_, interface, kEverything);
   }
 
   const Mac& mac() const override { return mac_; }
