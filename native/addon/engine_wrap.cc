@@ -129,6 +129,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::flowLabel>("flowLabel"),
                          InstanceMethod<&EngineWrap::close>("close"),
                          InstanceMethod<&EngineWrap::region>("region"),
+                         InstanceMethod<&EngineWrap::memory>("memory"),
                          InstanceMethod<&EngineWrap::layout>("layout"),
                      });
 }
@@ -142,6 +143,7 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
     options.maxTunnels = number(object.Get("maxTunnels"), "maxTunnels");
     if (const Napi::Value most = object.Get("maxSignalers"); !most.IsUndefined())
       options.maxSignalers = number(most, "maxSignalers");
+    options.busyPoll = object.Get("busyPoll").ToBoolean();
     wake_ = std::make_unique<Wake>(info.Env(), info[1].As<Napi::Function>());
     try {
       engine_ = std::make_unique<Engine>(options, [wake = wake_.get()] { (*wake)(); });
@@ -295,6 +297,16 @@ Napi::Value EngineWrap::region(const Napi::CallbackInfo& info) {
     const auto buffer = Napi::ArrayBuffer::New(info.Env(), bytes.data(), bytes.size(), release, keep.get());
     keep.release();  // the buffer has it
     return buffer;
+  });
+}
+
+Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const Engine::Memory memory = engine().memory();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("mapped", static_cast<double>(memory.mapped));
+    result.Set("uplinkRing", static_cast<double>(memory.uplinkRing));
+    return result;
   });
 }
 

@@ -46,6 +46,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value flowLabel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   Napi::Value region(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);
 
   static void atExit(void* self);

@@ -31,9 +31,9 @@ Engine::Engine(const EngineOptions& options, std::function<void()> wake)
       policing_(*region_),
       table_(options.workers, makeTable({})) {
   for (std::uint32_t index = 0; index < options.workers; ++index)
-    workers_.push_back(
-        std::make_unique<Worker>(index, *region_, slowPath_, policing_, table_,
-                                 index == 0 ? std::optional(region_->transmitRing()) : std::nullopt));
+    workers_.push_back(std::make_unique<Worker>(
+        index, *region_, slowPath_, policing_, table_,
+        index == 0 ? std::optional(region_->transmitRing()) : std::nullopt, options.busyPoll));
 }
 
 Engine::~Engine() = default;

@@ -19,6 +19,8 @@ struct EngineOptions {
   std::uint32_t maxPorts = 1024;
   std::uint32_t maxTunnels = 1024;
   std::uint32_t maxSignalers = 2048;
+  // Workers go on looking for packets for a while after the last one, and do not sleep (Worker::kBusyFor).
+  bool busyPoll = false;
 };
 
 // One thread controls it; errors are thrown as EngineError. It neither brings devices up nor configures them.
@@ -56,6 +58,13 @@ class Engine {
   void publish(TableSpec table);
   // There is something on the transmit ring.
   void kick();
+
+  // Octets that are mapped for packets, touched or not: the engine's, of this process, and the receive ring
+  // of a packet uplink, which the kernel has allocated.
+  struct Memory {
+    std::size_t mapped, uplinkRing;
+  };
+  Memory memory() const { return {Mapping::total(), packetUplink_ ? packetUplink_->ringBytes() : 0}; }
 
   const std::shared_ptr<Region>& region() const { return region_; }
 

@@ -60,6 +60,8 @@ class Forwarder {
   // The uplink takes no more for now, and packets wait: nothing may be read from ports until resume(), to be
   // called when the uplink can send again (Device::sendFd()).
   bool waiting() const { return outgoing_.waiting(); }
+  // What was sent met an uplink that was deleted; true once.
+  bool takeUplinkGone() { return outgoing_.takeGone(); }
   // Between beginBatch() and endBatch().
   void resume();
 

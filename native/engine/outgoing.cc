@@ -50,6 +50,7 @@ bool OutgoingQueue::flush(Device& device) {
       waiting_ = true;
       return false;
     }
+    gone_ = gone_ || result == Io::kGone;
     if (result == Io::kDown || result == Io::kGone)
       while (first_ != end_) drop(first_++, Drop::uplink_error);
     else

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 
 #include "counters.h"
 #include "device.h"
@@ -39,6 +40,8 @@ class OutgoingQueue {
   bool flush(Device& device);
   // The rest waits until the device has room; flush() then.
   bool waiting() const { return waiting_; }
+  // The device was deleted; true once.
+  bool takeGone() { return std::exchange(gone_, false); }
   // Something is kept that refers to memory outside.
   bool refers() const { return referring_ != 0; }
   // What is added from now on may refer to memory that does not stay: see forgetReferring().
@@ -59,7 +62,7 @@ class OutgoingQueue {
   const EngineCounters counters_;
   std::size_t first_ = 0, end_ = 0, mark_ = 0;
   std::size_t referring_ = 0;
-  bool waiting_ = false;
+  bool waiting_ = false, gone_ = false;
   std::array<mmsghdr, kCapacity> messages_{};
   std::array<Kept, kCapacity> kept_;
 };

@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <pthread.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
@@ -20,12 +19,15 @@ constexpr std::size_t kBatchBytes = 512 * 1024;
 // does is short, and everybody's packets wait for it.
 constexpr int kNice = -10;
 
-// To a tick of the kernel (1 to 10 ms), without entering it.
-Instant coarseNow() {
+Instant read(clockid_t clock) {
   timespec time;
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  ::clock_gettime(clock, &time);
   return static_cast<Instant>(time.tv_sec) * kSecond + static_cast<Instant>(time.tv_nsec);
 }
+
+// To a tick of the kernel (1 to 10 ms), without entering it.
+Instant coarseNow() { return read(CLOCK_MONOTONIC_COARSE); }
+Instant preciseNow() { return read(CLOCK_MONOTONIC); }
 
 // While it lives the calling thread, and what it starts, takes no signals: they belong to the threads of the
 // program that we are a library of.
@@ -47,8 +49,9 @@ class SignalsBlocked {
 }  // namespace
 
 Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Policing& policing,
-               Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing)
+               Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing, bool busyPoll)
     : index_(index),
+      busyPoll_(busyPoll),
       counters_(region.engineCounters()),
       table_(table),
       transmitRing_(transmitRing),
@@ -124,7 +127,7 @@ void Worker::run() {
   ::setpriority(PRIO_PROCESS, 0, kNice);
   epoll_event events[64];
   while (!stopping_) {
-    const int count = ::epoll_wait(waiting_ ? urgent_.get() : epoll_.get(), events, 64, -1);
+    const int count = wait(events);
     counters_.add(EngineCounter::wakeups);
     for (int index = 0; index < count; ++index) {
       const int fd = events[index].data.fd;
@@ -141,6 +144,17 @@ void Worker::run() {
       }
     }
   }
+}
+
+int Worker::wait(std::span<epoll_event> events) {
+  const int set = waiting_ ? urgent_.get() : epoll_.get(), most = static_cast<int>(events.size());
+  if (busyPoll_) {
+    const Instant end = preciseNow() + kBusyFor;
+    do {
+      if (const int count = ::epoll_wait(set, events.data(), most, 0); count != 0) return count;
+    } while (preciseNow() < end);
+  }
+  return ::epoll_wait(set, events.data(), most, -1);
 }
 
 void Worker::runCommands() {
@@ -171,6 +185,7 @@ void Worker::settle() {
     ::epoll_ctl(urgent_.get(), EPOLL_CTL_MOD, event.data.fd, &event);
   }
   waiting_ = waits;
+  if (forwarder_.takeUplinkGone()) lose(*sender_);
 }
 
 void Worker::resume() {
@@ -234,6 +249,7 @@ void Worker::serveUplink(Device& device) {
 
 // The device is in no list afterwards, and may be gone.
 void Worker::lose(Device& device) {
+  if (!sources_.contains(device.fd())) return;  // another worker's, or lost before
   counters_.add(EngineCounter::devicesLost);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
   ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);

@@ -1,6 +1,8 @@
 // A thread with one event loop over many ports.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -24,10 +26,13 @@ namespace kagemusha {
 //   urgent_   event, uplink, sendFd()    until it has room again
 class Worker {
  public:
+  // With busy polling: so long after the last packet the thread does not sleep, but asks again and again.
+  static constexpr Instant kBusyFor = kSecond / 100;
+
   // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a
   // `transmitRing`.
   Worker(std::size_t index, const Region& region, SlowPath& slowPath, Policing& policing,
-         Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing);
+         Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing, bool busyPoll = false);
   // Stops the thread.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -66,7 +71,11 @@ class Worker {
   void settle();
   void resume();
 
+  // As epoll_wait(): at least one event, unless a signal came.
+  int wait(std::span<epoll_event> events);
+
   const std::size_t index_;
+  const bool busyPoll_;
   const EngineCounters counters_;
   Published<TunnelTable>& table_;
   std::optional<SlowPathRing> transmitRing_;

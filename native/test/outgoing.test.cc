@@ -206,4 +206,18 @@ TEST_CASE("a packet that is lost or refused keeps none of the others; a device t
   CHECK(world.dropped(Drop::uplink_error) == 3);
   CHECK(world.sender.calls.size() == 1);
   CHECK_FALSE(world.queue.refers());
+  CHECK_FALSE(world.queue.takeGone());
+}
+
+TEST_CASE("a device that was deleted is told of once") {
+  Queue world;
+  world.sender.full = Io::kGone;
+  world.sender.room = 0;
+  for (int round = 0; round < 2; ++round) {
+    REQUIRE(world.add(0, kLarge));
+    CHECK(world.queue.flush(world.sender));
+    CHECK(world.queue.takeGone());
+    CHECK_FALSE(world.queue.takeGone());
+  }
+  CHECK(world.dropped(Drop::uplink_error) == 2);
 }

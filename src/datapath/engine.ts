@@ -1,6 +1,7 @@
 import type { Mac } from '../wire/index.js';
 import { Counters, type TunnelCounters } from './counters.js';
 import {
+  type EngineMemory,
   loadNative,
   type NativeEngine,
   type NativeMemoryDevice,
@@ -22,6 +23,11 @@ export interface EngineOptions {
   readonly maxTunnels?: number;
   /** Signalers whose sequence numbers are followed, 2048 unless told. */
   readonly maxSignalers?: number;
+  /**
+   * 'sleep' unless told: an engine without packets costs nothing. 'busy': for 10 ms after each packet its threads do not sleep but ask
+   * for the next one, which takes whole processors and some of the time that a packet waits.
+   */
+  readonly poll?: 'sleep' | 'busy';
 }
 
 export interface PacketPortOptions {
@@ -110,8 +116,8 @@ export class Engine {
 
   constructor(options: EngineOptions = {}) {
     const addon = loadNative();
-    const { workers = 1, maxPorts = 1024, maxTunnels = 1024, maxSignalers = 2048 } = options;
-    const sizes = { workers, maxPorts, maxTunnels, maxSignalers };
+    const { workers = 1, maxPorts = 1024, maxTunnels = 1024, maxSignalers = 2048, poll } = options;
+    const sizes = { workers, maxPorts, maxTunnels, maxSignalers, busyPoll: poll === 'busy' };
     this.native = translated(() => new addon.NativeEngine(sizes, () => this.look()));
     const layout = this.native.layout();
     this.region = this.native.region();
@@ -247,6 +253,11 @@ export class Engine {
     }
     if (this.transmitting.ask()) translated(() => this.native.kick());
     return true;
+  }
+
+  /** What is mapped for packets, touched or not. Throws ENGINE_CLOSED. */
+  memory(): EngineMemory {
+    return translated(() => this.native.memory());
   }
 
   /** The engine's own counters by name. */

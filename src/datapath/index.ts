@@ -9,10 +9,11 @@ export {
   type UplinkId,
 } from './engine.js';
 export {
+  type EngineMemory,
   type LocalSpec,
   loadNative,
-  notifySocket,
   type NextHopSpec,
+  notifySocket,
   type Offload,
   type PacketUplinkMemory,
   type PortId,

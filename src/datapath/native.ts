@@ -111,6 +111,14 @@ export interface Table {
   readonly router?: Mac;
 }
 
+/** Octets that are mapped for packets. */
+export interface EngineMemory {
+  /** By the engines of this process, touched or not. */
+  readonly mapped: number;
+  /** The packet uplink's receive ring, which the kernel has allocated; 0 with another uplink. */
+  readonly uplinkRing: number;
+}
+
 /** What a packet uplink may have. */
 export interface PacketUplinkMemory {
   /** Of the receive ring, 2 KiB each: a multiple of 64, 1024 unless told. */
@@ -162,6 +170,7 @@ export interface NativeEngine {
   watchFirstFrame(port: PortId): void;
   publish(table: Table): void;
   kick(): void;
+  memory(): EngineMemory;
   flowLabel(inner: Uint8Array): number;
   close(): void;
   region(): ArrayBuffer;
@@ -170,7 +179,13 @@ export interface NativeEngine {
 
 export interface NativeModule {
   readonly NativeEngine: new (
-    options: { workers: number; maxPorts: number; maxTunnels: number; maxSignalers?: number },
+    options: {
+      workers: number;
+      maxPorts: number;
+      maxTunnels: number;
+      maxSignalers?: number;
+      busyPoll?: boolean;
+    },
     onReadable: () => void,
   ) => NativeEngine;
   notifySocket(path: string, message: string): void;

@@ -74,8 +74,17 @@ function counter(name) {
   const index = engine.layout().engineCounters / 8 + addon.names.engine.indexOf(name);
   return Number(new BigUint64Array(region)[index]);
 }
+
+/** With packet-host, the engine's own drops that happened. */
+function drops() {
+  if (command !== 'packet-host') return {};
+  const values = new BigUint64Array(region);
+  const first = engine.layout().engineCounters / 8 + addon.names.engine.length;
+  const counts = addon.names.drops.map((name, index) => [name, Number(values[first + index])]);
+  return { drops: Object.fromEntries(counts.filter(([, count]) => count > 0)) };
+}
 const region = engine.region();
 process.stdin.resume().on('end', () => {
-  say({ wakeups: counter('wakeups'), devicesLost: counter('devicesLost') });
+  say({ wakeups: counter('wakeups'), devicesLost: counter('devicesLost'), ...drops() });
   engine.close();
 });
