@@ -11,11 +11,12 @@
 #include <cstdlib>
 
 #include "../engine/buffer_ring.h"
+#include "../engine/engine.h"
 #include "../engine/error.h"
 #include "../engine/outgoing.h"
 #include "../engine/packet_socket.h"
 #include "../engine/raw_socket.h"
-#include "support.h"
+#include "world.h"
 
 using namespace kagemusha;
 using namespace kagemusha::test;
@@ -279,14 +280,14 @@ TEST_CASE("packet uplink: many are sent at a time, checksums left to the kernel"
 
 TEST_CASE("packet uplink: when the interface is slow, packets wait, and epoll tells when there is room") {
   ON_A_WIRE(wire);
-  REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 50mbit burst 128kb limit 10mb"));
+  REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 5mbit burst 128kb limit 10mb"));
   const auto uplink = openOwn();
   const Peer peer;
   Counters counters;
   OutgoingQueue queue(counters.engine);
   std::vector<std::unique_ptr<Slot>> slots;
   std::size_t waits = 0;
-  for (std::size_t number = 0; number < 1000; ++number) {
+  for (std::size_t number = 0; number < 400; ++number) {
     slots.push_back(std::make_unique<Slot>(frameTo(peer.socket.mac, packetOf(number, 1500))));
     if (queue.waiting()) {
       ++waits;
@@ -296,12 +297,60 @@ TEST_CASE("packet uplink: when the interface is slow, packets wait, and epoll te
   }
   sendAll(*uplink, queue);
   CHECK(waits > 0);
-  for (std::size_t number = 0; number < 1000; ++number) {
+  for (std::size_t number = 0; number < 400; ++number) {
     const auto got = peer.receive();
     REQUIRE(got);
     CHECK(*got == frameTo(peer.socket.mac, packetOf(number, 1500)));
   }
   CHECK(counters.drops(Drop::uplink_full) == 0);
+}
+
+// Slower than its guests: they wait, each packet comes, and nothing else is kept from its way.
+TEST_CASE("packet uplink: an engine's guests wait for a slow interface") {
+  ON_A_WIRE(wire);
+  REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 5mbit burst 128kb limit 10mb"));
+  constexpr std::size_t kEach = 240;
+  for (const std::uint32_t workers : {1u, 3u}) {
+    CAPTURE(workers);
+    const Peer peer;
+    Engine engine({.workers = workers, .maxPorts = 4, .maxTunnels = 4}, [] {});
+    CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}) == own);
+    CHECK(engine.memory().uplinkRing == 64 * 2048);
+    TableSpec spec;
+    std::vector<Engine::MemoryPort> ports;
+    for (std::uint32_t guest = 0; guest < 2; ++guest) {
+      ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
+      spec.tunnels.push_back({.slot = guest,
+                              .side = Side::kMobileNode,
+                              .local = guest == 0 ? careOf : otherCareOf,
+                              .remote = agent,
+                              .homeAddresses = {guest == 0 ? home : other},
+                              .port = ports[guest].id,
+                              .mtu = kMtu});
+    }
+    spec.locals = {{careOf, Side::kMobileNode}, {otherCareOf, Side::kMobileNode}};
+    spec.defaultNextHop = peer.socket.mac;
+    engine.publish(spec);
+    for (const auto& port : ports) engine.setPeerMac(port.id, stranger);
+    for (std::size_t number = 0; number < kEach; ++number)
+      for (std::uint32_t guest = 0; guest < 2; ++guest) {
+        Octets packet = test::packetOf(guest == 0 ? home : other, far, 1400);
+        packet[7] = static_cast<std::uint8_t>(number);
+        REQUIRE(ports[guest].device->inject(frame(packet), {}));
+      }
+    // What comes the other way is not kept waiting.
+    peer.send(frameTo(own, tunnelled(test::packetOf(far, home, 1000), agent, careOf)));
+    std::size_t got[2]{};
+    for (std::size_t count = 0; count < 2 * kEach; ++count) {
+      const auto received = peer.receive(10000);
+      REQUIRE(received);
+      const std::size_t guest = (*received)[14 + 8 + 15] == careOf.octets[15] ? 0 : 1;
+      CHECK((*received)[14 + 40 + 7] == static_cast<std::uint8_t>(got[guest]++));
+      if (count == kEach) CHECK(ports[0].device->take());
+    }
+    CHECK(got[0] == kEach);
+    CHECK(got[1] == kEach);
+  }
 }
 
 TEST_CASE("packet uplink: without the queueing discipline, where asked") {
