@@ -38,6 +38,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value openPacketPort(const Napi::CallbackInfo& info);
   Napi::Value openMemoryPort(const Napi::CallbackInfo& info);
   void openTun(const Napi::CallbackInfo& info);
+  Napi::Value openPacketUplink(const Napi::CallbackInfo& info);
   Napi::Value openMemoryUplink(const Napi::CallbackInfo& info);
   void closePort(const Napi::CallbackInfo& info);
   void setPeerMac(const Napi::CallbackInfo& info);
@@ -47,6 +48,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value flowLabel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   Napi::Value region(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);
 
   static void atExit(void* self);

@@ -9,6 +9,7 @@
 
 #include "memory_device.h"
 #include "packet_socket.h"
+#include "packet_uplink.h"
 #include "stream_device.h"
 #include "tun_device.h"
 #include "worker.h"
@@ -20,6 +21,8 @@ struct EngineOptions {
   std::uint32_t maxPorts = 1024;
   std::uint32_t maxTunnels = 1024;
   std::uint32_t maxSignalers = 2048;
+  // Workers go on looking for packets for a while after the last one, and do not sleep (Worker::kBusyFor).
+  bool busyPoll = false;
 };
 
 // One thread controls it; errors are thrown as EngineError. It neither brings devices up nor configures them.
@@ -52,6 +55,8 @@ class Engine {
   MemoryPort openMemoryPort(const Mac& localMac);
   // The uplink; UPLINK_OPEN when there is one already.
   void openTun(const std::string& device, TunMode mode = TunMode::kTun);
+  // On a network interface; our MAC there. The next hops of the table say where packets go.
+  Mac openPacketUplink(const std::string& interface, const PacketUplinkOptions& options = {});
   std::shared_ptr<MemoryDevice> openMemoryUplink();
   // Nothing more is read from or written to the port once this returns. NO_PORT when there is none.
   void closePort(PortId port);
@@ -63,12 +68,19 @@ class Engine {
   // There is something on the transmit ring.
   void kick();
 
+  // Octets that are mapped for packets, touched or not: the engine's, of this process, and the receive ring
+  // of a packet uplink, which the kernel has allocated.
+  struct Memory {
+    std::size_t mapped, uplinkRing;
+  };
+  Memory memory() const { return {Mapping::total(), packetUplink_ ? packetUplink_->ringBytes() : 0}; }
+
   const std::shared_ptr<Region>& region() const { return region_; }
 
  private:
   PortId freePort();
   void addPort(std::shared_ptr<Port> port);
-  void setUplink(std::shared_ptr<Device> device);
+  void setUplink(std::shared_ptr<Uplink> uplink);
   void requireNoUplink() const;
   Port& port(PortId id) const;
   Worker& workerOf(PortId id) const;
@@ -85,6 +97,7 @@ class Engine {
   std::unordered_map<PortId, Stream> streams_;
   PortId nextPort_ = 0;  // where the search for a free number begins
   std::shared_ptr<Uplink> uplink_;
+  std::shared_ptr<PacketUplink> packetUplink_;  // the same, where it is one
   TableSpec spec_;
   Published<TunnelTable> table_;
   std::vector<std::unique_ptr<Worker>> workers_;  // last: they stop before the rest goes

@@ -13,8 +13,12 @@ Mapping::Mapping(std::size_t size, Sharing sharing) {
     throw EngineError("OUT_OF_MEMORY", "cannot map " + std::to_string(size) +
                                            " bytes for the packet engine; free memory or raise the limit");
   bytes_ = Bytes(static_cast<std::uint8_t*>(start), size);
+  total_ += size;
 }
 
-Mapping::~Mapping() { ::munmap(bytes_.data(), bytes_.size()); }
+Mapping::~Mapping() {
+  total_ -= bytes_.size();
+  ::munmap(bytes_.data(), bytes_.size());
+}
 
 }  // namespace kagemusha

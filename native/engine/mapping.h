@@ -1,6 +1,7 @@
 // An anonymous memory mapping that unmaps itself.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 #include "packet.h"
@@ -16,8 +17,11 @@ class Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   Bytes bytes() const { return bytes_; }
+  // Of all that this process has, octets.
+  static std::size_t total() { return total_.load(std::memory_order_relaxed); }
 
  private:
+  static inline std::atomic<std::size_t> total_ = 0;
   Bytes bytes_;
 };
 

@@ -1,12 +1,13 @@
 #include "worker.h"
 
 #include <pthread.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "error.h"
 
@@ -22,12 +23,22 @@ constexpr std::size_t kPacketCost = 256;
 // does is short, and everybody's packets wait for it.
 constexpr int kNice = -10;
 
-// To a tick of the kernel (1 to 10 ms), without entering it.
-Instant coarseNow() {
+Instant read(clockid_t clock) {
   timespec time;
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  ::clock_gettime(clock, &time);
   return static_cast<Instant>(time.tv_sec) * kSecond + static_cast<Instant>(time.tv_nsec);
 }
+
+// What does not fit is cut off; no IPv6 packet is that long.
+Bytes copyInto(Bytes slot, ConstBytes bytes) {
+  const Bytes copy = slot.first(std::min(slot.size(), bytes.size()));
+  std::memcpy(copy.data(), bytes.data(), copy.size());
+  return copy;
+}
+
+// To a tick of the kernel (1 to 10 ms), without entering it.
+Instant coarseNow() { return read(CLOCK_MONOTONIC_COARSE); }
+Instant preciseNow() { return read(CLOCK_MONOTONIC); }
 
 // While it lives the calling thread, and what it starts, takes no signals: they belong to the threads of the
 // program that we are a library of.
@@ -49,19 +60,22 @@ class SignalsBlocked {
 }  // namespace
 
 Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Policing& policing,
-               Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing)
+               Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing, bool busyPoll)
     : index_(index),
+      busyPoll_(busyPoll),
       counters_(region.engineCounters()),
       slowPath_(slowPath),
       table_(table),
       transmitRing_(transmitRing),
       forwarder_(region, slowPath, policing),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      urgent_(::epoll_create1(EPOLL_CLOEXEC)),
       event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = event_.get();
-  if (!epoll_ || !event_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0)
+  if (!epoll_ || !urgent_ || !event_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0 ||
+      ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0)
     throw EngineError(
         "OUT_OF_DESCRIPTORS",
         "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
@@ -94,6 +108,16 @@ void Worker::add(std::shared_ptr<Uplink> uplink) {
   call([&] { watch({nullptr, std::move(uplink)}); });
 }
 
+void Worker::addSender(std::shared_ptr<Device> uplink) {
+  call([&] {
+    epoll_event event{};
+    event.events = EPOLLONESHOT;  // nobody waits for it yet
+    event.data.fd = uplink->sendFd();
+    ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+    sender_ = std::move(uplink);
+  });
+}
+
 void Worker::remove(const Device& device) {
   call([&] {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
@@ -106,6 +130,7 @@ void Worker::watch(Source source) {
   event.events = EPOLLIN;
   event.data.fd = source.device().fd();
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+  if (source.uplink) ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
   sources_.insert_or_assign(event.data.fd, std::move(source));
 }
 
@@ -114,7 +139,7 @@ void Worker::run() {
   ::setpriority(PRIO_PROCESS, 0, kNice);
   epoll_event events[64];
   while (!stopping_) {
-    const int count = ::epoll_wait(epoll_.get(), events, 64, -1);
+    const int count = wait(events);
     counters_.add(EngineCounter::wakeups);
     for (int index = 0; index < count; ++index) {
       const int fd = events[index].data.fd;
@@ -123,12 +148,25 @@ void Worker::run() {
         ::eventfd_read(fd, &asked);
         runCommands();
         transmit();
+      } else if (sender_ && fd == sender_->sendFd()) {
+        resume();
       } else if (const auto source = sources_.find(fd);
                  source != sources_.end()) {  // else: removed in this very turn
-        serve(source->second);
+        serve(source->second, events[index].events);
       }
     }
   }
+}
+
+int Worker::wait(std::span<epoll_event> events) {
+  const int set = waiting_ ? urgent_.get() : epoll_.get(), most = static_cast<int>(events.size());
+  if (busyPoll_) {
+    const Instant end = preciseNow() + kBusyFor;
+    do {
+      if (const int count = ::epoll_wait(set, events.data(), most, 0); count != 0) return count;
+    } while (preciseNow() < end);
+  }
+  return ::epoll_wait(set, events.data(), most, -1);
 }
 
 void Worker::runCommands() {
@@ -146,41 +184,99 @@ void Worker::transmit() {
   forwarder_.transmit(*transmitRing_);
   forwarder_.endBatch();
   table_.leave(index_);
+  settle();
 }
 
-void Worker::serve(Source& source) {
+void Worker::settle() {
+  const bool waits = forwarder_.waiting();
+  if (waits && !waiting_) {
+    // Once: everything that leaves the device would wake us otherwise.
+    epoll_event event{};
+    event.events = EPOLLOUT | EPOLLONESHOT;
+    event.data.fd = sender_->sendFd();
+    ::epoll_ctl(urgent_.get(), EPOLL_CTL_MOD, event.data.fd, &event);
+  }
+  waiting_ = waits;
+  if (forwarder_.takeUplinkGone()) lose(*sender_, Io::kGone);
+}
+
+void Worker::resume() {
+  forwarder_.beginBatch(table_.enter(index_), coarseNow());
+  forwarder_.resume();
+  forwarder_.endBatch(Forwarder::Memory::kStays);
+  table_.leave(index_);
+  waiting_ = false;
+  settle();
+}
+
+void Worker::serve(Source& source, std::uint32_t events) {
   Device& device = source.device();
+  if (events & EPOLLERR && device.takeError() == Io::kGone) return lose(device, Io::kGone);
+  if (source.uplink)
+    serveUplink(device);
+  else if (!waiting_)  // it may have begun in this very turn
+    servePort(*source.port);
+}
+
+// A slot whose packet is not held serves the next read too: a small part of the ring stays in the cache. What
+// a device reads into memory of its own may have to wait for an uplink that sends many at a time: it goes to
+// a slot as well.
+void Worker::servePort(Port& port) {
+  Device& device = *port.device;
   Io result = Io::kDone;
   forwarder_.beginBatch(table_.enter(index_), coarseNow());
-  // A slot whose packet is not held for merging serves the next read too: a small part of the ring stays in
-  // the cache.
   std::size_t slot = 0, bytes = 0;
   for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < kBatchBytes; ++turn) {
+    const Bytes memory = buffers_.slot(slot);
     Packet packet;
-    result = device.read(buffers_.slot(slot), packet);
+    result = device.read(memory, packet);
     if (result != Io::kDone) break;
     bytes += packet.bytes.size() + kPacketCost * segmentsAtMost(packet);
-    if (source.port)
-      forwarder_.fromPort(*source.port, packet);
-    else if (forwarder_.fromUplink(packet))
-      ++slot;
+    if (sender_ && packet.bytes.data() != memory.data()) packet.bytes = copyInto(memory, packet.bytes);
+    if (forwarder_.fromPort(port, packet) && ++slot == BufferRing::kPortSlots) break;
+    if (forwarder_.waiting()) break;
+  }
+  forwarder_.endBatch(Forwarder::Memory::kStays);
+  device.endBatch();
+  table_.leave(index_);
+  settle();
+  if (result == Io::kGone || result == Io::kNonsense) lose(device, result);
+}
+
+void Worker::serveUplink(Device& device) {
+  Io result = Io::kDone;
+  forwarder_.beginBatch(table_.enter(index_), coarseNow());
+  std::size_t slot = waiting_ ? BufferRing::kPortSlots : 0, bytes = 0;
+  for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < kBatchBytes; ++turn) {
+    const Bytes memory = buffers_.slot(slot);
+    Packet packet;
+    result = device.read(memory, packet);
+    if (result != Io::kDone) break;
+    bytes += packet.bytes.size() + kPacketCost * segmentsAtMost(packet);
+    const bool inSlot = packet.bytes.data() == memory.data();
+    if (forwarder_.fromUplink(packet) && inSlot && ++slot == BufferRing::kSlots) break;
   }
   forwarder_.endBatch();
   device.endBatch();
+  if (const auto lost = device.takeOverruns()) counters_.drop(Drop::uplink_overrun, lost);
   table_.leave(index_);
-  if (result == Io::kGone || result == Io::kNonsense) lose(source, result);
+  settle();
+  if (result == Io::kGone) lose(device, result);
 }
 
-void Worker::lose(const Source& source, Io why) {
-  if (source.port) {
-    source.port->counters.add(PortCounter::lost);
-    if (why == Io::kNonsense) source.port->counters.drop(Drop::stream_nonsense);
+// The device is in no list afterwards, and may be gone.
+void Worker::lose(Device& device, Io why) {
+  const auto source = sources_.find(device.fd());
+  if (source == sources_.end()) return;  // another worker's, or lost before
+  if (const auto& port = source->second.port) {
+    port->counters.add(PortCounter::lost);
+    if (why == Io::kNonsense) port->counters.drop(Drop::stream_nonsense);
   }
   counters_.add(EngineCounter::devicesLost);
-  const int fd = source.device().fd();
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  sources_.erase(fd);  // `source` ends here
-  slowPath_.wake();    // JavaScript finds it counted
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  sources_.erase(source);
+  slowPath_.wake();  // JavaScript finds it counted
 }
 
 }  // namespace kagemusha

@@ -1,6 +1,8 @@
 // A thread with one event loop over many ports.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -16,20 +18,32 @@ namespace kagemusha {
 
 // Sleeps in epoll_wait until a device is readable; then each ready device gets one batch in turn, so that no
 // guest can keep the others waiting longer than that.
+//
+// While the uplink takes no more, ports are not read: what guests send waits in their devices' queues, where
+// they notice, and is not lost here.
+//
+//   epoll_    event, uplink, ports       as long as the uplink takes what we send
+//   urgent_   event, uplink, sendFd()    until it has room again
 class Worker {
  public:
+  // With busy polling: so long after the last packet the thread does not sleep, but asks again and again.
+  static constexpr Instant kBusyFor = kSecond / 100;
+
   // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a
   // `transmitRing`.
   Worker(std::size_t index, const Region& region, SlowPath& slowPath, Policing& policing,
-         Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing);
+         Published<TunnelTable>& table, std::optional<SlowPathRing> transmitRing, bool busyPoll = false);
   // Stops the thread.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // These three may be called from one other thread; they return when the worker has done it.
+  // These may be called from one other thread; they return when the worker has done it.
   void add(std::shared_ptr<Port> port);
+  // To read from.
   void add(std::shared_ptr<Uplink> uplink);
+  // To write to: each worker does.
+  void addSender(std::shared_ptr<Device> uplink);
   void remove(const Device& device);
 
   // Looks at the transmit ring. Any thread.
@@ -47,19 +61,31 @@ class Worker {
   void watch(Source source);
   void run();
   void runCommands();
-  void serve(Source& source);
-  // Its device is not watched any more.
-  void lose(const Source& source, Io why);
+  // `events`: as epoll says.
+  void serve(Source& source, std::uint32_t events);
+  void servePort(Port& port);
+  void serveUplink(Device& device);
+  // It is not watched any more. `why`: kGone or kNonsense.
+  void lose(Device& device, Io why);
   void transmit();
+  // After what may have left packets waiting for the uplink.
+  void settle();
+  void resume();
+
+  // As epoll_wait(): at least one event, unless a signal came.
+  int wait(std::span<epoll_event> events);
 
   const std::size_t index_;
+  const bool busyPoll_;
   const EngineCounters counters_;
   SlowPath& slowPath_;
   Published<TunnelTable>& table_;
   std::optional<SlowPathRing> transmitRing_;
   Forwarder forwarder_;
   BufferRing buffers_;
-  UniqueFd epoll_, event_;
+  UniqueFd epoll_, urgent_, event_;
+  std::shared_ptr<Device> sender_;           // set once; touched by the thread only
+  bool waiting_ = false;                     // for the uplink to have room
   std::unordered_map<int, Source> sources_;  // by file descriptor; touched by the thread only
 
   std::mutex mutex_;

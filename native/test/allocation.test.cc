@@ -113,6 +113,62 @@ TEST_CASE("packets in every direction: no allocation, no copy of payload") {
   CHECK(world.network->copied + world.guest->copied == 0);
 }
 
+TEST_CASE("batches for a network interface: no allocation, no copy of payload") {
+  watchAllocations();
+  // As Sink; of what is sent in batches, the second part is payload, and so is a single long one.
+  struct Nic : Sink {
+    bool sendsMany() const override { return true; }
+    Io send(std::span<mmsghdr> messages, std::size_t& sent) override {
+      for (sent = 0; sent < messages.size(); ++sent, ++writes) {
+        const msghdr& message = messages[sent].msg_hdr;
+        const iovec& last = message.msg_iov[message.msg_iovlen - 1];
+        if (message.msg_iovlen > 1 || last.iov_len > 256) copied += !inside(last.iov_base, last.iov_len);
+      }
+      return Io::kDone;
+    }
+  };
+  World<Sink, Nic> world;
+  const Mac mac{{2, 0, 0, 0, 0, 3}};
+  world.table = TunnelTable({{{.slot = 0,
+                               .side = Side::kMobileNode,
+                               .local = careOf,
+                               .remote = agent,
+                               .homeAddresses = {home},
+                               .port = 0,
+                               .mtu = kMtu}},
+                             {{careOf, Side::kMobileNode}},
+                             {},
+                             {{agent, mac}},
+                             mac},
+                            {world.port}, std::make_shared<Uplink>(world.network, mac), world.region);
+  const BufferRing buffers;
+  world.guest->buffers = world.network->buffers = {buffers.slot(0).data() - kHeadroom,
+                                                   BufferRing::kSlots * BufferRing::kSlotSize};
+  auto reads = everyDirection();
+  for (std::size_t count = 0; count < 4; ++count) reads.insert(reads.begin(), reads.front());
+  reads.resize(BufferRing::kSlots);
+  allocations = 0;
+  counting = true;
+  for (int round = 0; round < 100; ++round) {
+    world.forwarder.beginBatch(world.table, world.now);
+    for (std::size_t index = 0; index < reads.size(); ++index) {
+      const Bytes slot = buffers.slot(index);
+      std::copy(reads[index].octets.begin(), reads[index].octets.end(), slot.begin());
+      const Packet packet{slot.first(reads[index].octets.size()), reads[index].offload};
+      if (reads[index].fromGuest)
+        world.forwarder.fromPort(*world.port, packet);
+      else
+        world.forwarder.fromUplink(packet);
+    }
+    world.forwarder.endBatch();
+  }
+  counting = false;
+  CHECK(allocations == 0);
+  CHECK(world.network->writes == 100 * (5 * 15 + 1));
+  CHECK(world.guest->writes == 100);
+  CHECK(world.network->copied + world.guest->copied == 0);
+}
+
 TEST_CASE(
     "a narrow path: fragments, clamped SYNs, errors and probes, without allocation or copy of payload") {
   World<Sink, Sink> world;

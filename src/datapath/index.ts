@@ -5,13 +5,17 @@ export {
   MemoryPort,
   MemoryUplink,
   type PacketPortOptions,
+  type PacketUplinkOptions,
   type UplinkId,
 } from './engine.js';
 export {
+  type EngineMemory,
   type LocalSpec,
   loadNative,
+  type NextHopSpec,
   notifySocket,
   type Offload,
+  type PacketUplinkMemory,
   type PortId,
   type RouteSpec,
   type Side,

@@ -95,10 +95,39 @@ export interface SignalerSpec {
   readonly spi?: number;
 }
 
+/** On the link of a packet uplink: whose frame a packet for this address becomes. */
+export interface NextHopSpec {
+  readonly address: Address;
+  readonly mac: Mac;
+}
+
 export interface Table {
   readonly tunnels: readonly TunnelSpec[];
   readonly locals: readonly LocalSpec[];
   readonly signalers?: readonly SignalerSpec[];
+  /** Of a packet uplink: destinations that are on its link. */
+  readonly nextHops?: readonly NextHopSpec[];
+  /** Of a packet uplink: where all else goes. What has no next hop is dropped (`no_next_hop`). */
+  readonly router?: Mac;
+}
+
+/** Octets that are mapped for packets. */
+export interface EngineMemory {
+  /** By the engines of this process, touched or not. */
+  readonly mapped: number;
+  /** The packet uplink's receive ring, which the kernel has allocated; 0 with another uplink. */
+  readonly uplinkRing: number;
+}
+
+/** What a packet uplink may have. */
+export interface PacketUplinkMemory {
+  /** Of the receive ring, 2 KiB each: a multiple of 64, 1024 unless told. */
+  readonly frames?: number;
+  /**
+   * Octets of larger packets, as the NIC merged them, that may wait beside the ring; 4 MiB unless told. More than the sysctl
+   * net.core.rmem_max only with CAP_NET_ADMIN.
+   */
+  readonly queueBytes?: number;
 }
 
 export interface NativeMemoryDevice {
@@ -129,15 +158,21 @@ export interface NativeEngine {
     device: string,
     signaling: boolean,
     promiscuous: boolean,
+    mac?: Mac,
   ): { port: PortId; mac: Mac };
   openMemoryPort(localMac: Mac): { port: PortId; device: NativeMemoryDevice };
   openTun(device: string, napi: boolean): void;
+  openPacketUplink(
+    device: string,
+    options: PacketUplinkMemory & { readonly mac?: Mac; readonly bypassQdisc?: boolean },
+  ): Mac;
   openMemoryUplink(): NativeMemoryDevice;
   closePort(port: PortId): void;
   setPeerMac(port: PortId, mac: Mac): void;
   watchFirstFrame(port: PortId): void;
   publish(table: Table): void;
   kick(): void;
+  memory(): EngineMemory;
   flowLabel(inner: Uint8Array): number;
   close(): void;
   region(): ArrayBuffer;
@@ -146,7 +181,13 @@ export interface NativeEngine {
 
 export interface NativeModule {
   readonly NativeEngine: new (
-    options: { workers: number; maxPorts: number; maxTunnels: number; maxSignalers?: number },
+    options: {
+      workers: number;
+      maxPorts: number;
+      maxTunnels: number;
+      maxSignalers?: number;
+      busyPoll?: boolean;
+    },
     onReadable: () => void,
   ) => NativeEngine;
   notifySocket(path: string, message: string): void;

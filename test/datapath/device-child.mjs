@@ -2,6 +2,8 @@
 //   open tap|tun|packet NAME    opens the device, says { opened } or { code, message }, and holds it until stdin ends, then says its
 //                               { wakeups, devicesLost }
 //   host TAP TUN, agent TUN     one end of a tunnel, until stdin ends
+//   packet-host JSON            the mobile nodes' end over a packet uplink: { taps, nic, uplink, pairs: [{ home, careOf, mtu? }],
+//                               nextHops?, router? }
 import { createRequire } from 'node:module';
 
 const addon = createRequire(import.meta.url)('../../build/Release/kagemusha_native.node');
@@ -30,6 +32,24 @@ const commands = {
     });
     return { opened: tap };
   },
+  'packet-host'(json) {
+    const { taps, nic, uplink, pairs, ...more } = JSON.parse(json);
+    const ports = taps.map((tap) => engine.openTap(tap, ROUTER_MAC));
+    const mac = engine.openPacketUplink(nic, uplink);
+    const tunnels = pairs.map(({ home, careOf, mtu }, slot) => ({
+      slot,
+      side: 'mobile-node',
+      local: careOf,
+      remote: AGENT,
+      mtu: mtu ?? 1460,
+      mssClamp: true,
+      homeAddresses: [home],
+      port: ports[slot],
+    }));
+    const locals = pairs.map(({ careOf }) => ({ address: careOf, side: 'mobile-node' }));
+    engine.publish({ tunnels, locals, ...more });
+    return { opened: nic, mac };
+  },
   agent(tun) {
     engine.openTun(tun);
     const tunnel = { slot: 0, side: 'home-agent', local: AGENT, remote: CARE_OF, mtu: 1460 };
@@ -54,8 +74,17 @@ function counter(name) {
   const index = engine.layout().engineCounters / 8 + addon.names.engine.indexOf(name);
   return Number(new BigUint64Array(region)[index]);
 }
+
+/** With packet-host, the engine's own drops that happened. */
+function drops() {
+  if (command !== 'packet-host') return {};
+  const values = new BigUint64Array(region);
+  const first = engine.layout().engineCounters / 8 + addon.names.engine.length;
+  const counts = addon.names.drops.map((name, index) => [name, Number(values[first + index])]);
+  return { drops: Object.fromEntries(counts.filter(([, count]) => count > 0)) };
+}
 const region = engine.region();
 process.stdin.resume().on('end', () => {
-  say({ wakeups: counter('wakeups'), devicesLost: counter('devicesLost') });
+  say({ wakeups: counter('wakeups'), devicesLost: counter('devicesLost'), ...drops() });
   engine.close();
 });
