@@ -8,7 +8,7 @@ import { HostDaemon, systemDevices } from './host-daemon.js';
 import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { ensureSetup } from './setup.js';
-import { threadedNapiFile } from './uplink.js';
+import { uplinkOpener } from './uplink.js';
 
 /**
  * `kagemusha host`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -27,8 +27,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   let daemon: HostDaemon | undefined;
   let changes: HostChanges | undefined;
   try {
-    const napi = await threadedNapiFile(config.uplink.device);
-    const devices = systemDevices(config, napi);
+    const devices = systemDevices(await uplinkOpener(config, store));
     const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, devices);
     daemon = host;
     careOf.watch((chosen) => host.moveTo(chosen));

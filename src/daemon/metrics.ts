@@ -96,7 +96,29 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     registers,
   });
 
+  const uplink = new Gauge({
+    name: 'kagemusha_uplink_info',
+    help: '1 for the kind of uplink that the host has',
+    labelNames: ['kind', 'device'],
+    registers,
+  });
+  const connected = new Gauge({
+    name: 'kagemusha_uplink_connected',
+    help: 'Whether packets can leave by a packet uplink: a router answers',
+    labelNames: ['device'],
+    registers,
+  });
+  const addresses = new Gauge({
+    name: 'kagemusha_uplink_addresses',
+    help: 'Addresses of this host on the link of a packet uplink, by what came of duplicate address detection',
+    labelNames: ['device', 'state'],
+    registers,
+  });
+
   const metrics = [
+    uplink,
+    connected,
+    addresses,
     registered,
     states,
     correspondents,
@@ -113,6 +135,14 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     const now = status();
     for (const [reason, count] of Object.entries(now.drops))
       drops.inc({ guest: '', reason }, count);
+    if (now.role === 'host') {
+      const { kind, device } = now.uplink;
+      uplink.set({ kind, device }, 1);
+      if (now.uplink.kind === 'packet') {
+        connected.set({ device }, now.uplink.reason === undefined ? 1 : 0);
+        for (const { state } of now.uplink.addresses) addresses.inc({ device, state });
+      }
+    }
     for (const source of sourcesOf(now)) {
       const guest = source.label;
       registered.set({ guest }, source.registered ? 1 : 0);

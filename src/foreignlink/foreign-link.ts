@@ -147,6 +147,11 @@ export class ForeignLink {
     return this.#prefixes;
   }
 
+  /** Routers have told prefixes of the link itself. */
+  get hasPrefix(): boolean {
+    return this.#routers.hasPrefix;
+  }
+
   get router(): DefaultRouter | undefined {
     const address = this.#router;
     if (address === undefined) return undefined;

@@ -87,6 +87,10 @@ export class Routers {
     return this.#routers.has(address) || address === this.#configured;
   }
 
+  get hasPrefix(): boolean {
+    return this.#onLink.size > 0;
+  }
+
   isOnLink(address: Address): boolean {
     if (isLinkLocal(address)) return true;
     return [...this.#onLink.values()].some(({ prefix }) => contains(prefix, address));

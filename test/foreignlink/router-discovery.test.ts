@@ -158,23 +158,26 @@ t.test('a configured router needs no advertisement and comes before those that a
   t.end();
 });
 
-t.test('RFC 4862 5.5.3 a, b, c, d: of which prefixes addresses may be made', (t) => {
-  const harness = new ForeignLinkHarness();
-  const odd = [
-    prefixOption({ autonomous: false, prefix: parsePrefix('2001:db8:1::/64') }),
-    prefixOption({ prefix: parsePrefix('fe80::/64') }),
-    prefixOption({ prefix: parsePrefix('2001:db8:3::/64'), preferredLifetime: 90_000 }),
-    prefixOption({ prefix: parsePrefix('2001:db8:4::/60') }),
-    prefixOption({
-      prefix: parsePrefix('2001:db8:5::/64'),
-      validLifetime: 0,
-      preferredLifetime: 0,
-    }),
-  ];
-  harness.hear(routerAdvertisement({ options: [...odd, prefixOption()] }));
-  t.same(harness.link.prefixes, [{ prefix: FOREIGN_PREFIX, deprecated: false }]);
-  t.end();
-});
+t.test(
+  'RFC 4862 5.5.3 a, 5.5.3 b, 5.5.3 c, 5.5.3 d: of which prefixes addresses may be made',
+  (t) => {
+    const harness = new ForeignLinkHarness();
+    const odd = [
+      prefixOption({ autonomous: false, prefix: parsePrefix('2001:db8:1::/64') }),
+      prefixOption({ prefix: parsePrefix('fe80::/64') }),
+      prefixOption({ prefix: parsePrefix('2001:db8:3::/64'), preferredLifetime: 90_000 }),
+      prefixOption({ prefix: parsePrefix('2001:db8:4::/60') }),
+      prefixOption({
+        prefix: parsePrefix('2001:db8:5::/64'),
+        validLifetime: 0,
+        preferredLifetime: 0,
+      }),
+    ];
+    harness.hear(routerAdvertisement({ options: [...odd, prefixOption()] }));
+    t.same(harness.link.prefixes, [{ prefix: FOREIGN_PREFIX, deprecated: false }]);
+    t.end();
+  },
+);
 
 t.test('RFC 4862 5.5.4: a prefix is deprecated, then it ends', (t) => {
   const harness = new ForeignLinkHarness();

@@ -184,6 +184,7 @@ kind = "none"
     const devices = {
       openUplink: (engine: Engine) => {
         this.#hostUplink = engine.openMemoryUplink();
+        return undefined;
       },
       openPort: (engine: Engine) => {
         this.#guest = engine.openMemoryPort({ localMac: ROUTER_MAC });
