@@ -119,6 +119,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::openPacketPort>("openPacketPort"),
                          InstanceMethod<&EngineWrap::openMemoryPort>("openMemoryPort"),
                          InstanceMethod<&EngineWrap::openTun>("openTun"),
+                         InstanceMethod<&EngineWrap::openPacketUplink>("openPacketUplink"),
                          InstanceMethod<&EngineWrap::openMemoryUplink>("openMemoryUplink"),
                          InstanceMethod<&EngineWrap::closePort>("closePort"),
                          InstanceMethod<&EngineWrap::setPeerMac>("setPeerMac"),
@@ -186,6 +187,7 @@ Napi::Value EngineWrap::openPacketPort(const Napi::CallbackInfo& info) {
     PacketSocketOptions options;
     options.signaling = info[1].ToBoolean();
     options.promiscuous = info[2].ToBoolean();
+    if (!info[3].IsUndefined()) options.mac = mac(info[3]);
     const auto port = engine().openPacketPort(text(info[0], "interface"), options);
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("port", port.id);
@@ -208,6 +210,20 @@ void EngineWrap::openTun(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const bool napi = info[1].ToBoolean();
     engine().openTun(text(info[0], "device"), napi ? TunMode::kTunNapi : TunMode::kTun);
+  });
+}
+
+Napi::Value EngineWrap::openPacketUplink(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto object = info[1].As<Napi::Object>();
+    PacketUplinkOptions options;
+    if (const Napi::Value own = object.Get("mac"); !own.IsUndefined()) options.mac = mac(own);
+    if (const Napi::Value frames = object.Get("frames"); !frames.IsUndefined())
+      options.rxFrames = number(frames, "frames");
+    if (const Napi::Value queue = object.Get("queueBytes"); !queue.IsUndefined())
+      options.rxQueue = number(queue, "queueBytes");
+    options.bypassQdisc = object.Get("bypassQdisc").ToBoolean();
+    return macText(info.Env(), engine().openPacketUplink(text(info[0], "interface"), options));
   });
 }
 
@@ -240,6 +256,15 @@ void EngineWrap::publish(const Napi::CallbackInfo& info) {
       const auto local = locals.Get(index).As<Napi::Object>();
       table.locals.push_back({address(local.Get("address")), side(local.Get("side"))});
     }
+    if (const Napi::Value hops = object.Get("nextHops"); !hops.IsUndefined()) {
+      const auto list = hops.As<Napi::Array>();
+      for (std::uint32_t index = 0; index < list.Length(); ++index) {
+        const auto hop = list.Get(index).As<Napi::Object>();
+        table.nextHops.push_back({address(hop.Get("address")), mac(hop.Get("mac"))});
+      }
+    }
+    if (const Napi::Value router = object.Get("router"); !router.IsUndefined())
+      table.defaultNextHop = mac(router);
     if (const Napi::Value signalers = object.Get("signalers"); !signalers.IsUndefined()) {
       const auto list = signalers.As<Napi::Array>();
       for (std::uint32_t index = 0; index < list.Length(); ++index)

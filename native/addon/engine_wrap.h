@@ -36,6 +36,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value openPacketPort(const Napi::CallbackInfo& info);
   Napi::Value openMemoryPort(const Napi::CallbackInfo& info);
   void openTun(const Napi::CallbackInfo& info);
+  Napi::Value openPacketUplink(const Napi::CallbackInfo& info);
   Napi::Value openMemoryUplink(const Napi::CallbackInfo& info);
   void closePort(const Napi::CallbackInfo& info);
   void setPeerMac(const Napi::CallbackInfo& info);

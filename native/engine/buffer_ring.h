@@ -16,6 +16,9 @@ namespace kagemusha {
 class BufferRing {
  public:
   static constexpr std::size_t kSlots = 32;
+  // The first ones, for what comes from ports: an uplink that cannot send keeps them, and goes on receiving
+  // into the others.
+  static constexpr std::size_t kPortSlots = 24;
   static constexpr std::size_t kPage = 4096;
   static constexpr std::size_t kSlotSize = (kHeadroom + kMaxPacket + kPage - 1) / kPage * kPage;
 

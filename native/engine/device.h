@@ -1,6 +1,7 @@
 // Where packets come from and go to: a TUN or tap, a packet socket, an in-memory double.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <span>
@@ -12,6 +13,7 @@ namespace kagemusha {
 enum class Io {
   kDone,
   kAgain,    // nothing to read, or no room to write: epoll tells when
+  kLost,     // ENOBUFS: there was no room, and the packet is not kept until there is
   kRefused,  // EINVAL: the kernel does not take this packet
   kDown,     // an error that may pass (the interface is down)
   kGone,     // the device was deleted; it never comes back on this descriptor
@@ -22,11 +24,30 @@ class Device {
   virtual ~Device() = default;
   // Readable when a packet waits.
   virtual int fd() const = 0;
-  // One packet into `slot` (kMaxPacket bytes behind kHeadroom writable ones). Never blocks.
+  // One packet into `slot` (kMaxPacket bytes behind kHeadroom writable ones), or, where the device has memory
+  // of its own, in that: then it is valid until endBatch(). Never blocks.
   virtual Io read(Bytes slot, Packet& packet) = 0;
   // One packet, `head` and behind it `tail`, in one call; `head.offload` describes the whole. sizeof(Offload)
   // bytes before `head` must be writable. Never blocks. Any thread may call it.
   virtual Io write(const Packet& head, std::span<const iovec> tail) = 0;
+
+  // Nobody looks any more at what was read since the last call. By the thread that reads.
+  virtual void endBatch() {}
+  // What epoll reports as EPOLLERR where read() would not come across it.
+  virtual Io takeError() { return Io::kDone; }
+  // Packets that came, since the last call, when there was no room for them. By the thread that reads.
+  virtual std::uint64_t takeOverruns() { return 0; }
+
+  // Takes packets many at a time, too (see OutgoingQueue); sendFd() tells epoll when there is room again.
+  virtual bool sendsMany() const { return false; }
+  virtual int sendFd() const { return -1; }
+  // The first `sent` of `messages`, each a virtio_net_hdr and a packet behind it, were sent; the result is that
+  // of the next one, kDone when there is none. Never blocks. Any thread may call it.
+  virtual Io send(std::span<mmsghdr> messages, std::size_t& sent) {
+    static_cast<void>(messages);
+    sent = 0;
+    return Io::kRefused;
+  }
 };
 
 }  // namespace kagemusha

@@ -16,6 +16,12 @@ void requireOptions(const EngineOptions& options) {
         "engine options: workers is 1 to 64, maxPorts, maxTunnels and maxSignalers are 1 to 65536");
 }
 
+std::vector<Address> localsOf(const TableSpec& spec) {
+  std::vector<Address> addresses;
+  for (const LocalSpec& local : spec.locals) addresses.push_back(local.address);
+  return addresses;
+}
+
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, std::function<void()> wake)
@@ -87,21 +93,31 @@ void Engine::requireNoUplink() const {
     throw EngineError("UPLINK_OPEN", "the engine has an uplink already: use one engine per uplink");
 }
 
-void Engine::setUplink(std::shared_ptr<Device> device) {
-  uplink_ = std::make_shared<Uplink>(std::move(device));
+void Engine::setUplink(std::shared_ptr<Uplink> uplink) {
+  uplink_ = std::move(uplink);
+  if (uplink_->device->sendsMany())
+    for (const auto& worker : workers_) worker->addSender(uplink_->device);
   table_.publish(makeTable(spec_));
   workers_.front()->add(uplink_);
 }
 
 void Engine::openTun(const std::string& device, TunMode mode) {
   requireNoUplink();
-  setUplink(openTunDevice(device, mode));
+  setUplink(std::make_shared<Uplink>(openTunDevice(device, mode)));
+}
+
+Mac Engine::openPacketUplink(const std::string& interface, const PacketUplinkOptions& options) {
+  requireNoUplink();
+  packetUplink_ = kagemusha::openPacketUplink(interface, options);
+  packetUplink_->setDestinations(localsOf(spec_));
+  setUplink(std::make_shared<Uplink>(packetUplink_, packetUplink_->mac()));
+  return packetUplink_->mac();
 }
 
 std::shared_ptr<MemoryDevice> Engine::openMemoryUplink() {
   requireNoUplink();
   auto device = std::make_shared<MemoryDevice>();
-  setUplink(device);
+  setUplink(std::make_shared<Uplink>(device));
   return device;
 }
 
@@ -126,7 +142,9 @@ void Engine::watchFirstFrame(PortId id) { port(id).watchFirstFrame(); }
 void Engine::publish(TableSpec spec) {
   for (const TunnelSpec& tunnel : spec.tunnels)
     if (tunnel.port != kNone) port(tunnel.port);
-  table_.publish(makeTable(spec));
+  auto table = makeTable(spec);
+  if (packetUplink_) packetUplink_->setDestinations(localsOf(spec));
+  table_.publish(std::move(table));
   spec_ = std::move(spec);
 }
 

@@ -8,6 +8,7 @@
 
 #include "memory_device.h"
 #include "packet_socket.h"
+#include "packet_uplink.h"
 #include "tun_device.h"
 #include "worker.h"
 
@@ -43,6 +44,8 @@ class Engine {
   MemoryPort openMemoryPort(const Mac& localMac);
   // The uplink; UPLINK_OPEN when there is one already.
   void openTun(const std::string& device, TunMode mode = TunMode::kTun);
+  // On a network interface; our MAC there. The next hops of the table say where packets go.
+  Mac openPacketUplink(const std::string& interface, const PacketUplinkOptions& options = {});
   std::shared_ptr<MemoryDevice> openMemoryUplink();
   // Nothing more is read from or written to the port once this returns. NO_PORT when there is none.
   void closePort(PortId port);
@@ -59,7 +62,7 @@ class Engine {
  private:
   PortId freePort();
   void addPort(std::shared_ptr<Port> port);
-  void setUplink(std::shared_ptr<Device> device);
+  void setUplink(std::shared_ptr<Uplink> uplink);
   void requireNoUplink() const;
   Port& port(PortId id) const;
   Worker& workerOf(PortId id) const;
@@ -71,6 +74,7 @@ class Engine {
   TunnelTable::Ports ports_;
   PortId nextPort_ = 0;  // where the search for a free number begins
   std::shared_ptr<Uplink> uplink_;
+  std::shared_ptr<PacketUplink> packetUplink_;  // the same, where it is one
   TableSpec spec_;
   Published<TunnelTable> table_;
   std::vector<std::unique_ptr<Worker>> workers_;  // last: they stop before the rest goes

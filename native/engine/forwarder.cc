@@ -37,7 +37,7 @@ void growFront(Packet& packet, std::size_t count) {
 }  // namespace
 
 Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
-    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing) {}
+    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing), outgoing_(counters_) {}
 
 std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
                                              const Tunnel& from, Policing::Inner what,
@@ -174,8 +174,9 @@ void Forwarder::flush() {
       [this](std::uint32_t index, const Train& train) { deliver(table_->tunnel(index), train); });
 }
 
-void Forwarder::endBatch() {
+void Forwarder::endBatch(Memory memory) {
   flush();
+  sendOutgoing(memory);
   reassembler_.release();
   if (wakeNeeded_) slowPath_.wake();
   wakeNeeded_ = false;
@@ -208,19 +209,53 @@ void Forwarder::deliverToKernel(const Tunnel& tunnel, const Train& train) {
   tunnel.counters.add(TunnelCounter::toHomeBytes, totals.bytes);
 }
 
+bool Forwarder::frameFor(const Uplink& uplink, Packet& packet) const {
+  if (!uplink.mac) return true;
+  const Mac* nextHop = table_->nextHop(Ipv6View{packet.bytes}.destination());
+  if (!nextHop) return false;
+  growFront(packet, kEthernetHeader);
+  if (isTrain(packet.offload))
+    packet.offload.hdr_len = static_cast<std::uint16_t>(packet.offload.hdr_len + kEthernetHeader);
+  writeEthernetHeader(packet.bytes, *nextHop, *uplink.mac);
+  return true;
+}
+
 bool Forwarder::writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
                             std::uint64_t packets) {
   Uplink* uplink = table_->uplink();
   if (!uplink) return drops.drop(Drop::no_uplink, packets), false;
-  const Io result = uplink->device->write(head, tail);
+  Packet packet = head;
+  if (!frameFor(*uplink, packet)) return drops.drop(Drop::no_next_hop, packets), false;
+  if (uplink->device->sendsMany()) {
+    if (OutgoingQueue::takes(packet, tail)) {
+      if (outgoing_.add(*uplink->device, packet, tail, drops)) return true;
+      return drops.drop(Drop::uplink_full, packets), false;
+    }
+    // In order: behind what waits.
+    if (!outgoing_.flush(*uplink->device)) return drops.drop(Drop::uplink_full, packets), false;
+  }
+  const Io result = uplink->device->write(packet, tail);
   if (result == Io::kDone) {
     counters_.add(EngineCounter::uplinkPacketsWritten);
     return true;
   }
   if (result == Io::kRefused && isMerged(head, tail))
     uplink->mergeable.store(false, std::memory_order_relaxed);
-  drops.drop(result == Io::kAgain ? Drop::uplink_full : Drop::uplink_error, packets);
+  const bool full = result == Io::kAgain || result == Io::kLost;
+  drops.drop(full ? Drop::uplink_full : Drop::uplink_error, packets);
   return false;
+}
+
+void Forwarder::sendOutgoing(Memory memory) {
+  Uplink* uplink = table_->uplink();
+  if (!uplink || !uplink->device->sendsMany()) return;
+  if (!outgoing_.waiting()) outgoing_.flush(*uplink->device);
+  if (outgoing_.waiting() && memory == Memory::kGoes) outgoing_.forgetReferring();
+}
+
+void Forwarder::resume() {
+  Uplink* uplink = table_->uplink();
+  if (uplink) outgoing_.flush(*uplink->device);
 }
 
 bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec> tail,
@@ -234,7 +269,8 @@ bool Forwarder::writePort(Port& port, const Packet& head, std::span<const iovec>
     return true;
   }
   if (result == Io::kRefused && isMerged(head, tail)) port.mergeable.store(false, std::memory_order_relaxed);
-  drops.drop(result == Io::kAgain ? Drop::port_full : Drop::port_error, packets);
+  const bool full = result == Io::kAgain || result == Io::kLost;
+  drops.drop(full ? Drop::port_full : Drop::port_error, packets);
   return false;
 }
 
@@ -278,6 +314,8 @@ void Forwarder::transmit(SlowPathRing& ring) {
     else
       counters_.drop(Drop::no_port);
     if (sent) counters_.add(EngineCounter::transmitted);
+    // JavaScript may write there again at once.
+    if (outgoing_.refers()) sendOutgoing(Memory::kGoes);
     ring.pop();
   }
 }

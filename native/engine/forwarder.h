@@ -7,6 +7,7 @@
 #include "encapsulate.h"
 #include "fragment.h"
 #include "mss.h"
+#include "outgoing.h"
 #include "outer.h"
 #include "policing.h"
 #include "reassemble.h"
@@ -39,20 +40,35 @@ class Forwarder {
   void beginBatch(const TunnelTable& table, Instant now) {
     table_ = &table;
     now_ = now;
+    outgoing_.mark();
   }
-  // Takes a frame as read from `port`. The slot may be used again at once.
-  void fromPort(Port& port, const Packet& frame);
+  // Takes a frame as read from `port`. True: its bytes must stay where they are until endBatch(), and while
+  // then waiting() is true, until that is false.
+  bool fromPort(Port& port, const Packet& frame) {
+    route(port, frame);
+    return outgoing_.refers();
+  }
   // Takes a packet as read from the uplink. True: its bytes must stay where they are until endBatch().
   bool fromUplink(const Packet& packet);
   // Sends what is on the transmit ring.
   void transmit(SlowPathRing& ring);
-  // Writes what was held for merging, and wakes JavaScript when there is something for it.
-  void endBatch();
+  // Whether the bytes of a batch stay where they are for as long as waiting() is true.
+  enum class Memory { kStays, kGoes };
+  // Writes what was held for merging, sends what was kept, and wakes JavaScript when there is something for it.
+  void endBatch(Memory memory = Memory::kGoes);
+  // The uplink takes no more for now, and packets wait: nothing may be read from ports until resume(), to be
+  // called when the uplink can send again (Device::sendFd()).
+  bool waiting() const { return outgoing_.waiting(); }
+  // Between beginBatch() and endBatch().
+  void resume();
 
  private:
   struct WireTotals {
     std::uint64_t packets, bytes;
   };
+
+  // A guest's or a link's frame, in guest_path.cc.
+  void route(Port& port, const Packet& frame);
 
   // Network side, in uplink_path.cc.
   // A whole packet to one of our addresses.
@@ -129,6 +145,10 @@ class Forwarder {
   // False: dropped and counted, as so many `packets`.
   bool writeUplink(const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
                    std::uint64_t packets = 1);
+  // Puts the Ethernet header in front, where the uplink has such.
+  bool frameFor(const Uplink& uplink, Packet& packet) const;
+  // Sends what waits, as far as it may. `memory`: what becomes of that which a packet refers to.
+  void sendOutgoing(Memory memory);
   bool writePort(Port& port, const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
                  std::uint64_t packets = 1);
   void toSlowPath(SlowPathRecord record, Packet packet, const DropCounters& drops);
@@ -145,6 +165,7 @@ class Forwarder {
   const TunnelTable* table_ = nullptr;
   Instant now_ = 0;
   Coalescer coalescer_{kBatch};
+  OutgoingQueue outgoing_;
   Reassembler reassembler_;
   std::array<std::uint8_t, kHeadroom + 512> scratch_;  // headers of the segment or fragment being cut
   FragmentIdentifications identifications_;

@@ -24,7 +24,7 @@ bool isHomeLinkControl(const Ipv6View& view) {
 
 }  // namespace
 
-void Forwarder::fromPort(Port& port, const Packet& frame) {
+void Forwarder::route(Port& port, const Packet& frame) {
   const PortCounters& counters = port.counters;
   counters.add(PortCounter::framesRead);
   counters.add(PortCounter::bytesRead, frame.bytes.size());

@@ -6,6 +6,9 @@
 
 namespace kagemusha {
 
+// What a failed read or write says.
+Io ioError(int error);
+
 class KernelDevice : public Device {
  public:
   // Packets in one write at most: the head and what a batch can merge behind it.

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 
 #include "counters.h"
 #include "device.h"
@@ -52,8 +53,12 @@ class Port {
 };
 
 struct Uplink {
-  explicit Uplink(std::shared_ptr<Device> opened) : device(std::move(opened)) {}
+  explicit Uplink(std::shared_ptr<Device> opened, std::optional<Mac> own = std::nullopt)
+      : device(std::move(opened)), mac(own) {}
   const std::shared_ptr<Device> device;
+  // Of an Ethernet interface: what we are there, and each packet that is written is a frame. What is read is
+  // an IPv6 packet always.
+  const std::optional<Mac> mac;
   std::atomic<bool> mergeable = true;
 };
 

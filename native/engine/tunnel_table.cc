@@ -42,6 +42,8 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
       locals_(spec.locals.size()),
       bySignaler_(spec.signalers.size()),
       routes_(countRoutes(spec)),
+      nextHops_(spec.nextHops.size()),
+      defaultNextHop_(spec.defaultNextHop),
       ports_(std::move(ports)),
       portHasTunnel_(ports_.size()),
       uplink_(std::move(uplink)) {
@@ -80,6 +82,9 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
     if (!locals_.insert(local.address, local.side))
       invalid("local address " + text(local.address) + " stands there twice");
   addSignalers(spec.signalers, region.layout().maxSignalers);
+  for (const NextHopSpec& hop : spec.nextHops)
+    if (!nextHops_.insert(hop.destination, hop.mac))
+      invalid("two next hops lead to " + text(hop.destination));
 }
 
 void TunnelTable::addSignalers(const std::vector<SignalerSpec>& specs, std::uint32_t most) {

@@ -42,10 +42,18 @@ struct LocalSpec {
   Side side;
 };
 
+// On an uplink that is an Ethernet interface: whose frame a packet for `destination` becomes.
+struct NextHopSpec {
+  Address destination;
+  Mac mac;
+};
+
 struct TableSpec {
   std::vector<TunnelSpec> tunnels;
   std::vector<LocalSpec> locals;
   std::vector<SignalerSpec> signalers{};
+  std::vector<NextHopSpec> nextHops{};
+  std::optional<Mac> defaultNextHop{};  // of all other destinations: the router
 };
 
 // The two outer addresses of a tunnel; of a signaler, its home address and our own; of a route, the
@@ -103,7 +111,7 @@ class TunnelTable {
   // two tunnels of one side, a local address twice, an MTU or path MTU below 1280 (RFC 8200 5), a hop limit
   // of 0, a DSCP above 63, a signaler's index out of range or taken twice, two signalers with one home
   // address and local address, a route for a home address that is not the tunnel's, twice, or beyond
-  // kMaxRoutes.
+  // kMaxRoutes, a next hop's destination twice.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
   // nullptr: none.
@@ -125,6 +133,11 @@ class TunnelTable {
   const Signaler* signaler(const Address& homeAddress, const Address& local) const {
     const auto* index = bySignaler_.find({homeAddress, local});
     return index ? &signalers_[*index] : nullptr;
+  }
+  // nullptr: none is known.
+  const Mac* nextHop(const Address& destination) const {
+    if (const Mac* mac = nextHops_.find(destination)) return mac;
+    return defaultNextHop_ ? &*defaultNextHop_ : nullptr;
   }
   const Side* localSide(const Address& address) const { return locals_.find(address); }
 
@@ -148,6 +161,8 @@ class TunnelTable {
   std::vector<Signaler> signalers_;
   FlatMap<AddressPair, std::uint32_t> bySignaler_;
   FlatMap<AddressPair, RouteSpec> routes_;
+  FlatMap<Address, Mac> nextHops_;
+  std::optional<Mac> defaultNextHop_;
   Ports ports_;
   std::vector<bool> portHasTunnel_;
   std::shared_ptr<Uplink> uplink_;

@@ -16,6 +16,12 @@ namespace kagemusha {
 
 // Sleeps in epoll_wait until a device is readable; then each ready device gets one batch in turn, so that no
 // guest can keep the others waiting longer than that.
+//
+// While the uplink takes no more, ports are not read: what guests send waits in their devices' queues, where
+// they notice, and is not lost here.
+//
+//   epoll_    event, uplink, ports       as long as the uplink takes what we send
+//   urgent_   event, uplink, sendFd()    until it has room again
 class Worker {
  public:
   // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a
@@ -27,9 +33,12 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // These three may be called from one other thread; they return when the worker has done it.
+  // These may be called from one other thread; they return when the worker has done it.
   void add(std::shared_ptr<Port> port);
+  // To read from.
   void add(std::shared_ptr<Uplink> uplink);
+  // To write to: each worker does.
+  void addSender(std::shared_ptr<Device> uplink);
   void remove(const Device& device);
 
   // Looks at the transmit ring. Any thread.
@@ -47,8 +56,15 @@ class Worker {
   void watch(Source source);
   void run();
   void runCommands();
-  void serve(Source& source);
+  // `events`: as epoll says.
+  void serve(Source& source, std::uint32_t events);
+  void servePort(Port& port);
+  void serveUplink(Device& device);
+  void lose(Device& device);
   void transmit();
+  // After what may have left packets waiting for the uplink.
+  void settle();
+  void resume();
 
   const std::size_t index_;
   const EngineCounters counters_;
@@ -56,7 +72,9 @@ class Worker {
   std::optional<SlowPathRing> transmitRing_;
   Forwarder forwarder_;
   BufferRing buffers_;
-  UniqueFd epoll_, event_;
+  UniqueFd epoll_, urgent_, event_;
+  std::shared_ptr<Device> sender_;  // set once; touched by the thread only
+  bool waiting_ = false;            // for the uplink to have room
   std::unordered_map<int, Source> sources_;  // by file descriptor; touched by the thread only
 
   std::mutex mutex_;

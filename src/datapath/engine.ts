@@ -5,6 +5,7 @@ import {
   type NativeEngine,
   type NativeMemoryDevice,
   type Offload,
+  type PacketUplinkMemory,
   type PortId,
   type Table,
   translated,
@@ -31,6 +32,23 @@ export interface PacketPortOptions {
   readonly signaling?: boolean;
   /** Frames for other MAC addresses come too, but for their ICMPv6: what a bridge carries between its ports. */
   readonly promiscuous?: boolean;
+  /**
+   * Beside a packet uplink: of ICMPv6 only Neighbor Discovery and MLD, for this MAC (which need not be the device's) and for groups.
+   * The rest comes by the uplink.
+   */
+  readonly mac?: Mac;
+}
+
+export interface PacketUplinkOptions {
+  /**
+   * What our frames come from and go to, beside the device's own: the device is promiscuous then. Unless told the device's own; then
+   * only what is for the table's locals comes (with more than 64 of them all IPv6 for that MAC), and the kernel, which gets it too,
+   * must be kept from forwarding or answering it.
+   */
+  readonly mac?: Mac;
+  readonly memory?: PacketUplinkMemory;
+  /** The device's queueing discipline (tc) does not hold for us. */
+  readonly bypassQdisc?: boolean;
 }
 
 /** Slow-path packets in a row; then the event loop gets a turn, so that a flood stops no timer and no socket. */
@@ -117,8 +135,8 @@ export class Engine {
    * needs CAP_NET_RAW). Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
    */
   openPacketPort(device: string, options: PacketPortOptions = {}): { port: PortId; mac: Mac } {
-    const { signaling = false, promiscuous = false } = options;
-    return translated(() => this.native.openPacketPort(device, signaling, promiscuous));
+    const { signaling = false, promiscuous = false, mac } = options;
+    return translated(() => this.native.openPacketPort(device, signaling, promiscuous, mac));
   }
 
   /** A guest's port in memory. */
@@ -134,6 +152,18 @@ export class Engine {
   openTun(device: string, options: { readonly napi?: boolean } = {}): UplinkId {
     translated(() => this.native.openTun(device, options.napi === true));
     return 'uplink';
+  }
+
+  /**
+   * An Ethernet interface as the uplink: packet sockets with a receive ring, past the kernel's IP. Neighbor Discovery is left to a
+   * packet port with the same `mac`, and `nextHops` and `router` of the table say where packets go. Needs CAP_NET_RAW, no longer once
+   * it is open. Gives the MAC that is ours. Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, OUT_OF_MEMORY, UPLINK_OPTIONS,
+   * UPLINK_OPEN.
+   */
+  openPacketUplink(device: string, options: PacketUplinkOptions = {}): { mac: Mac } {
+    const { memory, ...rest } = options;
+    const mac = translated(() => this.native.openPacketUplink(device, { ...memory, ...rest }));
+    return { mac };
   }
 
   /** The uplink in memory. Throws UPLINK_OPEN. */

@@ -5,13 +5,16 @@ export {
   MemoryPort,
   MemoryUplink,
   type PacketPortOptions,
+  type PacketUplinkOptions,
   type UplinkId,
 } from './engine.js';
 export {
   type LocalSpec,
   loadNative,
   notifySocket,
+  type NextHopSpec,
   type Offload,
+  type PacketUplinkMemory,
   type PortId,
   type RouteSpec,
   type Side,

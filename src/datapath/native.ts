@@ -95,10 +95,31 @@ export interface SignalerSpec {
   readonly spi?: number;
 }
 
+/** On the link of a packet uplink: whose frame a packet for this address becomes. */
+export interface NextHopSpec {
+  readonly address: Address;
+  readonly mac: Mac;
+}
+
 export interface Table {
   readonly tunnels: readonly TunnelSpec[];
   readonly locals: readonly LocalSpec[];
   readonly signalers?: readonly SignalerSpec[];
+  /** Of a packet uplink: destinations that are on its link. */
+  readonly nextHops?: readonly NextHopSpec[];
+  /** Of a packet uplink: where all else goes. What has no next hop is dropped (`no_next_hop`). */
+  readonly router?: Mac;
+}
+
+/** What a packet uplink may have. */
+export interface PacketUplinkMemory {
+  /** Of the receive ring, 2 KiB each: a multiple of 64, 1024 unless told. */
+  readonly frames?: number;
+  /**
+   * Octets of larger packets, as the NIC merged them, that may wait beside the ring; 4 MiB unless told. More than the sysctl
+   * net.core.rmem_max only with CAP_NET_ADMIN.
+   */
+  readonly queueBytes?: number;
 }
 
 export interface NativeMemoryDevice {
@@ -127,9 +148,14 @@ export interface NativeEngine {
     device: string,
     signaling: boolean,
     promiscuous: boolean,
+    mac?: Mac,
   ): { port: PortId; mac: Mac };
   openMemoryPort(localMac: Mac): { port: PortId; device: NativeMemoryDevice };
   openTun(device: string, napi: boolean): void;
+  openPacketUplink(
+    device: string,
+    options: PacketUplinkMemory & { readonly mac?: Mac; readonly bypassQdisc?: boolean },
+  ): Mac;
   openMemoryUplink(): NativeMemoryDevice;
   closePort(port: PortId): void;
   setPeerMac(port: PortId, mac: Mac): void;

@@ -1,0 +1,188 @@
+#include "packet_uplink.h"
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "error.h"
+#include "kernel_device.h"
+#include "packet_filter.h"
+#include "packet_ring.h"
+
+namespace kagemusha {
+namespace {
+
+void requireOptions(const PacketUplinkOptions& options) {
+  if (options.rxFrames < PacketRing::kLeast || options.rxFrames > PacketRing::kMost ||
+      options.rxFrames % PacketRing::kLeast != 0)
+    throw EngineError("UPLINK_OPTIONS",
+                      "packet uplink: a ring of " + std::to_string(options.rxFrames) +
+                          " frames cannot be: ask for a multiple of 64, from 64 to 65536");
+  if (options.mac && options.mac->isGroup())
+    throw EngineError("UPLINK_OPTIONS", "packet uplink: a group's MAC address cannot be ours");
+}
+
+// More than net.core.rmem_max only as root.
+void setReceiveQueue(int fd, std::uint32_t octets) {
+  const int value = static_cast<int>(octets);
+  if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &value, sizeof value) != 0)
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof value);
+}
+
+RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& options) {
+  RawSocket socket = openRawSocket(interface);
+  const bool own = options.mac && *options.mac != socket.mac;
+  const std::span<const Address> nobody;
+  const auto filter = options.mac ? uplinkFrames(*options.mac, std::nullopt) : uplinkFrames(socket.mac, nobody);
+  if (!attachFilter(socket.fd.get(), filter)) throwRawSocket(interface);
+  setRawOption(socket, interface, PACKET_IGNORE_OUTGOING, 1);
+  setReceiveQueue(socket.fd.get(), options.rxQueue);
+  if (own) joinRaw(socket, interface, PACKET_MR_PROMISC);
+  return socket;
+}
+
+// Its send buffer is the kernel's default: about as many packets wait behind it as a veth or a NIC takes, and
+// more would only be dropped there.
+RawSocket openSender(const std::string& interface, const PacketUplinkOptions& options) {
+  RawSocket socket = openRawSocket(interface);
+  setRawOption(socket, interface, PACKET_VNET_HDR, 1);
+  if (options.bypassQdisc) setRawOption(socket, interface, PACKET_QDISC_BYPASS, 1);
+  bindRaw(socket, interface, 0);
+  return socket;
+}
+
+class RingUplink final : public PacketUplink {
+ public:
+  RingUplink(const std::string& interface, const PacketUplinkOptions& options)
+      : sender_(openSender(interface, options)),
+        receiver_(openReceiver(interface, options)),
+        mac_(options.mac.value_or(receiver_.mac)),
+        byDestination_(!options.mac),
+        ring_(receiver_, interface, options.rxFrames) {
+    bindRaw(receiver_, interface, kEtherTypeIpv6);
+  }
+
+  const Mac& mac() const override { return mac_; }
+  std::size_t ringBytes() const override { return ring_.size(); }
+
+  void setDestinations(const std::vector<Address>& addresses) override {
+    if (byDestination_ && !attachFilter(receiver_.fd.get(), uplinkFrames(mac_, addresses)))
+      throw EngineError("OUT_OF_MEMORY",
+                        "no memory for a packet filter of " + std::to_string(addresses.size()) +
+                            " addresses: raise net.core.optmem_max, or give the uplink a MAC of its own");
+  }
+
+  int fd() const override { return receiver_.fd.get(); }
+  Io read(Bytes slot, Packet& packet) override;
+  void endBatch() override { ring_.release(); }
+  Io takeError() override;
+  std::uint64_t takeOverruns() override;
+
+  Io write(const Packet& head, std::span<const iovec> tail) override;
+  bool sendsMany() const override { return true; }
+  int sendFd() const override { return sender_.fd.get(); }
+  Io send(std::span<mmsghdr> messages, std::size_t& sent) override;
+
+ private:
+  Io receiveQueued(Bytes slot, Packet& packet);
+
+  const RawSocket sender_, receiver_;
+  const Mac mac_;
+  const bool byDestination_;
+  PacketRing ring_;
+  bool losing_ = false;
+  std::uint64_t cut_ = 0;
+};
+
+Io RingUplink::read(Bytes slot, Packet& packet) {
+  PacketRing::Frame frame;
+  while (ring_.next(frame)) {
+    losing_ = losing_ || frame.losing;
+    if (frame.queued) {
+      if (receiveQueued(slot, packet) == Io::kDone) return Io::kDone;
+      ++cut_;
+    } else if (frame.cut || frame.bytes.size() < kEthernetHeader) {
+      ++cut_;
+    } else {
+      packet = {frame.bytes, frame.offload};
+      trimFront(packet, kEthernetHeader);
+      return Io::kDone;
+    }
+  }
+  return Io::kAgain;
+}
+
+// Into the slot, the vnet and Ethernet headers into its headroom.
+Io RingUplink::receiveQueued(Bytes slot, Packet& packet) {
+  auto* start = slot.data() - kEthernetHeader - sizeof(Offload);
+  const auto count = ::recv(receiver_.fd.get(), start, sizeof(Offload) + kEthernetHeader + slot.size(),
+                            MSG_DONTWAIT | MSG_TRUNC);
+  if (count < 0) return ioError(errno);
+  const auto length = static_cast<std::size_t>(count);
+  if (length < sizeof(Offload) + kEthernetHeader ||
+      length > sizeof(Offload) + kEthernetHeader + slot.size())
+    return Io::kLost;
+  std::memcpy(&packet.offload, start, sizeof(Offload));
+  packet.bytes = Bytes(start + sizeof(Offload), length - sizeof(Offload));
+  trimFront(packet, kEthernetHeader);
+  return Io::kDone;
+}
+
+// The interface went down, and perhaps away: then the kernel took the socket off it.
+Io RingUplink::takeError() {
+  int error = 0;
+  socklen_t length = sizeof error;
+  ::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length);
+  sockaddr_ll address{};
+  length = sizeof address;
+  ::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
+  if (address.sll_ifindex <= 0) return Io::kGone;
+  return error == 0 ? Io::kDone : Io::kDown;
+}
+
+std::uint64_t RingUplink::takeOverruns() {
+  std::uint64_t count = std::exchange(cut_, 0);
+  if (!std::exchange(losing_, false)) return count;
+  tpacket_stats statistics{};  // begins anew when read
+  socklen_t length = sizeof statistics;
+  if (::getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0)
+    count += statistics.tp_drops;
+  return count;
+}
+
+Io RingUplink::write(const Packet& head, std::span<const iovec> tail) {
+  auto* start = head.bytes.data() - sizeof(Offload);
+  std::memcpy(start, &head.offload, sizeof(Offload));
+  iovec parts[KernelDevice::kMaxParts];
+  if (tail.size() >= KernelDevice::kMaxParts) return Io::kRefused;
+  parts[0] = {start, sizeof(Offload) + head.bytes.size()};
+  std::copy(tail.begin(), tail.end(), parts + 1);
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = tail.size() + 1;
+  return ::sendmsg(sendFd(), &message, MSG_DONTWAIT) < 0 ? ioError(errno) : Io::kDone;
+}
+
+Io RingUplink::send(std::span<mmsghdr> messages, std::size_t& sent) {
+  sent = 0;
+  while (sent != messages.size()) {
+    const int count = ::sendmmsg(sendFd(), messages.data() + sent,
+                                 static_cast<unsigned>(messages.size() - sent), MSG_DONTWAIT);
+    if (count > 0)
+      sent += static_cast<std::size_t>(count);
+    else if (errno != EINTR)
+      return ioError(errno);
+  }
+  return Io::kDone;
+}
+
+}  // namespace
+
+std::shared_ptr<PacketUplink> openPacketUplink(const std::string& interface,
+                                               const PacketUplinkOptions& options) {
+  requireOptions(options);
+  return std::make_shared<RingUplink>(interface, options);
+}
+
+}  // namespace kagemusha

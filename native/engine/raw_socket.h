@@ -1,0 +1,38 @@
+// A packet socket on an Ethernet interface, before anything is asked of it (packet(7)).
+#pragma once
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include "mac.h"
+#include "unique_fd.h"
+
+namespace kagemusha {
+
+struct RawSocket {
+  UniqueFd fd;
+  int index;  // the interface's
+  Mac mac;    // the interface's
+};
+
+// Non-blocking; nothing arrives before bindRaw(). Needs CAP_NET_RAW. Throws EngineError DEVICE_MISSING,
+// DEVICE_PERMISSION, DEVICE_KIND.
+RawSocket openRawSocket(const std::string& interface);
+
+// Throws DEVICE_KIND with what errno says: also for what was just refused otherwise.
+[[noreturn]] void throwRawSocket(const std::string& interface);
+// An option of level SOL_PACKET.
+template <class Value>
+void setRawOption(const RawSocket& socket, const std::string& interface, int option, const Value& value) {
+  if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0)
+    throwRawSocket(interface);
+}
+
+// PACKET_MR_ALLMULTI, PACKET_MR_PROMISC: for as long as the socket is open.
+void joinRaw(const RawSocket& socket, const std::string& interface, unsigned short membership);
+
+// From now on what has this EtherType arrives; 0: nothing does. Throws DEVICE_MISSING.
+void bindRaw(const RawSocket& socket, const std::string& interface, std::uint16_t etherType);
+
+}  // namespace kagemusha
