@@ -11,8 +11,8 @@ export {
 export {
   type LocalSpec,
   loadNative,
-  notifySocket,
   type NextHopSpec,
+  notifySocket,
   type Offload,
   type PacketUplinkMemory,
   type PortId,

@@ -289,7 +289,7 @@ t.test('what the contract names and this version does not build says so', async 
 
 t.test('an uplink: a TUN, or the link of an interface', async (t) => {
   const uplink = (text: string) =>
-    loadHostConfig(write(`[host]\nuplink = ${text}\n${HOST}`)).uplink;
+    loadHostConfig(write(`[host]\nuplink = ${text}\n${GUEST}`)).uplink;
   t.strictSame(uplink('{ kind = "packet", device = "eth0" }'), {
     kind: 'packet',
     device: 'eth0',
@@ -349,11 +349,11 @@ t.test('an uplink: a TUN, or the link of an interface', async (t) => {
     ],
   ];
   for (const [text, problem] of cases) {
-    const found = problems(`[host]\nuplink = { ${text} }\n${HOST}`);
+    const found = problems(`[host]\nuplink = { ${text} }\n${GUEST}`);
     t.equal(found.length, 1, text);
     t.match(found[0], problem);
   }
-  const home = HOST.replace(
+  const home = GUEST.replace(
     /^care_of_address.*\n/m,
     'home_link = "eth0"\nmac = "52:54:00:00:00:01"\n',
   );
