@@ -68,7 +68,9 @@ export class ForeignNetwork {
   readonly #conflicts = new Map<string, number>();
   /** a new table is on its way anyway */
   #following = false;
-  /** A process before this one had them a moment ago: what was registered with them stands. */
+  /** A process before this one had them a moment ago, by home address: what was registered with them stands. */
+  readonly #before: ReadonlyMap<Address, Address>;
+  /** those of them that nobody else has, as far as is known */
   readonly #ours: Set<Address>;
   #router: string | undefined;
 
@@ -81,14 +83,15 @@ export class ForeignNetwork {
     const registered = services.store
       .registrations()
       .filter(({ expiresAt }) => expiresAt > Date.now());
-    this.#ours = new Set(registered.map(({ careOfAddress }) => careOfAddress));
+    this.#before = new Map(registered.map((known) => [known.homeAddress, known.careOfAddress]));
+    this.#ours = new Set(this.#before.values());
     this.#link = new ForeignLink({
       mac,
       random: Math.random,
       ...(router === undefined ? {} : { router }),
     });
     this.#driver = new Driver(this.#link, (output) => this.#on(output));
-    this.#driver.send({ type: 'start' });
+    this.#driver.send({ type: 'start', again: this.#ours.size > 0 });
     this.#addLinkLocal();
   }
 
@@ -100,7 +103,7 @@ export class ForeignNetwork {
   careOf(guest: GuestConfig): CareOfChoice {
     const { careOfAddress } = guest;
     if (careOfAddress === undefined) return { kind: 'address', address: guest.homeAddresses[0] };
-    const address = careOfAddress === 'auto' ? this.#choose(guest.name) : careOfAddress;
+    const address = careOfAddress === 'auto' ? this.#choose(guest) : careOfAddress;
     if (address === undefined) return { kind: 'none', reason: this.#noPrefix(guest.name) };
     return this.#use(address);
   }
@@ -211,12 +214,18 @@ export class ForeignNetwork {
   }
 
   /** From a prefix of the link, the same one as long as that is good (RFC 7217). */
-  #choose(guest: string): Address | undefined {
+  #choose({ name: guest, homeAddresses }: GuestConfig): Address | undefined {
     const conflicts = this.#conflicts.get(guest) ?? 0;
     if (conflicts > IDGEN_RETRIES) return undefined;
     const current = this.#chosen.get(guest);
     const prefix = preferredPrefix(this.#link.prefixes, current);
-    if (prefix === undefined) return undefined;
+    if (prefix === undefined) {
+      // Routers will tell whether it is still good.
+      const before = current ?? this.#before.get(homeAddresses[0]);
+      if (before === undefined || !this.#ours.has(before)) return undefined;
+      this.#chosen.set(guest, before);
+      return before;
+    }
     const others = [...this.#chosen].flatMap(([name, address]) =>
       name === guest ? [] : [address],
     );

@@ -31,8 +31,8 @@ export interface ForeignLinkConfig {
 }
 
 export type ForeignLinkEvent =
-  /** The interface is there: looks for routers. */
-  | { readonly type: 'start' }
+  /** Looks for routers. `again`: the interface was in use a moment ago, nobody else begins with us (RFC 4861 6.3.7). */
+  | { readonly type: 'start'; readonly again?: boolean }
   /** Proves an address unique, then answers for it. `optimistic`: it was ours a moment ago, and is used meanwhile (RFC 4429). */
   | { readonly type: 'add'; readonly address: Address; readonly optimistic?: boolean }
   | { readonly type: 'remove'; readonly address: Address }
@@ -167,7 +167,8 @@ export class ForeignLink {
       case 'start':
         this.#started = true;
         this.#stale = true;
-        this.#routers.start(now);
+        if (event.again === true) this.#own.resume(now);
+        this.#routers.start(now, event.again);
         break;
       case 'add':
         this.#own.add(now, event.address, event.optimistic === true);

@@ -65,6 +65,11 @@ export class OwnAddresses {
     return earliest(...[...this.#own.values()].map(({ state }) => deadline(state)));
   }
 
+  /** Other nodes have not just been switched on with this one: nothing is delayed. */
+  resume(now: Millis): void {
+    this.#firstMessageAt = now;
+  }
+
   /** @param optimistic it was ours a moment ago, nobody else can have it yet */
   add(now: Millis, address: Address, optimistic: boolean): void {
     if (this.#own.has(address)) return;

@@ -71,11 +71,11 @@ export class Routers {
     return earliest(this.#solicitAt, ...ends.filter(Number.isFinite));
   }
 
-  /** Asks for routers until one speaks. */
-  start(now: Millis): void {
+  /** Asks for routers until one speaks. @param prompt without the random delay */
+  start(now: Millis, prompt = false): void {
     if (this.#solicitAt !== undefined) return;
     this.#pause = undefined;
-    this.#solicitAt = now + MAX_RTR_SOLICITATION_DELAY * this.#random();
+    this.#solicitAt = now + (prompt ? 0 : MAX_RTR_SOLICITATION_DELAY * this.#random());
   }
 
   /** Addresses of all routers that packets may go to. */

@@ -28,8 +28,13 @@ for (const [protection, uplink] of [
 
 // The paper's testbed on a wire whose ends compute every checksum and cut every train: what tshark sees there is what
 // two machines would see.
-async function mainJob(t: Test, protection: 'esp' | 'none', uplink: string): Promise<void> {
-  const testbed = await buildTestbed({ register: 'command', realWire: true, protection, uplink });
+async function mainJob(t: Test, protection: 'esp' | 'none', hostUplink: string): Promise<void> {
+  const testbed = await buildTestbed({
+    register: 'command',
+    realWire: true,
+    protection,
+    hostUplink,
+  });
   t.teardown(() => testbed.remove());
   const { hostA, homeAgent, hostB, guest, directory } = testbed;
   const agent = await testbed.startHomeAgent();

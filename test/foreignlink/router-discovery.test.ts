@@ -49,6 +49,14 @@ t.test(
   },
 );
 
+t.test('RFC 4861 6.3.7: where the interface was in use a moment ago, without a delay', (t) => {
+  const harness = new ForeignLinkHarness();
+  const outputs = sent(harness.handle({ type: 'start', again: true }));
+  t.match(outputs, [{ message: { kind: 'router-solicitation' } }]);
+  t.match(sent(harness.handle({ type: 'add', address: NEIGHBOR })), [{ source: UNSPECIFIED }]);
+  t.end();
+});
+
 t.test('RFC 4861 4.1: from nobody without a link-layer address, from a proven one with it', (t) => {
   const harness = new ForeignLinkHarness();
   harness.handle({ type: 'start' });

@@ -27,7 +27,7 @@ export interface ConfigurationOptions {
   /** Of ESP, `aes-128-cbc` unless told; `null` lets anybody on the wire read what is protected. */
   encryption?: 'aes-128-cbc' | 'null';
   /** The host's uplink, an inline table; a TUN unless told. */
-  uplink?: string;
+  hostUplink?: string;
   /** More lines for the tables of the guest, of its host and of the Home Agent. */
   guest?: string;
   host?: string;
@@ -88,7 +88,7 @@ key_file = "${files.keys}"
     `[host]
 control_socket = "${files.hostSocket}"
 state_directory = "${join(files.run, 'host')}"
-uplink = ${options.uplink ?? '{ kind = "tun", device = "kg0" }'}
+uplink = ${options.hostUplink ?? '{ kind = "tun", device = "kg0" }'}
 ${options.host ?? ''}
 [[guest]]
 name = "vm1"
