@@ -41,8 +41,8 @@ class Device {
   // Takes packets many at a time, too (see OutgoingQueue); sendFd() tells epoll when there is room again.
   virtual bool sendsMany() const { return false; }
   virtual int sendFd() const { return -1; }
-  // The first `sent` of `messages`, each a virtio_net_hdr and a packet behind it, were sent; the result is that
-  // of the next one, kDone when there is none. Never blocks. Any thread may call it.
+  // The first `sent` of `messages`, each a virtio_net_hdr and a packet behind it, were sent; the result is
+  // that of the next one, kDone when there is none. Never blocks. Any thread may call it.
   virtual Io send(std::span<mmsghdr> messages, std::size_t& sent) {
     static_cast<void>(messages);
     sent = 0;

@@ -37,7 +37,11 @@ void growFront(Packet& packet, std::size_t count) {
 }  // namespace
 
 Forwarder::Forwarder(const Region& region, SlowPath& slowPath, Policing& policing)
-    : region_(region), counters_(region.engineCounters()), slowPath_(slowPath), policing_(policing), outgoing_(counters_) {}
+    : region_(region),
+      counters_(region.engineCounters()),
+      slowPath_(slowPath),
+      policing_(policing),
+      outgoing_(counters_) {}
 
 std::optional<Outer> Forwarder::prepareOuter(const Tunnel& tunnel, const Packet& packet, PortId port,
                                              const Tunnel& from, Policing::Inner what,

@@ -7,8 +7,8 @@
 #include "encapsulate.h"
 #include "fragment.h"
 #include "mss.h"
-#include "outgoing.h"
 #include "outer.h"
+#include "outgoing.h"
 #include "policing.h"
 #include "reassemble.h"
 #include "slow_path.h"
@@ -54,7 +54,8 @@ class Forwarder {
   void transmit(SlowPathRing& ring);
   // Whether the bytes of a batch stay where they are for as long as waiting() is true.
   enum class Memory { kStays, kGoes };
-  // Writes what was held for merging, sends what was kept, and wakes JavaScript when there is something for it.
+  // Writes what was held for merging, sends what was kept, and wakes JavaScript when there is something for
+  // it.
   void endBatch(Memory memory = Memory::kGoes);
   // The uplink takes no more for now, and packets wait: nothing may be read from ports until resume(), to be
   // called when the uplink can send again (Device::sendFd()).

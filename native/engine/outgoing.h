@@ -8,8 +8,8 @@
 
 namespace kagemusha {
 
-// A batch's packets for a device that takes many at a time, in order. Headers and small packets are kept here;
-// other payload is only referred to, and must stay where it is until it was sent (refers()).
+// A batch's packets for a device that takes many at a time, in order. Headers and small packets are kept
+// here; other payload is only referred to, and must stay where it is until it was sent (refers()).
 //
 //   messages   [ 0 ][ 1 ]···[ n ]                  sendmmsg(), 64 at a time
 //                │     └─▶ │ vnet │ packet of up to 246 octets │           kept here

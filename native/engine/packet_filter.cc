@@ -131,7 +131,8 @@ PacketFilter uplinkFrames(const Mac& mac, std::optional<std::span<const Address>
 // clang-format on
 
 bool attachFilter(int fd, const PacketFilter& filter) {
-  const sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()),
+                           const_cast<sock_filter*>(filter.data())};
   return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 

@@ -27,9 +27,9 @@ PacketFilter neighborDiscoveryFor(const Mac& mac);
 // socket's filters about 20 KiB (net.core.optmem_max), the one before included while they change.
 inline constexpr std::size_t kMaxFiltered = 64;
 
-// What a packet uplink sees: IPv6 for `mac`, without a VLAN tag, but for Neighbor Discovery directly behind the
-// IPv6 header. `destinations`: only what is for one of these addresses; with more than kMaxFiltered of them as
-// if there were none given.
+// What a packet uplink sees: IPv6 for `mac`, without a VLAN tag, but for Neighbor Discovery directly behind
+// the IPv6 header. `destinations`: only what is for one of these addresses; with more than kMaxFiltered of
+// them as if there were none given.
 PacketFilter uplinkFrames(const Mac& mac, std::optional<std::span<const Address>> destinations);
 
 // Attaches it, in place of the one before. False: errno tells.

@@ -15,9 +15,10 @@ namespace {
 constexpr int kReserve = kHeadroom;
 
 [[noreturn]] void throwMemory(std::uint32_t frames) {
-  throw EngineError("OUT_OF_MEMORY", "cannot have a receive ring of " + std::to_string(frames) + " frames (" +
-                                         std::to_string(frames * PacketRing::kFrame) +
-                                         " bytes) for the packet uplink: free memory or ask for fewer frames");
+  throw EngineError("OUT_OF_MEMORY",
+                    "cannot have a receive ring of " + std::to_string(frames) + " frames (" +
+                        std::to_string(frames * PacketRing::kFrame) +
+                        " bytes) for the packet uplink: free memory or ask for fewer frames");
 }
 
 }  // namespace

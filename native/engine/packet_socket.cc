@@ -18,7 +18,7 @@ PacketSocket openPacketSocket(const std::string& interface, const PacketSocketOp
   joinRaw(socket, interface, PACKET_MR_ALLMULTI);
   const Mac mac = options.mac.value_or(socket.mac);
   if (options.promiscuous || mac != socket.mac) joinRaw(socket, interface, PACKET_MR_PROMISC);
-  bindRaw(socket, interface, kEtherTypeIpv6);
+  bindRaw(socket, interface, options.mac ? kEverything : kEtherTypeIpv6);
   return {std::make_unique<KernelDevice>(std::move(socket.fd)), mac};
 }
 

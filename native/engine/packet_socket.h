@@ -1,5 +1,5 @@
-// A packet socket on an interface of the home link, or of a foreign link, that sees ICMPv6, and signaling where
-// asked.
+// A packet socket on an interface of the home link, or of a foreign link, that sees ICMPv6, and signaling
+// where asked.
 #pragma once
 
 #include <memory>

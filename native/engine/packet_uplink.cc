@@ -16,9 +16,8 @@ namespace {
 void requireOptions(const PacketUplinkOptions& options) {
   if (options.rxFrames < PacketRing::kLeast || options.rxFrames > PacketRing::kMost ||
       options.rxFrames % PacketRing::kLeast != 0)
-    throw EngineError("UPLINK_OPTIONS",
-                      "packet uplink: a ring of " + std::to_string(options.rxFrames) +
-                          " frames cannot be: ask for a multiple of 64, from 64 to 65536");
+    throw EngineError("UPLINK_OPTIONS", "packet uplink: a ring of " + std::to_string(options.rxFrames) +
+                                            " frames cannot be: ask for a multiple of 64, from 64 to 65536");
   if (options.mac && options.mac->isGroup())
     throw EngineError("UPLINK_OPTIONS", "packet uplink: a group's MAC address cannot be ours");
 }
@@ -34,7 +33,8 @@ RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& 
   RawSocket socket = openRawSocket(interface);
   const bool own = options.mac && *options.mac != socket.mac;
   const std::span<const Address> nobody;
-  const auto filter = options.mac ? uplinkFrames(*options.mac, std::nullopt) : uplinkFrames(socket.mac, nobody);
+  const auto filter =
+      options.mac ? uplinkFrames(*options.mac, std::nullopt) : uplinkFrames(socket.mac, nobody);
   if (!attachFilter(socket.fd.get(), filter)) throwRawSocket(interface);
   setRawOption(socket, interface, PACKET_IGNORE_OUTGOING, 1);
   setReceiveQueue(socket.fd.get(), options.rxQueue);
@@ -42,13 +42,16 @@ RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& 
   return socket;
 }
 
-// Its send buffer is the kernel's default: about as many packets wait behind it as a veth or a NIC takes, and
-// more would only be dropped there.
+// What the kernel counts of packets that are sent and not yet gone: twice this, about 230 packets of 1500
+// octets. A veth, a NIC's ring takes 256 and drops more than that, where the socket lets us wait.
+constexpr int kSendBuffer = 256 * 1024;
+
 RawSocket openSender(const std::string& interface, const PacketUplinkOptions& options) {
   RawSocket socket = openRawSocket(interface);
   setRawOption(socket, interface, PACKET_VNET_HDR, 1);
+  ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
   if (options.bypassQdisc) setRawOption(socket, interface, PACKET_QDISC_BYPASS, 1);
-  bindRaw(socket, interface, 0);
+  bindRaw(socket, interface, kNothing);
   return socket;
 }
 
@@ -60,7 +63,7 @@ class RingUplink final : public PacketUplink {
         mac_(options.mac.value_or(receiver_.mac)),
         byDestination_(!options.mac),
         ring_(receiver_, interface, options.rxFrames) {
-    bindRaw(receiver_, interface, kEtherTypeIpv6);
+    bindRaw(receiver_, interface, kEverything);
   }
 
   const Mac& mac() const override { return mac_; }
@@ -120,8 +123,7 @@ Io RingUplink::receiveQueued(Bytes slot, Packet& packet) {
                             MSG_DONTWAIT | MSG_TRUNC);
   if (count < 0) return ioError(errno);
   const auto length = static_cast<std::size_t>(count);
-  if (length < sizeof(Offload) + kEthernetHeader ||
-      length > sizeof(Offload) + kEthernetHeader + slot.size())
+  if (length < sizeof(Offload) + kEthernetHeader || length > sizeof(Offload) + kEthernetHeader + slot.size())
     return Io::kLost;
   std::memcpy(&packet.offload, start, sizeof(Offload));
   packet.bytes = Bytes(start + sizeof(Offload), length - sizeof(Offload));

@@ -13,8 +13,8 @@
 namespace kagemusha {
 
 struct PacketUplinkOptions {
-  // What our frames come from and go to. None: the interface's own, and then only what is for the addresses of
-  // setDestinations() comes.
+  // What our frames come from and go to. None: the interface's own, and then only what is for the addresses
+  // of setDestinations() comes.
   std::optional<Mac> mac{};
   std::uint32_t rxFrames = 1024;  // of the receive ring, 2 KiB each; a multiple of 64
   // Octets of larger packets, as the NIC merged them, that may wait beside the ring.
@@ -33,10 +33,10 @@ class PacketUplink : public Device {
   virtual std::size_t ringBytes() const = 0;
 };
 
-// Receives the IPv6 packets, Ethernet header taken off, that come to `interface` for our MAC, but for Neighbor
-// Discovery; what is written is an Ethernet frame. Not what this machine sends itself. Needs CAP_NET_RAW while
-// it is opened. Throws EngineError DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, OUT_OF_MEMORY,
-// UPLINK_OPTIONS.
+// Receives the IPv6 packets, Ethernet header taken off, that come to `interface` for our MAC, but for
+// Neighbor Discovery; what is written is an Ethernet frame. Not what this machine sends itself. Needs
+// CAP_NET_RAW while it is opened. Throws EngineError DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND,
+// OUT_OF_MEMORY, UPLINK_OPTIONS.
 std::shared_ptr<PacketUplink> openPacketUplink(const std::string& interface,
                                                const PacketUplinkOptions& options);
 

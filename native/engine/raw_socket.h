@@ -25,14 +25,16 @@ RawSocket openRawSocket(const std::string& interface);
 // An option of level SOL_PACKET.
 template <class Value>
 void setRawOption(const RawSocket& socket, const std::string& interface, int option, const Value& value) {
-  if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0)
-    throwRawSocket(interface);
+  if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0) throwRawSocket(interface);
 }
 
 // PACKET_MR_ALLMULTI, PACKET_MR_PROMISC: for as long as the socket is open.
 void joinRaw(const RawSocket& socket, const std::string& interface, unsigned short membership);
 
-// From now on what has this EtherType arrives; 0: nothing does. Throws DEVICE_MISSING.
+// A bound socket's `etherType`: nothing arrives; all does. A frame of a VLAN that this machine has no interface
+// for has lost its tag where a socket is bound to one type: only who gets all can tell.
+inline constexpr std::uint16_t kNothing = 0, kEverything = 3;
+// From now on what has this EtherType arrives. Throws DEVICE_MISSING.
 void bindRaw(const RawSocket& socket, const std::string& interface, std::uint16_t etherType);
 
 }  // namespace kagemusha

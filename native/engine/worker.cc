@@ -59,8 +59,7 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Poli
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = event_.get();
-  if (!epoll_ || !urgent_ || !event_ ||
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0 ||
+  if (!epoll_ || !urgent_ || !event_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0 ||
       ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0)
     throw EngineError(
         "OUT_OF_DESCRIPTORS",

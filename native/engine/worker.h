@@ -73,8 +73,8 @@ class Worker {
   Forwarder forwarder_;
   BufferRing buffers_;
   UniqueFd epoll_, urgent_, event_;
-  std::shared_ptr<Device> sender_;  // set once; touched by the thread only
-  bool waiting_ = false;            // for the uplink to have room
+  std::shared_ptr<Device> sender_;           // set once; touched by the thread only
+  bool waiting_ = false;                     // for the uplink to have room
   std::unordered_map<int, Source> sources_;  // by file descriptor; touched by the thread only
 
   std::mutex mutex_;

@@ -2,6 +2,8 @@
 //   open tap|tun|packet NAME    opens the device, says { opened } or { code, message }, and holds it until stdin ends, then says its
 //                               { wakeups, devicesLost }
 //   host TAP TUN, agent TUN     one end of a tunnel, until stdin ends
+//   packet-host JSON            the mobile nodes' end over a packet uplink: { taps, nic, uplink, pairs: [{ home, careOf, mtu? }],
+//                               nextHops?, router? }
 import { createRequire } from 'node:module';
 
 const addon = createRequire(import.meta.url)('../../build/Release/kagemusha_native.node');
@@ -29,6 +31,24 @@ const commands = {
       locals: [{ address: CARE_OF, side: 'mobile-node' }],
     });
     return { opened: tap };
+  },
+  'packet-host'(json) {
+    const { taps, nic, uplink, pairs, ...more } = JSON.parse(json);
+    const ports = taps.map((tap) => engine.openTap(tap, ROUTER_MAC));
+    const mac = engine.openPacketUplink(nic, uplink);
+    const tunnels = pairs.map(({ home, careOf, mtu }, slot) => ({
+      slot,
+      side: 'mobile-node',
+      local: careOf,
+      remote: AGENT,
+      mtu: mtu ?? 1460,
+      mssClamp: true,
+      homeAddresses: [home],
+      port: ports[slot],
+    }));
+    const locals = pairs.map(({ careOf }) => ({ address: careOf, side: 'mobile-node' }));
+    engine.publish({ tunnels, locals, ...more });
+    return { opened: nic, mac };
   },
   agent(tun) {
     engine.openTun(tun);

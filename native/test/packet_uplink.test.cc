@@ -1,0 +1,397 @@
+// The packet uplink on a veth pair, in a network namespace of its own: as root.
+#include "../engine/packet_uplink.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+
+#include "../engine/buffer_ring.h"
+#include "../engine/error.h"
+#include "../engine/outgoing.h"
+#include "../engine/packet_socket.h"
+#include "../engine/raw_socket.h"
+#include "support.h"
+
+using namespace kagemusha;
+using namespace kagemusha::test;
+
+namespace {
+
+const Mac own{{2, 0, 0, 0, 0, 0x44}}, stranger{{2, 0, 0, 0, 0, 0x45}};
+
+bool run(const char* command) {
+  return std::system((std::string(command) + " >/dev/null 2>&1").c_str()) == 0;
+}
+
+// kgu0 ═══ kgu1, in a namespace that this thread is in until the end.
+class Wire {
+ public:
+  static std::unique_ptr<Wire> make() {
+    UniqueFd before(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (::geteuid() != 0 || !before || ::unshare(CLONE_NEWNET) != 0) return nullptr;
+    auto wire = std::unique_ptr<Wire>(new Wire(std::move(before)));
+    // No Neighbor Discovery of the kernel's.
+    const bool made =
+        run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && ip link add kgu0 type veth peer name kgu1 && "
+            "ip link set kgu0 mtu 9000 up && ip link set kgu1 mtu 9000 up");
+    return made ? std::move(wire) : nullptr;
+  }
+  ~Wire() { static_cast<void>(::setns(before_.get(), CLONE_NEWNET)); }
+
+ private:
+  explicit Wire(UniqueFd before) : before_(std::move(before)) {}
+  UniqueFd before_;
+};
+
+#define ON_A_WIRE(wire)                                            \
+  const auto wire = Wire::make();                                  \
+  if (!wire) {                                                     \
+    MESSAGE("needs root, and a network namespace: not looked at"); \
+    return;                                                        \
+  }
+
+// What is at the other end.
+struct Peer {
+  RawSocket socket = openRawSocket("kgu1");
+  Peer() {
+    setRawOption(socket, "kgu1", PACKET_IGNORE_OUTGOING, 1);
+    const int much = 16 << 20;
+    ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &much, sizeof much);
+    bindRaw(socket, "kgu1", kEtherTypeIpv6);
+  }
+  void send(const Octets& frame) const {
+    REQUIRE(::send(socket.fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
+  }
+  std::optional<Octets> receive(int milliseconds = 2000) const {
+    pollfd readable{socket.fd.get(), POLLIN, 0};
+    if (::poll(&readable, 1, milliseconds) != 1) return std::nullopt;
+    Octets frame(70000);
+    const auto count = ::recv(socket.fd.get(), frame.data(), frame.size(), 0);
+    if (count < 0) return std::nullopt;
+    frame.resize(static_cast<std::size_t>(count));
+    return frame;
+  }
+};
+
+// An IPv6 packet of `length` octets whose hop limit is its number.
+Octets packetOf(std::size_t number, std::size_t length, const Address& destination = addressOf(9)) {
+  Octets packet;
+  put32(packet, 0x60000000u);
+  put16(packet, length - kIpv6Header);
+  packet.push_back(kIpv6);
+  packet.push_back(static_cast<std::uint8_t>(number));
+  put(packet, addressOf(8).octets);
+  put(packet, destination.octets);
+  packet.resize(length, static_cast<std::uint8_t>(number));
+  return packet;
+}
+
+Octets frameTo(const Mac& to, const Octets& packet) {
+  Octets frame;
+  put(frame, to.octets);
+  put(frame, stranger.octets);
+  put16(frame, kEtherTypeIpv6);
+  put(frame, packet);
+  return frame;
+}
+
+std::shared_ptr<PacketUplink> openOwn(std::uint32_t frames = 64) {
+  return openPacketUplink("kgu0", {.mac = own, .rxFrames = frames});
+}
+
+bool readable(const Device& device, int milliseconds = 2000) {
+  pollfd poll{device.fd(), POLLIN, 0};
+  return ::poll(&poll, 1, milliseconds) == 1 && (poll.revents & POLLIN);
+}
+
+// The next packet; what comes is waited for.
+std::optional<Octets> readOne(Device& device, Bytes slot, int milliseconds = 2000) {
+  Packet packet;
+  if (!readable(device, milliseconds) || device.read(slot, packet) != Io::kDone) return std::nullopt;
+  return copy(packet.bytes);
+}
+
+void sendAll(Device& device, OutgoingQueue& queue) {
+  while (!queue.flush(device)) {
+    pollfd writable{device.sendFd(), POLLOUT, 0};
+    REQUIRE(::poll(&writable, 1, 5000) == 1);
+  }
+}
+
+struct Counters {
+  std::array<std::uint64_t, EngineCounters::kValues> values{};
+  EngineCounters engine{values.data()};
+  std::uint64_t drops(Drop reason) const {
+    return values[kEngineCounterNames.size() + static_cast<std::size_t>(reason)];
+  }
+};
+
+template <class Call>
+std::string codeOf(Call&& call) {
+  try {
+    call();
+  } catch (const EngineError& error) {
+    return error.code();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("packet uplink: what is for our MAC is read where it lies, with headroom before it") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const Peer peer;
+  const BufferRing buffers;
+  CHECK(uplink->mac() == own);
+  CHECK(uplink->ringBytes() == 64 * 2048);
+
+  peer.send(frameTo(stranger, packetOf(1, 100)));
+  peer.send(frameTo(own, packetOf(2, 1400)));
+  peer.send(frameTo(own, packetOf(3, kIpv6Header)));
+  std::vector<Packet> held(2);
+  REQUIRE(readable(*uplink));
+  for (Packet& packet : held) REQUIRE(uplink->read(buffers.slot(0), packet) == Io::kDone);
+  for (const Packet& packet : held) {
+    CHECK((packet.bytes.data() < buffers.slot(0).data() ||
+           packet.bytes.data() > buffers.slot(0).data() + kMaxPacket));
+    std::fill_n(packet.bytes.data() - kHeadroom, kHeadroom, std::uint8_t{0xee});
+  }
+  CHECK(copy(held[0].bytes) == packetOf(2, 1400));
+  CHECK(copy(held[1].bytes) == packetOf(3, kIpv6Header));
+  Packet none;
+  CHECK(uplink->read(buffers.slot(0), none) == Io::kAgain);
+  uplink->endBatch();
+  CHECK_FALSE(readable(*uplink, 50));
+  CHECK(uplink->takeOverruns() == 0);
+}
+
+TEST_CASE("packet uplink: the ring goes round, and what it had no room for is counted") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const Peer peer;
+  const BufferRing buffers;
+  const Bytes slot = buffers.slot(0);
+  for (std::size_t round = 0; round < 50; ++round) {
+    const std::size_t burst = round % 5 == 4 ? 100 : 40, fits = std::min<std::size_t>(burst, 64);
+    for (std::size_t number = 0; number < burst; ++number) peer.send(frameTo(own, packetOf(number, 500)));
+    for (std::size_t number = 0; number < fits; ++number) {
+      CHECK(readOne(*uplink, slot) == packetOf(number, 500));
+      if (number % 7 == 0) uplink->endBatch();
+    }
+    CHECK_FALSE(readOne(*uplink, slot, 1));
+    uplink->endBatch();
+    // The kernel tells with the next one.
+    peer.send(frameTo(own, packetOf(200, 500)));
+    CHECK(readOne(*uplink, slot) == packetOf(200, 500));
+    uplink->endBatch();
+    CHECK(uplink->takeOverruns() == burst - fits);
+  }
+}
+
+TEST_CASE("packet uplink: packets longer than a frame come whole, in order, into the slot") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const Peer peer;
+  const BufferRing buffers;
+  std::vector<Octets> sent;
+  for (std::size_t number = 0; number < 60; ++number) {
+    sent.push_back(packetOf(number, number % 3 == 1 ? 8900 : number % 3 == 2 ? 1800 + number : 100));
+    peer.send(frameTo(own, sent.back()));
+  }
+  for (const Octets& expected : sent) {
+    const auto packet = readOne(*uplink, buffers.slot(3));
+    REQUIRE(packet);
+    CHECK(*packet == expected);
+  }
+  uplink->endBatch();
+  CHECK(uplink->takeOverruns() == 0);
+}
+
+TEST_CASE("packet uplink: larger packets than there is room for are counted, too") {
+  ON_A_WIRE(wire);
+  const auto uplink = openPacketUplink("kgu0", {.mac = own, .rxFrames = 64, .rxQueue = 40000});
+  const Peer peer;
+  const BufferRing buffers;
+  for (std::size_t number = 0; number < 40; ++number) peer.send(frameTo(own, packetOf(number, 8000)));
+  std::size_t read = 0, last = 0;
+  while (const auto packet = readOne(*uplink, buffers.slot(0), 50)) {
+    CHECK(packet->size() == 8000);
+    last = (*packet)[7];
+    ++read;
+  }
+  uplink->endBatch();
+  const auto overruns = uplink->takeOverruns();
+  CHECK(read > 0);
+  CHECK(overruns > 0);
+  CHECK(read + overruns == 40);
+  CHECK(last == read - 1);
+  peer.send(frameTo(own, packetOf(99, 8000)));
+  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(99, 8000));
+}
+
+TEST_CASE("packet uplink: VLANs are others'") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const Peer peer;
+  const BufferRing buffers;
+  Octets tagged = frameTo(own, packetOf(1, 100));
+  const Octets tag = hex("81 00 00 07");
+  tagged.insert(tagged.begin() + 12, tag.begin(), tag.end());
+  peer.send(tagged);
+  peer.send(frameTo(own, packetOf(2, 100)));
+  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(2, 100));
+}
+
+TEST_CASE("packet uplink: many are sent at a time, checksums left to the kernel") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const Peer peer;
+  Counters counters;
+  OutgoingQueue queue(counters.engine);
+  std::vector<std::unique_ptr<Slot>> slots;
+  for (std::size_t number = 0; number < 200; ++number) {
+    slots.push_back(
+        std::make_unique<Slot>(frameTo(peer.socket.mac, packetOf(number, number % 2 ? 1500 : 80))));
+    REQUIRE(queue.add(*uplink, slots.back()->packet, {}, counters.engine));
+  }
+  sendAll(*uplink, queue);
+  for (std::size_t number = 0; number < 200; ++number)
+    CHECK(peer.receive() == frameTo(peer.socket.mac, packetOf(number, number % 2 ? 1500 : 80)));
+
+  // One that needs its checksum, and one in parts: as a cut train and a merged one.
+  Octets headers = frameTo(peer.socket.mac, packetOf(1, 100));
+  Slot slot(headers, needsChecksum(14 + 40));
+  const Octets payload(1000, 7);
+  const iovec parts[2]{{const_cast<std::uint8_t*>(payload.data()), 600},
+                       {const_cast<std::uint8_t*>(payload.data()) + 600, 400}};
+  CHECK(uplink->write(slot.packet, parts) == Io::kDone);
+  const auto got = peer.receive();
+  REQUIRE(got);
+  CHECK(got->size() == headers.size() + payload.size());
+  CHECK(copy(ConstBytes(*got).subspan(headers.size())) == payload);
+}
+
+TEST_CASE("packet uplink: when the interface is slow, packets wait, and epoll tells when there is room") {
+  ON_A_WIRE(wire);
+  REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 50mbit burst 128kb limit 10mb"));
+  const auto uplink = openOwn();
+  const Peer peer;
+  Counters counters;
+  OutgoingQueue queue(counters.engine);
+  std::vector<std::unique_ptr<Slot>> slots;
+  std::size_t waits = 0;
+  for (std::size_t number = 0; number < 1000; ++number) {
+    slots.push_back(std::make_unique<Slot>(frameTo(peer.socket.mac, packetOf(number, 1500))));
+    if (queue.waiting()) {
+      ++waits;
+      sendAll(*uplink, queue);
+    }
+    REQUIRE(queue.add(*uplink, slots.back()->packet, {}, counters.engine));
+  }
+  sendAll(*uplink, queue);
+  CHECK(waits > 0);
+  for (std::size_t number = 0; number < 1000; ++number) {
+    const auto got = peer.receive();
+    REQUIRE(got);
+    CHECK(*got == frameTo(peer.socket.mac, packetOf(number, 1500)));
+  }
+  CHECK(counters.drops(Drop::uplink_full) == 0);
+}
+
+TEST_CASE("packet uplink: without the queueing discipline, where asked") {
+  ON_A_WIRE(wire);
+  REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 8kbit burst 128kb limit 10mb"));
+  const auto uplink = openPacketUplink("kgu0", {.mac = own, .rxFrames = 64, .bypassQdisc = true});
+  const Peer peer;
+  for (std::size_t number = 0; number < 150; ++number) {
+    Slot slot(frameTo(peer.socket.mac, packetOf(number, 1500)));
+    REQUIRE(uplink->write(slot.packet, {}) == Io::kDone);
+    CHECK(peer.receive() == frameTo(peer.socket.mac, packetOf(number, 1500)));
+  }
+}
+
+TEST_CASE("packet uplink: the interface goes down, comes up, goes away") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const auto peer = std::make_unique<Peer>();
+  const BufferRing buffers;
+  Slot slot(frameTo(peer->socket.mac, packetOf(1, 100)));
+  REQUIRE(run("ip link set kgu0 down"));
+  pollfd error{uplink->fd(), POLLIN, 0};
+  REQUIRE(::poll(&error, 1, 1000) == 1);
+  CHECK((error.revents & POLLERR) != 0);
+  CHECK(uplink->takeError() == Io::kDown);
+  CHECK(::poll(&error, 1, 0) == 0);  // told once
+  CHECK(uplink->write(slot.packet, {}) == Io::kDown);
+
+  REQUIRE(run("ip link set kgu0 up"));
+  peer->send(frameTo(own, packetOf(2, 100)));
+  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(2, 100));
+  uplink->endBatch();
+  CHECK(uplink->write(slot.packet, {}) == Io::kDone);
+
+  REQUIRE(run("ip link delete kgu0"));
+  CHECK(uplink->takeError() == Io::kGone);
+  CHECK(uplink->write(slot.packet, {}) == Io::kGone);
+  Packet packet;
+  CHECK(uplink->read(buffers.slot(0), packet) == Io::kAgain);
+}
+
+TEST_CASE("packet uplink: with the interface's MAC, what is for its addresses") {
+  ON_A_WIRE(wire);
+  const auto uplink = openPacketUplink("kgu0", {.rxFrames = 64});
+  const Peer peer;
+  const BufferRing buffers;
+  CHECK(uplink->mac() == openRawSocket("kgu0").mac);
+  const auto send = [&](std::uint8_t last) {
+    peer.send(frameTo(uplink->mac(), packetOf(last, 100, addressOf(last))));
+  };
+  const auto next = [&] {
+    const auto packet = readOne(*uplink, buffers.slot(0));
+    uplink->endBatch();
+    return packet;
+  };
+  send(0x44);
+  uplink->setDestinations({addressOf(0x44), addressOf(0x45)});
+  for (const std::uint8_t last : {std::uint8_t{0x46}, std::uint8_t{0x45}, std::uint8_t{0x44}}) send(last);
+  CHECK(next() == packetOf(0x45, 100, addressOf(0x45)));
+  CHECK(next() == packetOf(0x44, 100, addressOf(0x44)));
+  uplink->setDestinations({addressOf(0x46)});
+  send(0x45);
+  send(0x46);
+  CHECK(next() == packetOf(0x46, 100, addressOf(0x46)));
+}
+
+TEST_CASE("packet uplink: beside it, a control port for the same MAC") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const PacketSocket port = openPacketSocket("kgu0", {.mac = own});
+  CHECK(port.mac == own);
+  const Peer peer;
+  const BufferRing buffers;
+  Octets solicitation = packetOf(255, 64);
+  solicitation[6] = kIcmpv6;
+  solicitation[40] = 135;
+  peer.send(frameTo(own, packetOf(1, 100)));
+  peer.send(frameTo(stranger, solicitation));
+  peer.send(frameTo(own, solicitation));
+  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(1, 100));
+  CHECK(readOne(*port.device, buffers.slot(1)) == frameTo(own, solicitation));
+  CHECK_FALSE(readOne(*uplink, buffers.slot(0), 50));
+  CHECK_FALSE(readOne(*port.device, buffers.slot(1), 50));
+}
+
+TEST_CASE("packet uplink: what cannot be") {
+  ON_A_WIRE(wire);
+  CHECK(codeOf([] { openPacketUplink("kgnone", {}); }) == "DEVICE_MISSING");
+  CHECK(codeOf([] { openPacketUplink("lo", {}); }) == "DEVICE_KIND");
+  for (const std::uint32_t frames : {0u, 32u, 65u, 65600u})
+    CHECK(codeOf([&] { openPacketUplink("kgu0", {.rxFrames = frames}); }) == "UPLINK_OPTIONS");
+  CHECK(codeOf([] { openPacketUplink("kgu0", {.mac = Mac{{0x33, 0x33, 0, 0, 0, 1}}}); }) == "UPLINK_OPTIONS");
+}
