@@ -9,6 +9,7 @@ import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { ensureSetup } from './setup.js';
 import { uplinkOpener } from './uplink.js';
+import { goOnWithoutRights } from './without-rights.js';
 
 /**
  * `kagemusha host`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -19,6 +20,7 @@ import { uplinkOpener } from './uplink.js';
 export async function runHost(configPath: string, log: Logger): Promise<void> {
   const loaded = loadHost(configPath);
   const { config } = loaded;
+  goOnWithoutRights(config);
   await refuseSecond(config.controlSocket);
   const drops = new Drops();
   const prepare = async (): Promise<void> => await ensureSetup(config, log);

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmod, chown, copyFile, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { PAPER } from '../../src/cli/demo/configuration.js';
-import { iperf, ping } from '../../src/cli/demo/measure.js';
+import { iperf } from '../../src/cli/demo/measure.js';
 import { endProcess, type Netns, until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus, KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
 import { buildTestbed, type Testbed } from '../../src/cli/demo/testbed.js';
@@ -65,11 +65,8 @@ t.test(
     });
     t.equal((await twenty(hostA, PAPER.guest)).lost, 0, 'ping6 to the guest');
     t.equal((await twenty(guest, PAPER.hostA)).lost, 0, 'and from it');
-    t.equal(
-      (await ping(homeAgent, String(first), 5, 20)).lost,
-      0,
-      'the care-of address answers echo',
-    );
+    // A few a second: policing lets no more through (native/engine/policing.h).
+    await answers(homeAgent, String(first));
     for (const down of [false, true]) {
       const { bits_per_second } = await iperf(guest, hostA, PAPER.hostA, { seconds: 1, down });
       t.ok(bits_per_second > 50e6, `TCP ${down ? 'down' : 'up'}`);
@@ -174,7 +171,7 @@ t.test('with the MAC of the card a kernel that forwards is kept quiet', async (t
   t.notMatch(await hostB.ip('-6 route show'), /blackhole/, '`setup --undo` takes the rule away');
 });
 
-t.test('CAP_NET_RAW is enough', async (t) => {
+t.test('CAP_NET_RAW is enough, and given up', async (t) => {
   const hostUplink = `${WAN}, router = "${PAPER.foreignRouter}" }`;
   const testbed = await buildTestbed({ register: 'traffic', hostUplink });
   t.teardown(() => testbed.remove());
@@ -192,7 +189,16 @@ t.test('CAP_NET_RAW is enough', async (t) => {
   await hostB.run(nodeCommand(KAGEMUSHA, ...setup));
   t.notMatch(await hostB.run(['ip', '-o', 'link']), /kg0/, 'there is no TUN');
   const host = await testbed.startHost(user.wrap);
-  t.match(await readFile(`/proc/${host.pid}/status`, 'utf8'), /^Uid:\s+65534\s+65534/m);
+  const threads = await readdir(`/proc/${host.pid}/task`);
+  t.ok(threads.length > 2);
+  for (const thread of threads) {
+    const status = await readFile(`/proc/${host.pid}/task/${thread}/status`, 'utf8');
+    t.match(status, /^Uid:\s+65534\s+65534/m);
+    for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb']) {
+      t.match(status, new RegExp(`^${set}:\\s+0+$`, 'm'), `${set} of thread ${thread} is empty`);
+    }
+    t.match(status, /^NoNewPrivs:\s+1$/m);
+  }
   await moveAway(testbed);
   t.equal((await twenty(hostA, PAPER.guest)).lost, 0);
   t.equal((await twenty(guest, PAPER.hostA)).lost, 0);
