@@ -44,6 +44,10 @@ import { TunnelSlots } from './tunnel-slots.js';
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
 
+/** The random delay, the proof and the router's answer take about two seconds (RFC 4862 5.4); milliseconds. */
+const PROOF_WAIT = 4000;
+const PROOF_POLL = 50;
+
 /** Between two tables of the engine that follow new path MTUs, milliseconds. */
 const PATHS_PAUSE = 100;
 
@@ -243,9 +247,21 @@ export class HostDaemon {
     });
   }
 
-  /** @throws KagemushaError GUEST_UNKNOWN */
-  bind(name: string): void {
+  /** @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
+  async bind(name: string): Promise<void> {
+    await this.#proven(name);
     this.#guest(name).bind();
+  }
+
+  /** A guest whose care-of address is being proven is about to be served: waits for that a little. */
+  async #proven(name: string): Promise<void> {
+    const end = monotonicNow() + PROOF_WAIT;
+    while (this.#publishing && monotonicNow() < end) {
+      const address = this.#waiting.get(name)?.config.careOfAddress;
+      if (this.#network === undefined || address === undefined) return;
+      if (address !== 'auto' && this.#network.isDuplicate(address)) return;
+      await new Promise((resolve) => setTimeout(resolve, PROOF_POLL));
+    }
   }
 
   /** @throws KagemushaError GUEST_UNKNOWN */

@@ -40,7 +40,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
       {
         controlSocket: config.controlSocket,
         guests: {
-          bind: (guest) => host.bind(guest),
+          bind: async (guest) => await host.bind(guest),
           unbind: (guest) => host.unbind(guest),
           ping: async (guest, count, size) => await host.ping(guest, count, size),
           put: async (guest, text) => await following.put(guest, text),
