@@ -14,6 +14,7 @@ const ROLES = [
   ['Mobile Node', [['test/conformance/mobile-node']]],
   ['Correspondent Node and Route Optimisation', [['test/conformance/route-optimisation']]],
   ['Home Link', [['test/homelink']]],
+  ['Foreign Link', [['test/foreignlink']]],
   ['Tunnel', [['native/test'], ['test/tunnel'], ['test/e2e', 'path-mtu']]],
 ];
 const TESTS = /\.test\.(?:ts|cc)$/;

@@ -4,6 +4,7 @@
 
 #include "engine_wrap.h"
 #include "notify.h"
+#include "privileges.h"
 
 namespace kagemusha {
 namespace {
@@ -47,6 +48,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data.release());  // Node deletes it with the environment
   exports.Set("NativeEngine", engine);
   exports.Set("notifySocket", Napi::Function::New<notifySocket>(env, "notifySocket"));
+  exports.Set("openSpareSockets", Napi::Function::New<openSpareSockets>(env, "openSpareSockets"));
+  exports.Set("adoptSpareSockets", Napi::Function::New<adoptSpareSockets>(env, "adoptSpareSockets"));
+  exports.Set("replaceProcess", Napi::Function::New<replaceProcess>(env, "replaceProcess"));
   exports.Set("names", names(env));
   exports.Set("ring", ring(env));
   exports.Set("noSequence", kNoSequence);

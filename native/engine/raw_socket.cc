@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "error.h"
+#include "spare_sockets.h"
 
 namespace kagemusha {
 
@@ -18,7 +19,8 @@ RawSocket openRawSocket(const std::string& interface) {
   if (index == 0)
     throw EngineError("DEVICE_MISSING",
                       "there is no interface " + interface + ": name one of `ip -brief link`");
-  UniqueFd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd fd = takeSpareSocket();
+  if (!fd) fd = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd)
     throw EngineError(
         "DEVICE_PERMISSION",

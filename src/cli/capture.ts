@@ -32,6 +32,8 @@ interface Target extends CaptureDevice {
 const SNAP_LENGTH = 65_535;
 /** libpcap's buffer between two turns of our loop. */
 const KERNEL_BUFFER = 16 * 1024 * 1024;
+/** Addresses in a filter. */
+const MAX_FILTERED = 100;
 /** How long a packet may wait to be written: short enough for a live view. */
 const FLUSH_MS = 100;
 const FLUSH_BYTES = 256 * 1024;
@@ -108,7 +110,14 @@ export function namesOf(status: DaemonStatus): Map<Address, string> {
 function targetsOf(known: Known | undefined, options: CaptureArguments): Target[] {
   const devices = known?.devices ?? [];
   const filter = options.filter ?? '';
-  if (options.guest === undefined) return devices.map((device) => ({ ...device, filter }));
+  const uplink = known === undefined ? undefined : uplinkFilter(known.status);
+  if (options.guest === undefined) {
+    return devices.map((device) =>
+      device.name === 'uplink'
+        ? { ...device, filter: both(filter, uplink) }
+        : { ...device, filter },
+    );
+  }
   const guests = known?.status.role === 'host' ? known.status.guests : [];
   const guest = guests.find((candidate) => candidate.name === options.guest);
   if (guest === undefined) {
@@ -119,7 +128,7 @@ function targetsOf(known: Known | undefined, options: CaptureArguments): Target[
   return devices.flatMap((device) => {
     if (device.name === guest.name) return [{ ...device, filter }];
     if (tunnel === undefined || guests.some(({ name }) => name === device.name)) return [];
-    return [{ ...device, filter: filter === '' ? tunnel : `(${filter}) and (${tunnel})` }];
+    return [{ ...device, filter: both(filter, tunnel) }];
   });
 }
 
@@ -131,6 +140,21 @@ function tellOfStreams(known: Known | undefined, only: string | undefined): void
     const how = `-object filter-dump,id=dump,netdev=NETDEV,file=${name}.pcap`;
     process.stderr.write(`${name}: only its tunnel is captured; inside of it: QEMU's ${how}\n`);
   }
+}
+
+/** Of a network card, only what is ours; what the link says to all its nodes, too. */
+function uplinkFilter(status: DaemonStatus): string | undefined {
+  if (status.role !== 'host' || status.uplink.kind === 'tun') return undefined;
+  const { mac, addresses } = status.uplink;
+  const hosts = addresses.map(({ address }) => `ip6 host ${address}`);
+  // A filter has 4096 instructions at most (bpf(2)).
+  const ours = hosts.length > MAX_FILTERED ? [`ether host ${mac}`] : hosts;
+  return ['(icmp6 and ip6 multicast)', ...ours].join(' or ');
+}
+
+function both(filter: string, other: string | undefined): string {
+  if (other === undefined) return filter;
+  return filter === '' ? other : `(${filter}) and (${other})`;
 }
 
 /** Of what all guests share, only this guest's tunnel; undefined while it has no care-of address. */

@@ -132,9 +132,13 @@ interface Right {
   readonly capability: 'net_admin' | 'net_raw';
 }
 
-function hostRights({ guests }: HostConfig): Right[] {
-  const auto = guests.some(({ careOfAddress }) => careOfAddress === 'auto');
-  const links = new Set(guests.flatMap(({ homeLink }) => homeLink?.device ?? []));
+function hostRights({ guests, uplink }: HostConfig): Right[] {
+  const packet = uplink.kind === 'packet';
+  const auto = !packet && guests.some(({ careOfAddress }) => careOfAddress === 'auto');
+  const links = new Set([
+    ...(packet ? [uplink.device] : []),
+    ...guests.flatMap(({ homeLink }) => homeLink?.device ?? []),
+  ]);
   return [
     ...(auto
       ? [{ what: 'make routes for care_of_address = "auto"', capability: 'net_admin' as const }]
@@ -207,7 +211,8 @@ function mayConnect(path: string, stat: Stats, owner: number | undefined): boole
 
 /** Whether this host knows a way to the Home Agents of its guests. */
 async function reachability(config: Config): Promise<Finding[]> {
-  if (config.role !== 'host') return [];
+  // The routes of the kernel are none of a packet uplink's.
+  if (config.role !== 'host' || config.uplink.kind === 'packet') return [];
   const homeAgents = config.guests.flatMap(({ homeAgents, homePrefix }) =>
     homeAgents.kind === 'list' ? homeAgents.addresses : [homeAgentsAnycast(homePrefix)],
   );

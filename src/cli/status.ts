@@ -72,7 +72,19 @@ function hostTable(host: HostStatus): string {
       ...alarmsOf(guest),
     ].map((line) => `${guest.name}: ${line}`),
   );
-  return [table, ...more, ...dropsOf(host.drops)].join('\n');
+  return [table, ...more, ...uplinkOf(host), ...dropsOf(host.drops)].join('\n');
+}
+
+/** The link of a packet uplink. */
+function uplinkOf({ uplink }: HostStatus): string[] {
+  if (uplink.kind === 'tun') return [];
+  const { device, mac, router, reason, addresses } = uplink;
+  const way = router === undefined ? 'no router' : `router ${router.address} ${router.state}`;
+  const taken = addresses.filter(({ state }) => state === 'duplicate');
+  return [
+    `uplink ${device} (${mac}): ${reason ?? way}`,
+    ...taken.map(({ address }) => `uplink ${device}: another node has ${address}`),
+  ];
 }
 
 /** What a guest's port waits for. */

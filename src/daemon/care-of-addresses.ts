@@ -70,7 +70,10 @@ export class CareOfAddresses {
         await takeBack(
           config,
           (resource) =>
-            (resource.kind === 'route' || resource.kind === 'proxy') && gone.has(resource.address),
+            (resource.kind === 'route' ||
+              resource.kind === 'blackhole' ||
+              resource.kind === 'proxy') &&
+            gone.has(resource.address),
         );
         this.#log.info({ addresses }, 'care-of addresses left');
       } catch (error) {
@@ -124,7 +127,8 @@ export class CareOfAddresses {
 
   async #look(config: HostConfig, known?: SystemState): Promise<CareOfChoices> {
     const automatic = config.guests.filter(({ careOfAddress }) => careOfAddress === 'auto');
-    if (automatic.length === 0) return new Map();
+    // On a packet uplink they come from what its own routers advertise (foreign-network.ts).
+    if (automatic.length === 0 || config.uplink.kind === 'packet') return new Map();
     const system = known ?? (await readSystem());
     const taken = config.guests.flatMap(({ careOfAddress }) =>
       careOfAddress === undefined || careOfAddress === 'auto' ? [] : [careOfAddress],

@@ -56,21 +56,49 @@ export function chooseCareOf(system: SystemState, request: AutoRequest): AutoCho
   if (place.kind === 'none') return place;
   const { prefix, device } = place;
   const taken = new Set([...(request.taken ?? []), ...system.addresses.map((own) => own.address)]);
-  const first = request.conflicts ?? 0;
-  for (let counter = first; counter < first + MAX_TRIES; counter++) {
-    const identifier = stableIdentifier(prefix, request.guest, counter, request.secret);
-    if (isReserved(identifier)) continue;
-    const address = join(prefix, identifier);
-    if (!taken.has(address)) return { kind: 'address', address, prefix, device };
-  }
+  const address = makeCareOf(prefix, { ...request, taken });
+  if (address !== undefined) return { kind: 'address', address, prefix, device };
   return { kind: 'none', reason: `no address is free in ${formatPrefix(prefix)}` };
 }
 
+/** An address in a /64 that is none of `taken` (RFC 7217 5). */
+export function makeCareOf(
+  prefix: Prefix,
+  {
+    guest,
+    secret,
+    taken,
+    conflicts: first = 0,
+  }: Pick<AutoRequest, 'guest' | 'secret' | 'conflicts'> & { readonly taken: ReadonlySet<Address> },
+): Address | undefined {
+  for (let counter = first; counter < first + MAX_TRIES; counter++) {
+    const identifier = stableIdentifier(prefix, guest, counter, secret);
+    if (isReserved(identifier)) continue;
+    const address = join(prefix, identifier);
+    if (!taken.has(address)) return address;
+  }
+  return undefined;
+}
+
 /**
- * The prefix of the interface that has the default route, else of the only interface that has a global /64 on its link.
- * Of several prefixes the one of `current`, then one that is not deprecated, then a global one before a unique local one
- * (RFC 4193), then the lowest: always the same answer for the same network.
+ * Of several prefixes one that is not deprecated, then the one of `current`, then a global one before a unique local one (RFC 4193),
+ * then the lowest: always the same answer for the same network. Others than global and unique local ones are left out.
  */
+export function preferredPrefix(
+  candidates: readonly { readonly prefix: Prefix; readonly deprecated: boolean }[],
+  current?: Address,
+): Prefix | undefined {
+  const rank = ({ prefix, deprecated }: (typeof candidates)[number]): string => {
+    const kept = current !== undefined && contains(prefix, current);
+    const text = Buffer.from(addressBytes(prefix.address)).toString('hex');
+    return `${+deprecated} ${+!kept} ${+isUniqueLocal(prefix)} ${text}`;
+  };
+  return candidates
+    .filter(({ prefix }) => isGlobal(prefix))
+    .toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0]?.prefix;
+}
+
+/** The prefix of the interface that has the default route, else of the only interface that has a global /64 on its link. */
 export function choosePrefix(
   system: SystemState,
   uplink: string,
@@ -86,25 +114,24 @@ export function choosePrefix(
         : `${devices} have a global /64 each, and there is no default route to tell`;
     return { kind: 'none', reason: `${what}; write care_of_address = "an address"` };
   }
-  const rank = ({ prefix }: Route): string => {
-    const kept = current !== undefined && contains(prefix, current);
-    const old = isDeprecated(system, prefix, device);
-    const text = Buffer.from(addressBytes(prefix.address)).toString('hex');
-    return `${+old} ${+!kept} ${+isUniqueLocal(prefix)} ${text}`;
-  };
-  const [best] = candidates
-    .filter((route) => route.device === device)
-    .toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));
-  if (best !== undefined) return { kind: 'prefix', prefix: best.prefix, device };
+  const ofDevice = candidates.filter((route) => route.device === device);
+  const best = preferredPrefix(
+    ofDevice.map(({ prefix }) => ({ prefix, deprecated: isDeprecated(system, prefix, device) })),
+    current,
+  );
+  if (best !== undefined) return { kind: 'prefix', prefix: best, device };
   const reason = `${device} has the default route and no global /64 on its link (yet)`;
   return { kind: 'none', reason: `${reason}; else write care_of_address = "an address"` };
 }
 
 function isCandidate({ prefix, device, onLink }: Route, uplink: string): boolean {
-  const first = addressBytes(prefix.address)[0] ?? 0;
-  // Global unicast and unique local addresses; not fe80::/10, ff00::/8, ::/8 (RFC 4291 2.4).
-  const global = (first & 0xe0) === 0x20 || (first & 0xfe) === 0xfc;
-  return prefix.length === 64 && onLink && global && device !== uplink && device !== 'lo';
+  return prefix.length === 64 && onLink && isGlobal(prefix) && device !== uplink && device !== 'lo';
+}
+
+/** Global unicast and unique local addresses; not fe80::/10, ff00::/8, ::/8 (RFC 4291 2.4). */
+function isGlobal({ address }: Prefix): boolean {
+  const first = addressBytes(address)[0] ?? 0;
+  return (first & 0xe0) === 0x20 || (first & 0xfe) === 0xfc;
 }
 
 /** RFC 4193: fc00::/7 */

@@ -24,7 +24,7 @@ export interface ControlHandlers {
 /** Each throws KagemushaError GUEST_UNKNOWN for a name it does not know. */
 export interface GuestHandlers {
   /** Begins to register; `status` tells what came of it. */
-  bind(guest: string): void;
+  bind(guest: string): void | Promise<void>;
   /** Begins to de-register. */
   unbind(guest: string): void;
   /** Echo requests through the tunnel to the Home Agent. */
@@ -68,8 +68,8 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
     {
       method: 'POST',
       path: '/v1/guests/:name/bind',
-      handle: ({ parameters }) => {
-        guests.bind(parameters.name ?? '');
+      handle: async ({ parameters }) => {
+        await guests.bind(parameters.name ?? '');
         return { status: 202, json: {} };
       },
     },

@@ -199,13 +199,10 @@ export class Guest {
     this.#unsettled.push({ type: 'move', careOfAddress });
   }
 
-  /** Follows a configuration that differs in nothing but care-of address, home agents and lifetime; see `settle`. */
+  /** Follows a configuration that differs in nothing but care-of address (see `move`), home agents and lifetime; see `settle`. */
   reconfigure(config: GuestConfig): void {
     const { homeAgents, lifetime } = config;
     this.#config = config;
-    if (config.careOfAddress !== 'auto' && config.careOfAddress !== undefined) {
-      this.move(config.careOfAddress);
-    }
     this.#unsettled.push({ type: 'reconfigure', homeAgents, lifetime });
   }
 

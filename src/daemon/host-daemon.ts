@@ -1,5 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Engine, type PortId, type SlowPathKind, type SlowPathPacket } from '../datapath/index.js';
+import {
+  Engine,
+  type PortId,
+  type SlowPathKind,
+  type SlowPathPacket,
+  type TunnelSpec,
+} from '../datapath/index.js';
 import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
@@ -23,6 +29,7 @@ import { monotonicNow } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import { sharedErrorBudget } from './error-budget.js';
 import { FewAtATime } from './few-at-a-time.js';
+import { ForeignNetwork, type NetworkPort } from './foreign-network.js';
 import { Gathered } from './gathered.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { Logger } from './log.js';
@@ -35,10 +42,13 @@ import { tunnelEvents } from './tunnel-events.js';
 import { type TunnelServices, tunnelServices } from './tunnel-path.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
-import { openUplink } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
+
+/** The random delay, the proof and the router's answer take about two seconds (RFC 4862 5.4); milliseconds. */
+const PROOF_WAIT = 4000;
+const PROOF_POLL = 50;
 
 /** Between two tables of the engine that follow new path MTUs, milliseconds. */
 const PATHS_PAUSE = 100;
@@ -64,19 +74,19 @@ export interface Waiting {
 
 /** Where a host's packets come from and go to. */
 export interface HostDevices {
-  /** @throws KagemushaError of the engine */
-  openUplink(engine: Engine): void;
+  /** Gives the port for Neighbor Discovery of an uplink that has a link. @throws KagemushaError of the engine */
+  openUplink(engine: Engine): NetworkPort | undefined;
   /** The port of a guest, which sees ROUTER_MAC as the source of its frames. @throws KagemushaError of the engine */
   openPort(engine: Engine, guest: GuestConfig): PortId;
 }
 
-/** Those of the system. @param threadedNapi see openUplink */
+/** Those of the system. @param open the uplink */
 export function systemDevices(
-  { uplink, uplinkMtu }: Pick<HostConfig, 'uplink' | 'uplinkMtu'>,
-  threadedNapi: string | undefined,
+  { uplinkMtu }: Pick<HostConfig, 'uplinkMtu'>,
+  open: HostDevices['openUplink'],
 ): HostDevices {
   return {
-    openUplink: (engine) => openUplink(engine, uplink.device, threadedNapi),
+    openUplink: open,
     openPort: (engine, { port }) => {
       const localMac = ROUTER_MAC;
       if (port.kind === 'tap') return engine.openTap(port.device, { localMac });
@@ -112,6 +122,8 @@ export class HostDaemon {
   readonly #kept = new Map<string, PortId>();
   /** guests that are yet to be started */
   readonly #added: Guest[] = [];
+  /** `start` starts those that there are by then */
+  #started = false;
   /** false while several changes are made at once, and at the end */
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
@@ -124,6 +136,13 @@ export class HostDaemon {
   /** the paths of tunnels changed */
   readonly #republish = new Gathered(() => this.#publishPaths(), PATHS_PAUSE);
   readonly #store: Store;
+  /** of a packet uplink */
+  #network: ForeignNetwork | undefined;
+  /** the network changed: addresses may be used, or no longer */
+  readonly #networkChanges = new Coalesced(
+    () => this.#followNetwork(),
+    (error) => this.#failed(error),
+  );
   #config: HostConfig;
 
   /**
@@ -150,8 +169,8 @@ export class HostDaemon {
     this.#log = log;
     this.#engine = new Engine({
       workers: config.workers,
-      // A guest at home has a port on the home link besides its own.
-      maxPorts: 2 * MAX_GUESTS,
+      // A guest at home has a port on the home link besides its own; the link of the uplink has one.
+      maxPorts: 2 * MAX_GUESTS + 1,
       maxTunnels: MAX_GUESTS,
     });
     this.#tunnels = tunnelServices(config, {
@@ -166,7 +185,7 @@ export class HostDaemon {
     this.#engine.onPortLost((port) => this.#streams.lost(port));
     this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#tunnels);
     try {
-      devices.openUplink(this.#engine);
+      this.#network = this.#openUplink(config);
       this.#engine.onReadable(() =>
         drainSlowPath(
           this.#engine,
@@ -189,6 +208,7 @@ export class HostDaemon {
 
   /** Registers the guests that are registered at start. */
   start(): void {
+    this.#started = true;
     for (const guest of this.#guests.values()) this.#turns.add(guest, () => guest.start());
   }
 
@@ -221,8 +241,13 @@ export class HostDaemon {
       for (const guest of [...this.#guests.values()]) {
         const changed = wanted.get(guest.config.name);
         if (isDeepStrictEqual(changed, guest.config)) continue;
-        if (changed !== undefined && isMinor(guest.config, changed)) guest.reconfigure(changed);
-        else this.#remove(guest, changed);
+        if (changed !== undefined && isMinor(guest.config, changed)) {
+          const careOf = this.#careOf(changed);
+          if (careOf.kind === 'address') guest.move(careOf.address);
+          guest.reconfigure(changed);
+        } else {
+          this.#remove(guest, changed);
+        }
       }
       this.#followChoices();
       this.#addMissing();
@@ -240,9 +265,21 @@ export class HostDaemon {
     });
   }
 
-  /** @throws KagemushaError GUEST_UNKNOWN */
-  bind(name: string): void {
+  /** @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
+  async bind(name: string): Promise<void> {
+    await this.#proven(name);
     this.#guest(name).bind();
+  }
+
+  /** A guest whose care-of address is being proven is about to be served: waits for that a little. */
+  async #proven(name: string): Promise<void> {
+    const end = monotonicNow() + PROOF_WAIT;
+    while (this.#publishing && monotonicNow() < end) {
+      const address = this.#waiting.get(name)?.config.careOfAddress;
+      if (this.#network === undefined || address === undefined) return;
+      if (address !== 'auto' && this.#network.isDuplicate(address)) return;
+      await new Promise((resolve) => setTimeout(resolve, PROOF_POLL));
+    }
   }
 
   /** @throws KagemushaError GUEST_UNKNOWN */
@@ -273,11 +310,14 @@ export class HostDaemon {
     return {
       schemaVersion: 1,
       role: 'host',
+      uplink: this.#network?.status ?? { kind: 'tun', device: this.#config.uplink.device },
       guests: [
-        ...[...this.#guests.values()].map((guest) => this.#guestStatus(guest, now)),
+        ...[...this.#guests.values()].map((guest) =>
+          withTrouble(this.#guestStatus(guest, now), this.#network?.trouble),
+        ),
         ...[...this.#waiting.values()].map(({ config, reason }) => waitingStatus(config, reason)),
       ],
-      drops: sumDrops(this.#engine.drops(), this.#drops),
+      drops: sumDrops(this.#engine.drops(), this.#drops, this.#network?.drops ?? {}),
     };
   }
 
@@ -298,17 +338,44 @@ export class HostDaemon {
     this.#streams.stop();
     this.#publishing = false;
     for (const guest of this.#guests.values()) guest.stop();
+    this.#network?.stop();
     this.#engine.close();
   }
 
-  /** Guests with `auto` go where the network is now. */
+  #openUplink(config: HostConfig): ForeignNetwork | undefined {
+    const opened = this.#devices.openUplink(this.#engine);
+    if (opened === undefined || config.uplink.kind !== 'packet') return undefined;
+    return new ForeignNetwork(config.uplink, opened, {
+      engine: this.#engine,
+      store: this.#store,
+      log: this.#log,
+      uplinkMtu: config.uplinkMtu,
+      changed: () => this.#networkChanges.ask(),
+    });
+  }
+
+  /** Guests go where the network is now, or wait for it. */
+  #followNetwork(): void {
+    if (!this.#publishing) return;
+    this.#atOnce(() => {
+      for (const guest of [...this.#guests.values()]) {
+        const { careOfAddress, config } = guest;
+        if (careOfAddress === undefined || !this.#network?.isDuplicate(careOfAddress)) continue;
+        // Whether there is another one by now, `addMissing` finds out.
+        this.#remove(guest, config);
+      }
+      this.#followChoices();
+      this.#addMissing();
+    });
+  }
+
+  /** Guests go to the care-of addresses that they are to have now. */
   #followChoices(): void {
     for (const guest of this.#guests.values()) {
-      const choice = this.#chosen.get(guest.config.name);
+      if (guest.careOfAddress === undefined) continue;
+      const choice = this.#careOf(guest.config);
       // Where there is none now the old one stays: the network may only be away for a moment.
-      if (guest.config.careOfAddress === 'auto' && choice?.kind === 'address') {
-        guest.move(choice.address);
-      }
+      if (choice.kind === 'address') guest.move(choice.address);
     }
   }
 
@@ -322,7 +389,9 @@ export class HostDaemon {
       this.#publish();
     }
     // What they send is answered by the new table.
-    for (const guest of this.#added.splice(0)) this.#turns.add(guest, () => guest.start());
+    for (const guest of this.#added.splice(0)) {
+      if (this.#started) this.#turns.add(guest, () => guest.start());
+    }
     for (const guest of this.#guests.values()) {
       if (!guest.isSettled) this.#turns.add(guest, () => guest.settle());
     }
@@ -335,11 +404,12 @@ export class HostDaemon {
 
   /** Adds what the configuration has and the daemon has not; it is started with the table that knows it. */
   #addMissing(): void {
+    const before = new Map(this.#waiting);
     this.#waiting.clear();
     for (const config of this.#config.guests) {
       if (this.#guests.has(config.name)) continue;
       try {
-        const guest = this.#add(config);
+        const guest = this.#add(config, before);
         if (guest !== undefined) this.#added.push(guest);
       } catch (error) {
         if (!(error instanceof KagemushaError)) throw error;
@@ -364,12 +434,15 @@ export class HostDaemon {
     this.#engine.closePort(port);
   }
 
-  /** Undefined: it waits for a care-of address. */
-  #add(config: GuestConfig): Guest | undefined {
+  /** Undefined: it waits for a care-of address. @param before those that waited already: the log knows why */
+  #add(config: GuestConfig, before?: ReadonlyMap<string, Waiting>): Guest | undefined {
     const careOf = this.#careOf(config);
     if (careOf.kind === 'none') {
       this.#waiting.set(config.name, { config, reason: careOf.reason });
-      this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
+      if (this.#network !== undefined) this.#keepPort(config);
+      if (before?.get(config.name)?.reason !== careOf.reason) {
+        this.#log.warn({ guest: config.name, reason: careOf.reason }, 'no care-of address yet');
+      }
       return undefined;
     }
     const name = portName(config.port);
@@ -404,7 +477,16 @@ export class HostDaemon {
     }
   }
 
-  #careOf({ name, careOfAddress, homeAddresses }: GuestConfig): CareOfChoice {
+  /** Opens the port of a guest that waits: it may be moved or bridged meanwhile. @throws KagemushaError of the engine */
+  #keepPort(config: GuestConfig): void {
+    const name = portName(config.port);
+    if (this.#kept.has(name)) return;
+    this.#kept.set(name, this.#devices.openPort(this.#engine, config));
+  }
+
+  #careOf(config: GuestConfig): CareOfChoice {
+    if (this.#network !== undefined) return this.#network.careOf(config);
+    const { name, careOfAddress, homeAddresses } = config;
     if (careOfAddress === undefined) return { kind: 'address', address: homeAddresses[0] };
     if (careOfAddress !== 'auto') return { kind: 'address', address: careOfAddress };
     return this.#chosen.get(name) ?? { kind: 'none', reason: 'no care-of address was chosen yet' };
@@ -471,15 +553,31 @@ export class HostDaemon {
     const left = [...this.#byCareOf.keys()].filter((address) => !owners.has(address));
     this.#byCareOf = owners;
     const tables = guests.map((guest) => ({ guest, ...guest.table() }));
+    const tunnels = tables.flatMap(({ guest, tunnels }) =>
+      tunnels.filter(({ local }) => owners.get(local) === guest),
+    );
+    this.#network?.follow(this.#config.guests, owners.keys(), this.#destinations(tunnels));
     this.#engine.publish({
-      tunnels: tables.flatMap(({ guest, tunnels }) =>
-        tunnels.filter(({ local }) => owners.get(local) === guest),
-      ),
+      tunnels,
       locals: [...owners.keys()].map((address) => ({ address, side: 'mobile-node' })),
       signalers: tables.flatMap(({ signalers }) => signalers),
+      ...this.#network?.hops,
     });
     this.#republish.done();
     if (left.length > 0) this.#onLeft(left);
+  }
+
+  /** Whom outer packets and signaling are sent to. */
+  #destinations(tunnels: readonly TunnelSpec[]): Set<Address> {
+    const homeAgents = this.#config.guests.flatMap(({ homeAgents }) =>
+      homeAgents.kind === 'list' ? homeAgents.addresses : [],
+    );
+    const correspondents = tunnels.flatMap(({ routes = [] }) =>
+      routes.flatMap((route) =>
+        route.straight ? [route.careOfAddress ?? route.correspondent] : [],
+      ),
+    );
+    return new Set([...homeAgents, ...tunnels.map(({ remote }) => remote), ...correspondents]);
   }
 
   #dispatch(packet: SlowPathPacket): void {
@@ -488,7 +586,8 @@ export class HostDaemon {
       return;
     }
     if (packet.port !== undefined) {
-      this.#byPort.get(packet.port)?.onFrame(packet);
+      if (packet.port === this.#network?.port) this.#network.onFrame(packet.bytes);
+      else this.#byPort.get(packet.port)?.onFrame(packet);
       return;
     }
     const parsed = attempt(() => parsePacket(packet.bytes));
@@ -598,6 +697,13 @@ function isMinor(before: GuestConfig, after: GuestConfig): boolean {
   };
   const away = before.careOfAddress !== undefined && after.careOfAddress !== undefined;
   return away && isDeepStrictEqual(rest(before), rest(after));
+}
+
+/** Why a guest is not registered, where the network says it. */
+function withTrouble(status: GuestStatus, trouble: string | undefined): GuestStatus {
+  const { state } = status.binding;
+  if (trouble === undefined || state === 'registered' || state === 'idle') return status;
+  return { ...status, binding: { ...status.binding, reason: trouble } };
 }
 
 /** A guest that cannot be registered before the network has told a prefix. */

@@ -8,7 +8,8 @@ import { HostDaemon, systemDevices } from './host-daemon.js';
 import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { ensureSetup } from './setup.js';
-import { threadedNapiFile } from './uplink.js';
+import { uplinkOpener } from './uplink.js';
+import { goOnWithoutRights } from './without-rights.js';
 
 /**
  * `kagemusha host`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -19,6 +20,7 @@ import { threadedNapiFile } from './uplink.js';
 export async function runHost(configPath: string, log: Logger): Promise<void> {
   const loaded = loadHost(configPath);
   const { config } = loaded;
+  goOnWithoutRights(config);
   await refuseSecond(config.controlSocket);
   const drops = new Drops();
   const prepare = async (): Promise<void> => await ensureSetup(config, log);
@@ -27,8 +29,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   let daemon: HostDaemon | undefined;
   let changes: HostChanges | undefined;
   try {
-    const napi = await threadedNapiFile(config.uplink.device);
-    const devices = systemDevices(config, napi);
+    const devices = systemDevices(config, await uplinkOpener(config, store));
     const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, devices);
     daemon = host;
     careOf.watch((chosen) => host.moveTo(chosen));
@@ -39,7 +40,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
       {
         controlSocket: config.controlSocket,
         guests: {
-          bind: (guest) => host.bind(guest),
+          bind: async (guest) => await host.bind(guest),
           unbind: (guest) => host.unbind(guest),
           ping: async (guest, count, size) => await host.ping(guest, count, size),
           put: async (guest, text) => await following.put(guest, text),

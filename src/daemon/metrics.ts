@@ -50,7 +50,7 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     labelNames: ['guest', 'home_address', 'state'],
     registers,
   });
-  const connected = new Gauge({
+  const portConnected = new Gauge({
     name: 'kagemusha_guest_port_connected',
     help: 'Whether QEMU is at the other end of the port of a guest with port.kind = "qemu-stream"',
     labelNames: ['guest'],
@@ -105,10 +105,32 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     registers,
   });
 
+  const uplink = new Gauge({
+    name: 'kagemusha_uplink_info',
+    help: '1 for the kind of uplink that the host has',
+    labelNames: ['kind', 'device'],
+    registers,
+  });
+  const uplinkConnected = new Gauge({
+    name: 'kagemusha_uplink_connected',
+    help: 'Whether packets can leave by a packet uplink: a router answers',
+    labelNames: ['device'],
+    registers,
+  });
+  const addresses = new Gauge({
+    name: 'kagemusha_uplink_addresses',
+    help: 'Addresses of this host on the link of a packet uplink, by what came of duplicate address detection',
+    labelNames: ['device', 'state'],
+    registers,
+  });
+
   const metrics = [
+    uplink,
+    uplinkConnected,
+    addresses,
     registered,
     states,
-    connected,
+    portConnected,
     correspondents,
     tunnelMtu,
     pathMtu,
@@ -123,10 +145,18 @@ export function createMetrics(status: () => DaemonStatus): Metrics {
     const now = status();
     for (const [reason, count] of Object.entries(now.drops))
       drops.inc({ guest: '', reason }, count);
+    if (now.role === 'host') {
+      const { kind, device } = now.uplink;
+      uplink.set({ kind, device }, 1);
+      if (now.uplink.kind === 'packet') {
+        uplinkConnected.set({ device }, now.uplink.reason === undefined ? 1 : 0);
+        for (const { state } of now.uplink.addresses) addresses.inc({ device, state });
+      }
+    }
     for (const source of sourcesOf(now)) {
       const guest = source.label;
       registered.set({ guest }, source.registered ? 1 : 0);
-      if (source.connected !== undefined) connected.set({ guest }, source.connected ? 1 : 0);
+      if (source.connected !== undefined) portConnected.set({ guest }, source.connected ? 1 : 0);
       for (const { homeAddress, state, tunnel } of source.homes) {
         states.set({ guest, home_address: homeAddress, state }, 1);
         if (tunnel === undefined) continue;

@@ -1,5 +1,6 @@
 import type { BindingSummary } from '../signaling/index.js';
 import type { Address } from '../wire/address.js';
+import type { Mac } from '../wire/mac.js';
 import type { TunnelEvents } from './tunnel-events.js';
 
 /** Version of the JSON that `status --json` prints and `GET /v1/status` answers. */
@@ -96,9 +97,33 @@ export interface GuestStatus {
   readonly drops: Drops;
 }
 
+/** The network side of a host. */
+export type UplinkStatus =
+  | { readonly kind: 'tun'; readonly device: string }
+  | {
+      readonly kind: 'packet';
+      readonly device: string;
+      /** The link-layer address of the care-of addresses. */
+      readonly mac: Mac;
+      /** Left out while none is known. */
+      readonly router?: {
+        readonly address: Address;
+        readonly mac?: Mac;
+        readonly state: 'sought' | 'reachable' | 'unreachable';
+      };
+      /** Of this host on the link; `checked`: duplicate address detection runs; `duplicate`: another node has it. */
+      readonly addresses: readonly {
+        readonly address: Address;
+        readonly state: 'checked' | 'usable' | 'duplicate';
+      }[];
+      /** Why no packet can leave, one sentence. */
+      readonly reason?: string;
+    };
+
 export interface HostStatus {
   readonly schemaVersion: typeof STATUS_SCHEMA_VERSION;
   readonly role: 'host';
+  readonly uplink: UplinkStatus;
   readonly guests: readonly GuestStatus[];
   /** What no guest can be blamed for. */
   readonly drops: Drops;

@@ -1,7 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Engine } from '../datapath/index.js';
+import { KagemushaError } from '../errors.js';
+import { type Mac, parseMac } from '../wire/index.js';
 import { readCapabilities } from './capabilities.js';
+import type { HostConfig } from './config/schema.js';
+import { type NetworkPort, stationMac } from './foreign-network.js';
 import { runJson } from './ip-route.js';
+import { STATION_SECRET, type Store } from './store/index.js';
 
 /**
  * The file that gives a device's NAPI a thread of its own, when this process may write it: it has CAP_NET_ADMIN, and /sys
@@ -22,6 +27,47 @@ export async function threadedNapiFile(device: string): Promise<string | undefin
   } catch {
     return undefined;
   }
+}
+
+/** The link-layer address of an interface. @throws KagemushaError IP_COMMAND_FAILED, DEVICE_KIND */
+async function macOf(device: string): Promise<Mac> {
+  const [link] = (await runJson(['ip', '-j', 'link', 'show', 'dev', device])) as {
+    address?: string;
+    link_type?: string;
+  }[];
+  if (link?.link_type === 'ether' && link.address !== undefined) return parseMac(link.address);
+  throw new KagemushaError(
+    'DEVICE_KIND',
+    `${device} is no Ethernet interface; a packet uplink needs one, elsewhere write kind = "tun"`,
+  );
+}
+
+/**
+ * How a host opens its uplink. What has to be asked of the system is asked here, before.
+ *
+ * @throws KagemushaError IP_COMMAND_FAILED, DEVICE_KIND
+ */
+export async function uplinkOpener(
+  { uplink }: Pick<HostConfig, 'uplink'>,
+  store: Pick<Store, 'secret'>,
+): Promise<(engine: Engine) => NetworkPort | undefined> {
+  const { device } = uplink;
+  if (uplink.kind === 'tun') {
+    const napi = await threadedNapiFile(device);
+    return (engine) => {
+      openUplink(engine, device, napi);
+      return undefined;
+    };
+  }
+  const own = await macOf(device);
+  const { frames, queueBytes, bypassQdisc } = uplink;
+  const mac = uplink.mac === 'own' ? stationMac(store.secret(STATION_SECRET), own) : uplink.mac;
+  return (engine) => {
+    const memory = { frames, queueBytes };
+    const station = mac === 'device' ? {} : { mac };
+    const opened = engine.openPacketUplink(device, { ...station, memory, bypassQdisc });
+    return { port: engine.openPacketPort(device, { mac: opened.mac }).port, mac: opened.mac };
+  };
 }
 
 /**

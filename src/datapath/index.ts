@@ -9,15 +9,18 @@ export {
   type UplinkId,
 } from './engine.js';
 export {
+  adoptSpareSockets,
   type EngineMemory,
   type LocalSpec,
   loadNative,
   type NextHopSpec,
   notifySocket,
   type Offload,
+  openSpareSockets,
   type PacketUplinkMemory,
   type PortId,
   type RouteSpec,
+  replaceProcess,
   type Side,
   type SignalerSpec,
   type Table,

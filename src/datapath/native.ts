@@ -191,6 +191,9 @@ export interface NativeModule {
     onReadable: () => void,
   ) => NativeEngine;
   notifySocket(path: string, message: string): void;
+  openSpareSockets(count: number): number[];
+  adoptSpareSockets(fds: readonly number[]): void;
+  replaceProcess(path: string, argv: readonly string[], environment: readonly string[]): never;
   /** In a sequence word: nothing is known of the next number. */
   readonly noSequence: number;
   /** The counters in the order of their blocks; drop reasons close every block. */
@@ -242,6 +245,33 @@ export function translated<T>(call: () => T): T {
     }
     throw error;
   }
+}
+
+/**
+ * Packet sockets for later, descriptors that stay open over {@link replaceProcess}. Needs CAP_NET_RAW. Throws KagemushaError
+ * DEVICE_PERMISSION.
+ */
+export function openSpareSockets(count: number): number[] {
+  return translated(() => loadNative().openSpareSockets(count));
+}
+
+/** Whoever opens a packet port or a packet uplink from now on uses these, and needs no right to it. */
+export function adoptSpareSockets(fds: readonly number[]): void {
+  translated(() => loadNative().adoptSpareSockets(fds));
+}
+
+/**
+ * This process goes on as another program (execve(2)), without capabilities and without a way to gain any. Throws KagemushaError
+ * EXEC_FAILED.
+ *
+ * @param environment `NAME=value` each
+ */
+export function replaceProcess(
+  path: string,
+  argv: readonly string[],
+  environment: readonly string[],
+): never {
+  return translated(() => loadNative().replaceProcess(path, argv, environment));
 }
 
 /**

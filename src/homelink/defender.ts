@@ -1,7 +1,12 @@
 import { Drops } from '../drops.js';
+import { ANY_MAC, MAX_NEIGHBOR_ADVERTISEMENT, RETRANS_TIMER } from '../link/constants.js';
+import { carriesNonce, makeNonce, probeOf } from '../link/duplicates.js';
+import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from '../link/frame.js';
+import { MldListener, readMldQuery } from '../link/mld-listener.js';
+import { isNdp, ndpFault, senderMac } from '../link/ndp-rules.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
-import type { Address, Ipv6Packet, Mac, NdpMessage, Prefix } from '../wire/index.js';
+import type { Address, Mac, NdpMessage, Prefix } from '../wire/index.js';
 import {
   ALL_NODES,
   contains,
@@ -12,12 +17,8 @@ import {
   solicitedNode,
   UNSPECIFIED,
 } from '../wire/index.js';
-import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
 import type { HomeAgentAdvertisement } from './home-agent-advertisement.js';
 import { homeAgentAdvertisement } from './home-agent-advertisement.js';
-import type { MldQuery } from './mld-listener.js';
-import { MldListener, readMldQuery } from './mld-listener.js';
-import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
 import { NeighborSender } from './neighbor-sender.js';
 
 export interface HomeLinkDefenderConfig {
@@ -56,14 +57,6 @@ type Defence =
   | { readonly kind: 'announcing'; readonly announceAt: Millis; readonly left: number }
   | { readonly kind: 'defending' };
 
-/** RFC 4861 10 */
-const RETRANS_TIMER: Millis = 1000;
-const MAX_NEIGHBOR_ADVERTISEMENT = 3;
-/** RFC 3971 5.3.2; RFC 7527 4.1 puts it into the solicitations of DAD. */
-const NONCE = { type: 14, length: 6 } as const;
-/** Every destination here is a group, or has its link-layer address given. */
-const ANY_MAC = '33:33:00:00:00:01' as Mac;
-
 function deadline(defence: Defence): Millis | undefined {
   switch (defence.kind) {
     case 'probing':
@@ -76,16 +69,6 @@ function deadline(defence: Defence): Millis | undefined {
 }
 
 type Solicitation = Extract<NdpMessage, { kind: 'neighbor-solicitation' }>;
-
-function carriesNonce(message: Solicitation, nonce: Uint8Array): boolean {
-  return message.options.some(
-    (option) =>
-      option.kind === 'unknown' &&
-      option.type === NONCE.type &&
-      option.data.length === nonce.length &&
-      option.data.every((octet, index) => octet === nonce[index]),
-  );
-}
 
 /**
  * The home agent on the home link: proves home addresses unique, and then stands in for the nodes that are away
@@ -206,13 +189,8 @@ export class HomeLinkDefender {
     }
     // RFC 4862 5.4.2: before the solicitation, or the answer may not come this far.
     this.#join(now, address);
-    const { random } = this.#config;
-    const nonce = Uint8Array.from({ length: NONCE.length }, () => Math.floor(256 * random()));
-    this.#send(UNSPECIFIED, solicitedNode(address), ANY_MAC, {
-      kind: 'neighbor-solicitation',
-      target: address,
-      options: [{ kind: 'unknown', type: NONCE.type, data: nonce }],
-    });
+    const nonce = makeNonce(this.#config.random);
+    this.#send(UNSPECIFIED, solicitedNode(address), ANY_MAC, probeOf(address, nonce));
     this.#set(address, { kind: 'probing', until: now + RETRANS_TIMER, nonce });
   }
 
@@ -278,8 +256,12 @@ export class HomeLinkDefender {
     const message = receiveIcmpv6(packet);
     if (typeof message === 'string') return message;
     if (message === undefined) return undefined;
-    const query = readMldQuery(message);
-    if (query !== undefined) return this.#queried(now, packet, query);
+    const query = readMldQuery(packet, message);
+    if (typeof query === 'string') return query;
+    if (query !== undefined) {
+      this.#listener.query(now, query);
+      return undefined;
+    }
     if (!isNdp(message)) return undefined;
     const fault = ndpFault(packet, message);
     if (fault !== undefined) return fault;
@@ -296,17 +278,6 @@ export class HomeLinkDefender {
       const heard = homeAgentAdvertisement(packet.source, message);
       this.#outputs.push({ type: 'router-advertisement', ...heard });
     }
-    return undefined;
-  }
-
-  /** RFC 3810 5.1.14, 6.2: from a link-local address, hop limit 1, with Router Alert. */
-  #queried(now: Millis, packet: Ipv6Packet, query: MldQuery): string | undefined {
-    const alert = packet.extensions.some(
-      (header) =>
-        header.kind === 'hop-by-hop' && header.options.some(({ kind }) => kind === 'router-alert'),
-    );
-    if (packet.hopLimit !== 1 || !isLinkLocal(packet.source) || !alert) return 'mld_query';
-    this.#listener.query(now, query);
     return undefined;
   }
 

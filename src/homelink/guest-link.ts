@@ -1,4 +1,7 @@
 import { Drops } from '../drops.js';
+import type { ReceivedFrame } from '../link/frame.js';
+import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from '../link/frame.js';
+import { isNdp, ndpFault, senderMac } from '../link/ndp-rules.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import { TokenBucket } from '../token-bucket.js';
@@ -23,11 +26,8 @@ import {
   solicitedNode,
   WireError,
 } from '../wire/index.js';
-import type { ReceivedFrame } from './frame.js';
-import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
 import type { HomePrefix } from './home-prefixes.js';
 import { HomePrefixes } from './home-prefixes.js';
-import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
 import { RouterSchedule } from './router-schedule.js';
 import { packetTooBig } from './too-big.js';
 

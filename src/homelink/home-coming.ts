@@ -1,4 +1,7 @@
 import { Drops } from '../drops.js';
+import { ANY_MAC, MAX_NEIGHBOR_ADVERTISEMENT, RETRANS_TIMER } from '../link/constants.js';
+import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from '../link/frame.js';
+import { isNdp, ndpFault, senderMac } from '../link/ndp-rules.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import type { Address, Ipv6Packet, Mac, NdpMessage } from '../wire/index.js';
@@ -10,8 +13,6 @@ import {
   solicitedNode,
   UNSPECIFIED,
 } from '../wire/index.js';
-import { icmpv6Frame, receiveFrame, receiveIcmpv6 } from './frame.js';
-import { isNdp, ndpFault, senderMac } from './ndp-rules.js';
 import { NeighborSender } from './neighbor-sender.js';
 
 export interface HomeComingConfig {
@@ -39,11 +40,6 @@ interface Announcement {
   readonly at: Millis;
   readonly left: number;
 }
-
-/** RFC 4861 10 */
-const RETRANS_TIMER: Millis = 1000;
-const MAX_NEIGHBOR_ADVERTISEMENT = 3;
-const ANY_MAC = '33:33:00:00:00:01' as Mac;
 
 /**
  * A guest that is back on its home link, where the home agent still answers for it (RFC 6275 11.5.5): brings the

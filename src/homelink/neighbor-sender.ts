@@ -1,10 +1,8 @@
+import { MAX_MULTICAST_SOLICIT, RETRANS_TIMER } from '../link/constants.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import type { Address, Mac } from '../wire/index.js';
 
-/** RFC 4861 10 */
-const RETRANS_TIMER: Millis = 1000;
-const MAX_MULTICAST_SOLICIT = 3;
 /** Neighbours sought at a time, and packets that wait for the link-layer address of each. */
 const MAX_SOUGHT = 256;
 const MAX_WAITING = 4;

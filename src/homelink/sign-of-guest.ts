@@ -1,3 +1,5 @@
+import { receiveFrame, receiveIcmpv6 } from '../link/frame.js';
+import { isNdp, ndpFault } from '../link/ndp-rules.js';
 import type { Address } from '../wire/index.js';
 import {
   attempt,
@@ -7,8 +9,6 @@ import {
   peekAddresses,
   WireError,
 } from '../wire/index.js';
-import { receiveFrame, receiveIcmpv6 } from './frame.js';
-import { isNdp, ndpFault } from './ndp-rules.js';
 
 /** RARP, with which a hypervisor announces a VM that has arrived (RFC 903). */
 const ETHERTYPE_RARP = 0x8035;

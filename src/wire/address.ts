@@ -230,6 +230,11 @@ export function parsePrefix(text: string): Prefix {
   return { address, length };
 }
 
+/** The prefix without the bits that its address may carry beyond its length. */
+export function networkOf({ address, length }: Prefix): Prefix {
+  return { address: formatGroups(maskGroups(parseGroups(address), length)), length };
+}
+
 /** `address/length` */
 export function formatPrefix(prefix: Prefix): string {
   return `${prefix.address}/${prefix.length}`;

@@ -11,6 +11,7 @@ export {
   isLoopback,
   isMulticast,
   isUnspecified,
+  networkOf,
   parseAddress,
   parsePrefix,
   readAddress,

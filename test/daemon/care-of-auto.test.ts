@@ -33,6 +33,7 @@ const system = (routes: Route[], addresses: KernelAddress[] = []): SystemState =
   addresses,
   routes,
   unreachable: new Set(),
+  blackholes: new Set(),
   proxies: new Set(),
   sysctl: () => undefined,
 });

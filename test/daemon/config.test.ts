@@ -271,10 +271,6 @@ t.test('an unknown key names the nearest known one, and hides what follows from 
 
 t.test('what the contract names and this version does not build says so', async (t) => {
   t.match(
-    problems('[host]\nuplink = { kind = "packet", device = "eth0" }')[0],
-    /"packet" is not built/,
-  );
-  t.match(
     problems(HOST.replace('name =', 'register = "qmp"\nname ='))[0],
     /^3: guest.register: "qmp" is not built/,
   );
@@ -322,6 +318,85 @@ t.test('ports: a tap, or a stream socket of QEMU', async (t) => {
     ['port = "kgtap0"', /^8: guest.port: "kgtap0" is not a table; write \{ kind = … \}/],
   ];
   for (const [line, problem] of wrong) t.match(problems(changed(line)).join('\n'), problem, line);
+});
+
+t.test('an uplink: a TUN, or the link of an interface', async (t) => {
+  const uplink = (text: string) =>
+    loadHostConfig(write(`[host]\nuplink = ${text}\n${GUEST}`)).uplink;
+  t.strictSame(uplink('{ kind = "packet", device = "eth0" }'), {
+    kind: 'packet',
+    device: 'eth0',
+    mac: 'own',
+    router: undefined,
+    frames: 1024,
+    queueBytes: 4_194_304,
+    bypassQdisc: false,
+  });
+  const all =
+    'mac = "02:00:00:AA:00:01", router = "fe80::1", frames = 64, queue_bytes = 65536, bypass_qdisc = true';
+  t.strictSame(uplink(`{ kind = "packet", device = "eth0", ${all} }`), {
+    kind: 'packet',
+    device: 'eth0',
+    mac: '02:00:00:aa:00:01',
+    router: 'fe80::1',
+    frames: 64,
+    queueBytes: 65_536,
+    bypassQdisc: true,
+  });
+  t.match(uplink('{ kind = "packet", device = "eth0", mac = "device" }'), { mac: 'device' });
+  t.match(uplink('{ kind = "packet", device = "eth0", router = "2001:db8::1" }'), {
+    router: '2001:db8::1',
+  });
+  t.strictSame(uplink('{ kind = "tun", device = "kg9" }'), { kind: 'tun', device: 'kg9' });
+  const cases: [text: string, problem: RegExp][] = [
+    ['kind = "packet"', /^2: host.uplink.device: is missing; write device = "eth0"$/],
+    [
+      'kind = "pakcet", device = "x"',
+      /uplink.kind: "pakcet" is not known here; write "tun" or "packet"/,
+    ],
+    ['device = "kg0"', /^2: host.uplink.kind: is missing; write kind = "tun" or "packet"$/],
+    ['kind = "tun", device = "kg0", mac = "own"', /uplink.mac: belongs to kind = "packet"; write/],
+    [
+      'kind = "packet", device = "e", mac = "mine"',
+      /uplink.mac: "mine" is not known here; write "own"/,
+    ],
+    [
+      'kind = "packet", device = "e", mac = "01:00:00:00:00:01"',
+      /uplink.mac: .* is not the address of/,
+    ],
+    [
+      'kind = "packet", device = "e", router = "ff02::2"',
+      /uplink.router: "ff02::2" is a multicast/,
+    ],
+    [
+      'kind = "packet", device = "e", frames = 65',
+      /uplink.frames: 65 is not a multiple of 64 from 64/,
+    ],
+    [
+      'kind = "packet", device = "e", queue_bytes = 1',
+      /uplink.queue_bytes: 1 is not a whole number/,
+    ],
+    [
+      'kind = "packet", device = "e", rings = 1',
+      /uplink.rings: unknown key; the keys here are kind, device/,
+    ],
+  ];
+  for (const [text, problem] of cases) {
+    const found = problems(`[host]\nuplink = { ${text} }\n${GUEST}`);
+    t.equal(found.length, 1, text);
+    t.match(found[0], problem);
+  }
+  const home = GUEST.replace(
+    /^care_of_address.*\n/m,
+    'home_link = "eth0"\nmac = "52:54:00:00:00:01"\n',
+  );
+  t.same(
+    problems(`[host]\nuplink = { kind = "packet", device = "eth0" }\n${home}`),
+    [],
+    'home for one',
+  );
+  const twin = 'uplink = { kind = "packet", device = "eth0", mac = "52:54:00:00:00:01" }';
+  t.match(problems(`[host]\n${twin}\n${home}`)[0], /guest.mac: .* is already that of the uplink/);
 });
 
 t.test('home agents: one, a list in order of preference, or found', async (t) => {

@@ -29,6 +29,9 @@ t.test('a host: every scrape is the status of that moment', async (t) => {
       'kagemusha_packets_total{guest="vm1",direction="to_guest"} 20',
       'kagemusha_drops_total{guest="vm1",reason="spoofed_source"} 3',
       'kagemusha_drops_total{guest="",reason="unknown_tunnel"} 7',
+      'kagemusha_uplink_info{kind="packet",device="eth0"} 1',
+      'kagemusha_uplink_connected{device="eth0"} 0',
+      'kagemusha_uplink_addresses{device="eth0",state="duplicate"} 1',
     ]) {
       t.ok(text.includes(`${line}\n`), line);
     }

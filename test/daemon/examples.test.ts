@@ -58,9 +58,11 @@ t.test('the example of a key file is no key', async (t) => {
 
 t.test('what the examples leave commented out is right too', async (t) => {
   const all = (text: string) => text.replace(/^# (\[|[a-z_]+ = )/gm, '$1');
-  const home = (text: string) => all(text).replace(/^(care_of_address|register) = .*\n/gm, '');
+  const home = (text: string) =>
+    all(text).replace(/^(care_of_address =|register =|uplink = { kind = "tun",) .*\n/gm, '');
   const host = loadHostConfig(placed('host.toml', home));
   t.match(host, { uplinkMtu: 1500, workers: 1 });
+  t.match(host.uplink, { kind: 'packet', mac: 'own', frames: 1024, bypassQdisc: false });
   t.match(host.guests[0], {
     livenessInterval: 30,
     homeLink: { device: 'br0' },

@@ -8,6 +8,7 @@ import type {
   TunnelStatus,
 } from '../../src/daemon/status.js';
 import { parseAddress } from '../../src/wire/address.js';
+import { parseMac } from '../../src/wire/mac.js';
 
 const none = { packets: 0, bytes: 0 };
 
@@ -39,6 +40,17 @@ export function home(
 export const hostStatus: HostStatus = {
   schemaVersion: 1,
   role: 'host',
+  uplink: {
+    kind: 'packet',
+    device: 'eth0',
+    mac: parseMac('02:00:00:00:00:01'),
+    router: { address: parseAddress('fe80::1'), state: 'unreachable' },
+    addresses: [
+      { address: parseAddress('2001:db8:3000::44'), state: 'usable' },
+      { address: parseAddress('2001:db8:3000::45'), state: 'duplicate' },
+    ],
+    reason: 'router fe80::1 on eth0 does not answer',
+  },
   guests: [
     {
       name: 'vm1',

@@ -77,6 +77,7 @@ function fresh(rest: Partial<SystemState> = {}, sysctls: Record<string, string> 
       route('::/0', 'eth0', { onLink: false, protocol: 'ra' }),
     ],
     unreachable: new Set(),
+    blackholes: new Set(),
     proxies: new Set(),
     sysctl: (name) =>
       ({ 'net/ipv6/conf/eth0/accept_ra': '1', 'net/ipv6/conf/all/forwarding': '0', ...sysctls })[
@@ -276,6 +277,67 @@ t.test('a guest on its home network needs no care-of address', async (t) => {
     /^home_link br0 of vm1 is no interface of this host; there are lo, eth0$/,
   ]);
 });
+
+t.test(
+  'a packet uplink: no TUN, no route, no proxy; a kernel that leaves its addresses alone',
+  async (t) => {
+    const path = join(directory, 'packet.toml');
+    const plan = (uplink: string, system: SystemState, careOf = '2001:db8:3000::44'): SetupPlan => {
+      const text = readFileSync(HOST, 'utf8')
+        .replace('[host]', `[host]\nuplink = { kind = "packet", device = "eth0"${uplink} }`)
+        .replace('2001:db8:3000::44', careOf);
+      writeFileSync(path, text);
+      return planSetup(loadConfig(path), system);
+    };
+    const words = ({ steps }: SetupPlan, system: SystemState) =>
+      steps.flatMap(({ resource }) => makeCommands(resource, system)).map((line) => line.join(' '));
+    const forwarding = { 'net/ipv6/conf/all/forwarding': '1' };
+    for (const system of [fresh(), fresh({}, forwarding)]) {
+      const own = plan('', system);
+      t.same(own.obstacles, []);
+      const commands = words(own, system).join('\n');
+      t.match(commands, /tuntap add dev kgtap0 mode tap/);
+      t.notMatch(commands, /mode tun|route|proxy|forwarding/);
+    }
+    const device = ', mac = "device"';
+    t.notMatch(
+      words(plan(device, fresh()), fresh()).join('\n'),
+      /blackhole/,
+      'it forwards nothing',
+    );
+    const forwards = fresh({}, forwarding);
+    const drop = 'ip -6 route replace blackhole 2001:db8:3000::44/128';
+    t.ok(words(plan(device, forwards), forwards).includes(drop), 'a drop rule');
+    const dropping = fresh(
+      { blackholes: new Set([parseAddress('2001:db8:3000::44')]) },
+      forwarding,
+    );
+    const missing = missingSteps(plan(device, dropping), dropping);
+    t.notOk(
+      missing.some(({ resource }) => resource.kind === 'blackhole'),
+      'it is there',
+    );
+    t.match(
+      plan(device, forwards, 'auto').obstacles[0],
+      /"auto" of vm1 with mac = "device".*forwarding=0$/,
+    );
+    t.same(plan(device, fresh(), 'auto').obstacles, []);
+
+    const proxied = fresh({ proxies: new Set(['2001:db8:3000::44 eth0']) });
+    t.match(plan('', proxied).obstacles, [
+      /kernel answers for care-of address .*neighbour del|neighbour del|neighbor del/,
+    ]);
+    const small = fresh({ links: new Map([link('eth0', { mtu: 1400 })]) });
+    t.match(plan('', small).obstacles, [
+      /^eth0 takes packets of 1400 octets.* write uplink_mtu = 1400/,
+    ]);
+    t.match(plan('', fresh({ links: new Map([link('lo')]) })).obstacles, [
+      /^uplink eth0 is no interface/,
+    ]);
+    const down = fresh({ links: new Map([link('eth0', { up: false })]) });
+    t.ok(words(plan('', down), down).includes('ip link set dev eth0 up'));
+  },
+);
 
 t.test('a virtual home link: who is not registered is unreachable', async (t) => {
   const virtual = join(directory, 'virtual.toml');

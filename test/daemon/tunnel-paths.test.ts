@@ -441,7 +441,7 @@ t.test(
       daemons.binding === undefined && daemons.guestStatus.tunnel === undefined ? true : undefined,
     );
     daemons.path.mtu = 1500;
-    daemons.host.bind('vm1');
+    await daemons.host.bind('vm1');
     await daemons.registered();
     await daemons.settled(1500);
   },

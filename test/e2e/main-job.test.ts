@@ -11,16 +11,30 @@ import type { HostStatus } from '../../src/daemon/status.js';
 import { captureOn, FLAWS, KERNEL_ERRORS, tshark } from '../support/judge.js';
 import { testbedPreferences } from '../support/testbed-keys.js';
 
-for (const protection of ['esp', 'none'] as const) {
-  t.test(`a guest keeps its home address behind the tunnel, protection ${protection}`, (t) =>
-    mainJob(t, protection),
+const TUN = '{ kind = "tun", device = "kg0" }';
+/** The kernel behind the wire advertises nothing. */
+const PACKET = `{ kind = "packet", device = "wan0", router = "${PAPER.foreignRouter}" }`;
+
+for (const [protection, uplink] of [
+  ['esp', TUN],
+  ['none', TUN],
+  ['esp', PACKET],
+] as const) {
+  const what = `protection ${protection}, uplink ${uplink === TUN ? 'tun' : 'packet'}`;
+  t.test(`a guest keeps its home address behind the tunnel, ${what}`, (t) =>
+    mainJob(t, protection, uplink),
   );
 }
 
 // The paper's testbed on a wire whose ends compute every checksum and cut every train: what tshark sees there is what
 // two machines would see.
-async function mainJob(t: Test, protection: 'esp' | 'none'): Promise<void> {
-  const testbed = await buildTestbed({ register: 'command', realWire: true, protection });
+async function mainJob(t: Test, protection: 'esp' | 'none', hostUplink: string): Promise<void> {
+  const testbed = await buildTestbed({
+    register: 'command',
+    realWire: true,
+    protection,
+    hostUplink,
+  });
   t.teardown(() => testbed.remove());
   const { hostA, homeAgent, hostB, guest, directory } = testbed;
   const agent = await testbed.startHomeAgent();

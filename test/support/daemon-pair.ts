@@ -192,6 +192,7 @@ kind = "none"
     const devices = {
       openUplink: (engine: Engine) => {
         this.#hostUplink = engine.openMemoryUplink();
+        return undefined;
       },
       openPort: (engine: Engine, { port }: GuestConfig) => {
         this.portsOpened += 1;

@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 export const ORDINARY_USER = 65534;
 
 export interface OrdinaryUser {
-  /** The command that runs `argv` as that user: no capability, and none to be had. */
+  /** The command that runs `argv` as that user: no capability but the one given, and none to be had. */
   wrap(argv: readonly string[]): string[];
   remove(): Promise<void>;
 }
@@ -18,8 +18,10 @@ export interface OrdinaryUser {
 /**
  * What an ordinary user's machine gives him, in a mount namespace that only his command sees: /dev/net/tun as
  * ordinary distributions have it (0666), and this checkout at a place that he may read, wherever it was cloned.
+ *
+ * @param capability the one that he is given (setpriv(1): `net_raw`)
  */
-export async function ordinaryUser(): Promise<OrdinaryUser> {
+export async function ordinaryUser(capability?: string): Promise<OrdinaryUser> {
   const directory = await mkdtemp(join(tmpdir(), 'kgtest-user-'));
   const node = join(directory, 'tun');
   const checkout = join(directory, 'checkout');
@@ -29,11 +31,13 @@ export async function ordinaryUser(): Promise<OrdinaryUser> {
   await chmod(node, 0o666);
   const script = `mount --bind ${node} /dev/net/tun && mount --bind ${ROOT} ${checkout} && exec "$@"`;
   const id = `${ORDINARY_USER}`;
+  const rights = capability === undefined ? '-all' : `-all,+${capability}`;
   return {
     wrap: (argv) => [
       ...['unshare', '--mount', 'sh', '-c', script, 'sh'],
       ...['setpriv', '--reuid', id, '--regid', id, '--clear-groups'],
-      ...['--bounding-set', '-all', '--inh-caps', '-all', '--no-new-privs'],
+      ...['--bounding-set', rights, '--inh-caps', rights, '--ambient-caps', rights],
+      '--no-new-privs',
       ...['env', 'HOME=/nonexistent', 'TMPDIR=/tmp'],
       ...argv.map((word) => word.replace(ROOT, checkout)),
     ],

@@ -27,8 +27,12 @@ export function hostFaults(config: HostConfig): Fault[] {
   const devices = new Taken();
   const addresses = new Taken();
   const stations = new Taken();
-  devices.take(config.uplink.device, 'the uplink');
-  const ports = new Set([config.uplink.device, ...config.guests.map(({ port }) => portName(port))]);
+  const { uplink } = config;
+  devices.take(uplink.device, 'the uplink');
+  const ports = new Set(config.guests.map(({ port }) => portName(port)));
+  // A network may be foreign to one guest and another one's home.
+  if (uplink.kind === 'tun') ports.add(uplink.device);
+  else if (uplink.mac !== 'own' && uplink.mac !== 'device') stations.take(uplink.mac, 'the uplink');
   const homeAgents = new Set(config.guests.flatMap(homeAgentsOf));
   for (const [i, guest] of config.guests.entries()) {
     const at = (...rest: Path): Path => ['guest', i, ...rest];

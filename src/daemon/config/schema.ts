@@ -28,6 +28,7 @@ import type {
   HomeAgents,
   HostConfig,
   MobileNodeConfig,
+  UplinkConfig,
 } from './types.js';
 
 export type * from './types.js';
@@ -150,15 +151,55 @@ const common = {
   ).default('none'),
 };
 
+const uplinkKind = choice(['tun', 'packet']);
+
+const packetOnly = 'belongs to kind = "packet"; write that kind, or take this away';
+
+const tunUplink = table(
+  { kind: uplinkKind, device: deviceName('kg0') },
+  {
+    mac: packetOnly,
+    router: packetOnly,
+    frames: packetOnly,
+    queue_bytes: packetOnly,
+    bypass_qdisc: packetOnly,
+  },
+);
+
+const packetUplink = table({
+  kind: z.literal('packet'),
+  device: deviceName('eth0'),
+  mac: either((value) =>
+    typeof value === 'string' && value.includes(':')
+      ? stationMac('02:00:00:12:34:56')
+      : choice(['own', 'device']),
+  ).default('own'),
+  router: either((value) =>
+    typeof value === 'string' && /^fe[89ab]/i.test(value)
+      ? linkLocalAddress('fe80::1')
+      : unicastAddress('fe80::1'),
+  ).optional(),
+  frames: integer({ min: 64, max: 65_536, multiple: 64, example: 1024 }).default(1024),
+  queue_bytes: integer({
+    min: 65_536,
+    max: 268_435_456,
+    example: 4_194_304,
+    unit: 'octets',
+  }).default(4_194_304),
+  bypass_qdisc: flag(true).default(false),
+});
+
+const uplink = either((value) => {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : '';
+  return kind === 'packet' ? packetUplink : tunUplink;
+});
+
 /** The file of a VM host, in the words of the file. */
 export const hostSchema = table({
   host: table({
     control_socket: socketPath(DEFAULT_HOST_SOCKET).default(DEFAULT_HOST_SOCKET),
     state_directory: absolutePath('/var/lib/kagemusha').default('/var/lib/kagemusha'),
-    uplink: table({
-      kind: choice(['tun'], NOT_BUILT.uplinkKind),
-      device: deviceName('kg0'),
-    }).default({ kind: 'tun', device: 'kg0' }),
+    uplink: uplink.default({ kind: 'tun', device: 'kg0' }),
     ...common,
   }).prefault({}),
   guest: list(guest, '[[guest]]').default([]),
@@ -254,6 +295,19 @@ function toGuest(raw: z.output<typeof guest>, index: number, reading: Reading): 
   };
 }
 
+function toUplink(raw: z.output<typeof uplink>): UplinkConfig {
+  if (!('mac' in raw)) return { kind: 'tun', device: raw.device };
+  return {
+    kind: 'packet',
+    device: raw.device,
+    mac: raw.mac,
+    router: raw.router,
+    frames: raw.frames,
+    queueBytes: raw.queue_bytes,
+    bypassQdisc: raw.bypass_qdisc,
+  };
+}
+
 function toHomeAgents(raw: 'auto' | Address | readonly Address[]): HomeAgents {
   if (raw === 'auto') return { kind: 'auto' };
   const [first, ...others] = typeof raw === 'string' ? [raw] : raw;
@@ -313,7 +367,7 @@ export function toHostConfig(
     role: 'host',
     controlSocket: raw.host.control_socket,
     stateDirectory: raw.host.state_directory,
-    uplink: raw.host.uplink,
+    uplink: toUplink(raw.host.uplink),
     guests: raw.guest.map((each, i) => toGuest(each, i, reading)),
   };
 }

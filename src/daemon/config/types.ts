@@ -122,10 +122,34 @@ interface DaemonConfig {
   readonly outer: OuterConfig;
 }
 
+/** The kernel routes the care-of addresses into a TUN. */
+export interface TunUplinkConfig {
+  readonly kind: 'tun';
+  readonly device: string;
+}
+
+/** The care-of addresses are hosts on the link of an interface, past the kernel's IP. */
+export interface PacketUplinkConfig {
+  readonly kind: 'packet';
+  readonly device: string;
+  /** Their link-layer address: one made for this host, that of the interface, or this one. */
+  readonly mac: 'own' | 'device' | Mac;
+  /** Where the network has no router that advertises itself. */
+  readonly router: Address | undefined;
+  /** Of the receive ring, 2 KiB each. */
+  readonly frames: number;
+  /** Octets of larger packets that may wait beside the ring. */
+  readonly queueBytes: number;
+  /** Packets leave past the interface's queueing discipline (tc). */
+  readonly bypassQdisc: boolean;
+}
+
+export type UplinkConfig = TunUplinkConfig | PacketUplinkConfig;
+
 /** A VM host. */
 export interface HostConfig extends DaemonConfig {
   readonly role: 'host';
-  readonly uplink: { readonly kind: 'tun'; readonly device: string };
+  readonly uplink: UplinkConfig;
   readonly guests: readonly GuestConfig[];
 }
 

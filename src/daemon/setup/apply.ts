@@ -118,7 +118,9 @@ export async function applyMissing(
 
 /** Kinds of which hundreds may be needed, one for each guest; they are made a run of them at a time. */
 function isOneOfMany(resource: Resource): boolean {
-  return goesWithDevice(resource) || ['device', 'route', 'proxy'].includes(resource.kind);
+  return (
+    goesWithDevice(resource) || ['device', 'route', 'blackhole', 'proxy'].includes(resource.kind)
+  );
 }
 
 /** Neighbouring steps of one kind that are made at once; others stand alone. */

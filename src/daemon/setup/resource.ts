@@ -23,6 +23,8 @@ export type Resource =
     }
   /** What has no more specific route is answered with Destination Unreachable, and does not go out again by the default route. */
   | { readonly kind: 'unreachable'; readonly prefix: Prefix }
+  /** What comes for it is dropped without a word to the sender. */
+  | { readonly kind: 'blackhole'; readonly address: Address }
   | { readonly kind: 'proxy'; readonly address: Address; readonly device: string }
   | {
       readonly kind: 'sysctl';
@@ -58,6 +60,8 @@ export function isThere(resource: Resource, system: SystemState): boolean {
     }
     case 'unreachable':
       return system.unreachable.has(formatPrefix(resource.prefix));
+    case 'blackhole':
+      return system.blackholes.has(resource.address);
     case 'proxy':
       return system.proxies.has(`${resource.address} ${resource.device}`);
     case 'sysctl':
@@ -105,6 +109,8 @@ export function makeCommands(resource: Resource, system: SystemState): string[][
     }
     case 'unreachable':
       return [['ip', '-6', 'route', 'replace', 'unreachable', formatPrefix(resource.prefix)]];
+    case 'blackhole':
+      return [['ip', '-6', 'route', 'replace', 'blackhole', `${resource.address}/128`]];
     case 'proxy': {
       const { address, device } = resource;
       return [['ip', '-6', 'neighbour', 'add', 'proxy', address, 'dev', device]];
@@ -130,6 +136,8 @@ export function removeCommands(resource: Resource, previous?: string): string[][
     }
     case 'unreachable':
       return [['ip', '-6', 'route', 'del', 'unreachable', formatPrefix(resource.prefix)]];
+    case 'blackhole':
+      return [['ip', '-6', 'route', 'del', 'blackhole', `${resource.address}/128`]];
     case 'proxy': {
       const { address, device } = resource;
       return [['ip', '-6', 'neighbour', 'del', 'proxy', address, 'dev', device]];

@@ -58,6 +58,8 @@ export interface SystemState {
   readonly routes: readonly Route[];
   /** Prefixes that are answered with Destination Unreachable, as `address/length`. */
   readonly unreachable: ReadonlySet<string>;
+  /** Addresses whose packets are dropped without a word (blackhole routes). */
+  readonly blackholes: ReadonlySet<Address>;
   /** Proxied neighbours, as `address device`. */
   readonly proxies: ReadonlySet<string>;
   /** The value of `net.ipv6.…` now; undefined when there is no such thing. Parts are separated by slashes. */
@@ -82,7 +84,12 @@ export async function readSystem(): Promise<SystemState> {
     tunTaps: new Map(links.flatMap((link) => readTunTap(link, userIds))),
     addresses: addresses.flatMap(readAddresses),
     routes: routes.flatMap(readRoute),
-    unreachable: new Set(routes.flatMap(readUnreachable)),
+    unreachable: new Set(prefixesOf(routes, 'unreachable').map((prefix) => formatPrefix(prefix))),
+    blackholes: new Set(
+      prefixesOf(routes, 'blackhole').flatMap(({ address, length }) =>
+        length === 128 ? [address] : [],
+      ),
+    ),
     proxies: new Set(proxies.flatMap(readProxy)),
     sysctl: readSysctl,
   };
@@ -191,10 +198,12 @@ function readPrefix(destination: string): Prefix | undefined {
   return { address: parseAddress(address), length: Number(length ?? 128) };
 }
 
-function readUnreachable(entry: unknown): string[] {
-  const { type, dst } = object(entry);
-  const prefix = type === 'unreachable' ? readPrefix(text(dst) ?? '') : undefined;
-  return prefix === undefined ? [] : [formatPrefix(prefix)];
+/** Of the routes of one type. */
+function prefixesOf(routes: readonly unknown[], type: string): Prefix[] {
+  return routes.map(object).flatMap((route) => {
+    const prefix = route.type === type ? readPrefix(text(route.dst) ?? '') : undefined;
+    return prefix === undefined ? [] : [prefix];
+  });
 }
 
 function readProxy(entry: unknown): string[] {

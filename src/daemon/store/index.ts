@@ -6,6 +6,7 @@ export {
   espReplayTop,
   espSequence,
   mobilitySequence,
+  STATION_SECRET,
 } from './names.js';
 export { SqliteStore } from './sqlite-store.js';
 export type { HomeAgentBinding, Registration, Store } from './store.js';

@@ -24,5 +24,8 @@ export const espReplayTop = (homeAddress: Address, spi: number, keyId: string, p
 export const authTimestamp = (homeAddress: Address, spi: number, keyId: string) =>
   `auth/${homeAddress}/${spi}/${keyId}`;
 
+/** What makes the link-layer address of this host's care-of addresses (see stationMac). */
+export const STATION_SECRET = 'station';
+
 /** What makes an automatic care-of address stable and hard to guess (RFC 7217). */
 export const CARE_OF_SECRET = 'care-of';

@@ -1,6 +1,6 @@
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
-import type { Address, Icmpv6Message, Mac } from '../wire/index.js';
+import type { Address, Icmpv6Message, Ipv6Packet, Mac } from '../wire/index.js';
 import {
   ALL_ROUTERS,
   addressBytes,
@@ -9,6 +9,7 @@ import {
   emitEthernet,
   emitIcmpv6,
   emitPacket,
+  isLinkLocal,
   isMulticast,
   multicastMac,
   PROTOCOL,
@@ -49,8 +50,26 @@ export interface MldQuery {
   readonly group: Address;
 }
 
-/** Reads a query (RFC 2710 3, RFC 3810 5.1); undefined: it is none, or malformed. */
-export function readMldQuery(message: Icmpv6Message): MldQuery | undefined {
+/**
+ * The query of a packet, or the reason to ignore it: it must come from a link-local address with hop limit 1 and Router Alert
+ * (RFC 3810 5.1.14, 6.2). Undefined: it is none, or malformed.
+ */
+export function readMldQuery(
+  packet: Ipv6Packet,
+  message: Icmpv6Message,
+): MldQuery | undefined | 'mld_query' {
+  const query = parseQuery(message);
+  if (query === undefined) return undefined;
+  const alert = packet.extensions.some(
+    (header) =>
+      header.kind === 'hop-by-hop' && header.options.some(({ kind }) => kind === 'router-alert'),
+  );
+  if (packet.hopLimit !== 1 || !isLinkLocal(packet.source) || !alert) return 'mld_query';
+  return query;
+}
+
+/** RFC 2710 3, RFC 3810 5.1 */
+function parseQuery(message: Icmpv6Message): MldQuery | undefined {
   if (message.kind !== 'unknown' || message.type !== TYPE.query) return undefined;
   const { body } = message;
   if (body.length < QUERY.version1) return undefined;
@@ -68,7 +87,7 @@ export function readMldQuery(message: Icmpv6Message): MldQuery | undefined {
 
 /**
  * A listener of the groups that this node needs on a link (RFC 3810 6, RFC 2710 4), so that switches which snoop MLD let
- * solicitations for its addresses through. It speaks from `::` (RFC 3590): no link-local address here is its own.
+ * solicitations for its addresses through. It speaks from `::` as long as no link-local address is its own (RFC 3590).
  */
 export class MldListener {
   readonly #mac: Mac;
@@ -77,9 +96,16 @@ export class MldListener {
   #version1Until: Millis = Number.NEGATIVE_INFINITY;
   #deadline: Millis | undefined;
   readonly #send: (frame: Uint8Array) => void;
+  readonly #source: () => Address;
 
-  /** @param random 0 <= r < 1 @param send takes an Ethernet frame */
-  constructor(mac: Mac, random: () => number, send: (frame: Uint8Array) => void) {
+  /** @param random 0 <= r < 1 @param send takes an Ethernet frame @param source a link-local address of this node, or `::` */
+  constructor(
+    mac: Mac,
+    random: () => number,
+    send: (frame: Uint8Array) => void,
+    source: () => Address = () => UNSPECIFIED,
+  ) {
+    this.#source = source;
     this.#mac = mac;
     this.#random = random;
     this.#send = send;
@@ -164,7 +190,7 @@ export class MldListener {
 
   /** Hop limit 1 and Router Alert (RFC 2710 3, RFC 3810 5). */
   #emit(destination: Address, type: number, body: Uint8Array): void {
-    const pseudo = { source: UNSPECIFIED, destination };
+    const pseudo = { source: this.#source(), destination };
     const payload = emitPacket({
       trafficClass: 0,
       flowLabel: 0,

@@ -1,0 +1,333 @@
+import { createHash } from 'node:crypto';
+import type { Engine, PortId, Table } from '../datapath/index.js';
+import {
+  ForeignLink,
+  type ForeignLinkEvent,
+  type ForeignLinkOutput,
+} from '../foreignlink/index.js';
+import { type Address, isLinkLocal, type Mac, parsePrefix, readMac } from '../wire/index.js';
+import type { CareOfChoice } from './care-of-addresses.js';
+import { makeCareOf, preferredPrefix } from './care-of-auto.js';
+import type { GuestConfig, PacketUplinkConfig } from './config/schema.js';
+import { Driver } from './driver.js';
+import type { Logger } from './log.js';
+import type { UplinkStatus } from './status.js';
+import { CARE_OF_SECRET, type Store } from './store/index.js';
+
+const LINK_LOCAL = parsePrefix('fe80::/64');
+
+/** RFC 7217 6: so many addresses are tried after another node had the first one. */
+const IDGEN_RETRIES = 3;
+
+/**
+ * The link-layer address of this host's care-of addresses, unless the configuration has one: always the same one, another one on every
+ * host, also where a host is a copy of another, and locally administered.
+ *
+ * @param secret 16 octets that this host keeps (Store.secret) @param device that of the interface itself
+ */
+export function stationMac(secret: Uint8Array, device: Mac): Mac {
+  const hash = createHash('sha256').update('station').update(device).update(secret).digest();
+  const octets = Uint8Array.from(hash.subarray(0, 6));
+  octets[0] = ((octets[0] ?? 0) & 0xfc) | 0x02;
+  return readMac(octets, 0);
+}
+
+/** Where Neighbor Discovery of a packet uplink comes from and goes to. */
+export interface NetworkPort {
+  readonly port: PortId;
+  /** That of the care-of addresses. */
+  readonly mac: Mac;
+}
+
+/** What the network needs of its daemon. */
+export interface NetworkServices {
+  readonly engine: Pick<Engine, 'transmit'>;
+  readonly store: Pick<Store, 'secret' | 'registrations'>;
+  readonly log: Logger;
+  /** Of the configuration; octets. */
+  readonly uplinkMtu: number;
+  /** Which care-of addresses may be used has changed, or where packets go. */
+  changed(): void;
+}
+
+type Use = 'checked' | 'usable' | 'duplicate';
+
+/** The network that a packet uplink is on: the care-of addresses of the guests as its hosts, and where their packets go. */
+export class ForeignNetwork {
+  readonly port: PortId;
+  readonly #mac: Mac;
+  readonly #config: PacketUplinkConfig;
+  readonly #services: NetworkServices;
+  readonly #link: ForeignLink;
+  readonly #driver: Driver<ForeignLinkEvent, ForeignLinkOutput>;
+  /** care-of addresses, and the link-local one */
+  readonly #addresses = new Map<Address, Use>();
+  /** of guests with `auto`, by name */
+  readonly #chosen = new Map<string, Address>();
+  /** RFC 7217 5: DAD_Counter, by guest; the link-local address has none's */
+  readonly #conflicts = new Map<string, number>();
+  /** a new table is on its way anyway */
+  #following = false;
+  /** A process before this one had them a moment ago, by home address: what was registered with them stands. */
+  readonly #before: ReadonlyMap<Address, Address>;
+  /** those of them that nobody else has, as far as is known */
+  readonly #ours: Set<Address>;
+  #router: string | undefined;
+
+  constructor(config: PacketUplinkConfig, { port, mac }: NetworkPort, services: NetworkServices) {
+    this.port = port;
+    this.#mac = mac;
+    this.#config = config;
+    this.#services = services;
+    const { router } = config;
+    const registered = services.store
+      .registrations()
+      .filter(({ expiresAt }) => expiresAt > Date.now());
+    this.#before = new Map(registered.map((known) => [known.homeAddress, known.careOfAddress]));
+    this.#ours = new Set(this.#before.values());
+    this.#link = new ForeignLink({
+      mac,
+      random: Math.random,
+      ...(router === undefined ? {} : { router }),
+    });
+    this.#driver = new Driver(this.#link, (output) => this.#on(output));
+    this.#driver.send({ type: 'start', again: this.#ours.size > 0 });
+    this.#addLinkLocal();
+  }
+
+  onFrame(bytes: Uint8Array): void {
+    this.#driver.send({ type: 'frame', bytes });
+  }
+
+  /** The care-of address that a guest may use now; asking for one begins its duplicate address detection. */
+  careOf(guest: GuestConfig): CareOfChoice {
+    const { careOfAddress } = guest;
+    if (careOfAddress === undefined) return { kind: 'address', address: guest.homeAddresses[0] };
+    const address = careOfAddress === 'auto' ? this.#choose(guest) : careOfAddress;
+    if (address === undefined) return { kind: 'none', reason: this.#noPrefix(guest.name) };
+    return this.#use(address);
+  }
+
+  /** Whether another node has it. */
+  isDuplicate(address: Address): boolean {
+    return this.#addresses.get(address) === 'duplicate';
+  }
+
+  /**
+   * What the daemon needs of the link from now on.
+   *
+   * @param guests of the configuration @param inUse care-of addresses of tunnels @param destinations of outer packets
+   */
+  follow(
+    guests: readonly GuestConfig[],
+    inUse: Iterable<Address>,
+    destinations: Iterable<Address>,
+  ): void {
+    const names = new Set(guests.map(({ name }) => name));
+    for (const name of this.#chosen.keys()) if (!names.has(name)) this.#chosen.delete(name);
+    const kept = new Set(inUse);
+    for (const { name, careOfAddress } of guests) {
+      const address = careOfAddress === 'auto' ? this.#chosen.get(name) : careOfAddress;
+      if (address !== undefined) kept.add(address);
+    }
+    this.#following = true;
+    try {
+      for (const address of [...this.#addresses.keys()]) {
+        if (kept.has(address) || isLinkLocal(address)) continue;
+        this.#addresses.delete(address);
+        this.#ours.delete(address);
+        this.#driver.send({ type: 'remove', address });
+      }
+      this.#driver.send({ type: 'destinations', addresses: destinations });
+    } finally {
+      this.#following = false;
+    }
+  }
+
+  /** The network's part of the engine's table. */
+  get hops(): Pick<Table, 'nextHops' | 'router'> {
+    return this.#link.hops;
+  }
+
+  get drops(): ReadonlyMap<string, number> {
+    return this.#link.drops;
+  }
+
+  /** Why no packet can leave, in one sentence. */
+  get trouble(): string | undefined {
+    const { device } = this.#config;
+    const router = this.#link.router;
+    if (router?.state === 'unreachable') {
+      return `router ${router.address} on ${device} does not answer`;
+    }
+    if (this.#isConnected) return undefined;
+    if (router !== undefined) return `router ${router.address} on ${device} has not answered yet`;
+    return `no router has spoken on ${device}; where none does, write uplink = { …, router = "fe80::1" }`;
+  }
+
+  get status(): UplinkStatus {
+    const router = this.#link.router;
+    const reason = this.trouble;
+    return {
+      kind: 'packet',
+      device: this.#config.device,
+      mac: this.#mac,
+      ...(router === undefined ? {} : { router }),
+      addresses: [...this.#addresses].map(([address, state]) => ({ address, state })),
+      ...(reason === undefined ? {} : { reason }),
+    };
+  }
+
+  stop(): void {
+    this.#driver.stop();
+  }
+
+  /** Packets have a way out: a router, or on a link without one at least its own prefixes. */
+  get #isConnected(): boolean {
+    const { router, nextHops } = this.#link.hops;
+    if (router !== undefined || nextHops.length > 0) return true;
+    return this.#link.router === undefined && this.#link.hasPrefix;
+  }
+
+  #use(address: Address): CareOfChoice {
+    const { device } = this.#config;
+    if (!this.#addresses.has(address)) {
+      this.#addresses.set(address, 'checked');
+      this.#driver.send({ type: 'add', address, optimistic: this.#ours.has(address) });
+    }
+    switch (this.#addresses.get(address)) {
+      case 'usable':
+        if (this.#isConnected || this.#ours.has(address)) return { kind: 'address', address };
+        return { kind: 'none', reason: this.trouble ?? `there is no way out of ${device}` };
+      case 'duplicate': {
+        const what = `care-of address ${address} is in use by another node on ${device}`;
+        return {
+          kind: 'none',
+          reason: `${what}; give the guest another one, or take it from there`,
+        };
+      }
+      default: {
+        const why = 'whether another node has it is being asked';
+        return { kind: 'none', reason: `care-of address ${address} on ${device}: ${why}` };
+      }
+    }
+  }
+
+  /** From a prefix of the link, the same one as long as that is good (RFC 7217). */
+  #choose({ name: guest, homeAddresses }: GuestConfig): Address | undefined {
+    const conflicts = this.#conflicts.get(guest) ?? 0;
+    if (conflicts > IDGEN_RETRIES) return undefined;
+    const current = this.#chosen.get(guest);
+    const prefix = preferredPrefix(this.#link.prefixes, current);
+    if (prefix === undefined) {
+      // Routers will tell whether it is still good.
+      const before = current ?? this.#before.get(homeAddresses[0]);
+      if (before === undefined || !this.#ours.has(before)) return undefined;
+      this.#chosen.set(guest, before);
+      return before;
+    }
+    const others = [...this.#chosen].flatMap(([name, address]) =>
+      name === guest ? [] : [address],
+    );
+    const address = makeCareOf(prefix, {
+      guest,
+      secret: this.#services.store.secret(CARE_OF_SECRET),
+      taken: new Set(others),
+      conflicts,
+    });
+    if (address !== undefined) this.#chosen.set(guest, address);
+    return address;
+  }
+
+  #noPrefix(guest: string): string {
+    const { device } = this.#config;
+    const mend = 'write care_of_address = "an address"';
+    if ((this.#conflicts.get(guest) ?? 0) > IDGEN_RETRIES) {
+      return `${IDGEN_RETRIES + 1} addresses were in use by others on ${device}; ${mend}`;
+    }
+    return `no router on ${device} has told a /64 to make addresses from (yet); else ${mend}`;
+  }
+
+  #addLinkLocal(): void {
+    const { device } = this.#config;
+    const conflicts = this.#conflicts.get('') ?? 0;
+    // Without one the link is asked from care-of addresses.
+    if (conflicts > IDGEN_RETRIES) return;
+    const address = makeCareOf(LINK_LOCAL, {
+      guest: device,
+      secret: this.#services.store.secret(CARE_OF_SECRET),
+      taken: new Set(),
+      conflicts,
+    });
+    if (address === undefined) return;
+    this.#addresses.set(address, 'checked');
+    this.#driver.send({ type: 'add', address });
+  }
+
+  #on(output: ForeignLinkOutput): void {
+    const { engine, log, changed, uplinkMtu } = this.#services;
+    const { device } = this.#config;
+    switch (output.type) {
+      case 'frame':
+        engine.transmit(this.port, output.bytes);
+        break;
+      case 'usable':
+        if (!this.#addresses.has(output.address)) break;
+        this.#addresses.set(output.address, 'usable');
+        changed();
+        break;
+      case 'duplicate':
+        this.#onDuplicate(output.address);
+        break;
+      case 'hops':
+        this.#tellRouter();
+        if (!this.#following) changed();
+        break;
+      case 'prefixes':
+        changed();
+        break;
+      case 'mtu':
+        if (output.mtu >= uplinkMtu) break;
+        log.warn(
+          { device, mtu: output.mtu, uplinkMtu },
+          `routers on ${device} tell a smaller MTU than uplink_mtu; write uplink_mtu = ${output.mtu}`,
+        );
+        break;
+    }
+  }
+
+  #tellRouter(): void {
+    const { device } = this.#config;
+    const { router } = this.#link;
+    const told = `${router?.address} ${router?.mac}`;
+    if (told === this.#router) return;
+    this.#router = told;
+    this.#services.log.info({ device, router: router?.address, mac: router?.mac }, 'router');
+  }
+
+  #onDuplicate(address: Address): void {
+    const { log, changed } = this.#services;
+    const { device } = this.#config;
+    const known = this.#addresses.get(address);
+    if (known === undefined) return;
+    if (known !== 'duplicate') log.warn({ address, device }, 'another node has this address');
+    this.#addresses.set(address, 'duplicate');
+    this.#ours.delete(address);
+    const count = (name: string): void => {
+      this.#conflicts.set(name, (this.#conflicts.get(name) ?? 0) + 1);
+    };
+    if (isLinkLocal(address)) {
+      this.#addresses.delete(address);
+      this.#driver.send({ type: 'remove', address });
+      count('');
+      this.#addLinkLocal();
+      return;
+    }
+    for (const [name, chosen] of [...this.#chosen]) {
+      if (chosen !== address) continue;
+      this.#chosen.delete(name);
+      count(name);
+    }
+    changed();
+  }
+}
