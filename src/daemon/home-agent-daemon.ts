@@ -112,6 +112,7 @@ export class HomeAgentDaemon {
     const signalers = Math.max(MIN_SIGNALERS, config.mobileNodes.length);
     this.#engine = new Engine({
       workers: config.workers,
+      poll: config.poll,
       maxPorts: 1,
       maxTunnels: this.#room,
       maxSignalers: signalers,
@@ -210,6 +211,7 @@ export class HomeAgentDaemon {
     return {
       schemaVersion: 1,
       role: 'home-agent',
+      memory: this.#engine.memory(),
       address: this.#config.address,
       bindings: [...this.#agent.bindings()].map((binding): HomeAgentBindingStatus => {
         const tunnel = this.#tunnels.to(binding.homeAddress);

@@ -169,6 +169,7 @@ export class HostDaemon {
     this.#log = log;
     this.#engine = new Engine({
       workers: config.workers,
+      poll: config.poll,
       // A guest at home has a port on the home link besides its own; the link of the uplink has one.
       maxPorts: 2 * MAX_GUESTS + 1,
       maxTunnels: MAX_GUESTS,
@@ -310,6 +311,7 @@ export class HostDaemon {
     return {
       schemaVersion: 1,
       role: 'host',
+      memory: this.#engine.memory(),
       uplink: this.#network?.status ?? { kind: 'tun', device: this.#config.uplink.device },
       guests: [
         ...[...this.#guests.values()].map((guest) =>

@@ -120,10 +120,19 @@ export type UplinkStatus =
       readonly reason?: string;
     };
 
+/** Octets that the packet engine has mapped. */
+export interface MemoryStatus {
+  /** For packets, counters and rings, touched or not. */
+  readonly mapped: number;
+  /** The receive ring of a packet uplink, 0 with another one. */
+  readonly uplinkRing: number;
+}
+
 export interface HostStatus {
   readonly schemaVersion: typeof STATUS_SCHEMA_VERSION;
   readonly role: 'host';
   readonly uplink: UplinkStatus;
+  readonly memory: MemoryStatus;
   readonly guests: readonly GuestStatus[];
   /** What no guest can be blamed for. */
   readonly drops: Drops;
@@ -152,6 +161,7 @@ export interface HomeAgentStatus {
   readonly schemaVersion: typeof STATUS_SCHEMA_VERSION;
   readonly role: 'home-agent';
   readonly address: Address;
+  readonly memory: MemoryStatus;
   readonly bindings: readonly HomeAgentBindingStatus[];
   readonly drops: Drops;
 }

@@ -64,6 +64,7 @@ t.test('a host: what is not said has its default', async (t) => {
     stateDirectory: '/var/lib/kagemusha',
     uplink: { kind: 'tun', device: 'kg0' },
     workers: 1,
+    poll: 'sleep',
     uplinkMtu: 1500,
     tunnelMtu: 1460,
     pathMtuProbing: true,

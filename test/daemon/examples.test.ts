@@ -61,7 +61,7 @@ t.test('what the examples leave commented out is right too', async (t) => {
   const home = (text: string) =>
     all(text).replace(/^(care_of_address =|register =|uplink = { kind = "tun",) .*\n/gm, '');
   const host = loadHostConfig(placed('host.toml', home));
-  t.match(host, { uplinkMtu: 1500, workers: 1 });
+  t.match(host, { uplinkMtu: 1500, workers: 1, poll: 'sleep' });
   t.match(host.uplink, { kind: 'packet', mac: 'own', frames: 1024, bypassQdisc: false });
   t.match(host.guests[0], {
     livenessInterval: 30,

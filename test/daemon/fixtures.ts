@@ -40,6 +40,7 @@ export function home(
 export const hostStatus: HostStatus = {
   schemaVersion: 1,
   role: 'host',
+  memory: { mapped: 10_485_760, uplinkRing: 2_097_152 },
   uplink: {
     kind: 'packet',
     device: 'eth0',
@@ -86,6 +87,7 @@ export const hostStatus: HostStatus = {
 export const homeAgentStatus: HomeAgentStatus = {
   schemaVersion: 1,
   role: 'home-agent',
+  memory: { mapped: 10_485_760, uplinkRing: 0 },
   address: parseAddress('2001:db8:2000::1'),
   bindings: [
     {

@@ -139,6 +139,7 @@ const guest = table({
 
 const common = {
   workers: integer({ min: 1, max: 64, example: 1 }).default(1),
+  poll: choice(['sleep', 'busy']).default('sleep'),
   uplink_mtu: integer({ min: MINIMUM_MTU, max: 9216, example: 1500 }).default(1500),
   path_mtu_probing: flag(true).default(true),
   mss_clamp: flag(true).default(true),
@@ -248,6 +249,7 @@ function daemonPart(path: string, raw: Common) {
   return {
     path,
     workers: raw.workers,
+    poll: raw.poll,
     uplinkMtu: raw.uplink_mtu,
     tunnelMtu: Math.max(MINIMUM_MTU, raw.uplink_mtu - overhead),
     pathMtuProbing: raw.path_mtu_probing,

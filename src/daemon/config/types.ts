@@ -111,6 +111,8 @@ interface DaemonConfig {
   readonly stateDirectory: string;
   /** Threads of the packet engine. */
   readonly workers: number;
+  /** Whether they sleep when there is nothing to do, or look for more for a while first. */
+  readonly poll: 'sleep' | 'busy';
   /** MTU of the network the outer packets cross. */
   readonly uplinkMtu: number;
   /** MTU inside the tunnel: `uplinkMtu` less the outer headers, at least 1280. */
