@@ -34,7 +34,7 @@ const WIRE = 1500;
 const IP6IP6 = 40;
 /** Outer IPv6, UDP, VXLAN (RFC 7348 5), inner Ethernet. */
 const VXLAN = 40 + 8 + 8 + 14;
-const PACKET_UPLINK = '{ kind = "packet", device = "wan0" }';
+const PACKET_UPLINK = `{ kind = "packet", device = "wan0", router = "${PAPER.foreignRouter}" }`;
 
 /** The rows, in the order of their turns. A new one of ours is a configuration. */
 export const ROWS: readonly Row[] = [

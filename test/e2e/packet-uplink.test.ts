@@ -150,7 +150,7 @@ t.test('with the MAC of the card a kernel that forwards is kept quiet', async (t
   t.match(said, `sudo ip -6 route replace blackhole ${PAPER.careOf}/128`);
   await testbed.startHomeAgent();
   const host = await testbed.startHost();
-  const capture = await captureOn(homeAgent, 'wan0', join(directory, 'wan.pcap'));
+  const capture = await captureOn(homeAgent, 'wan0', join(directory, 'wan.pcap'), 'icmp6');
   await moveAway(testbed);
   t.equal((await twenty(hostA, PAPER.guest)).lost, 0);
   t.equal((await twenty(guest, PAPER.hostA)).lost, 0);
