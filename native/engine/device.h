@@ -14,7 +14,7 @@ enum class Io {
   kDone,
   kAgain,     // nothing to read, or no room to write: epoll tells when
   kLost,      // ENOBUFS: there was no room, and the packet is not kept until there is
-  kRefused,   // EINVAL: the kernel does not take this packet
+  kRefused,   // EINVAL, EMSGSIZE: the kernel does not take this packet
   kDown,      // an error that may pass (the interface is down)
   kGone,      // the device was deleted, the connection closed: until somebody adds it again
   kNonsense,  // gone as well, and by its own fault: what came is not of the kind that it should be

@@ -135,9 +135,10 @@ void Engine::openTun(const std::string& device, TunMode mode) {
 
 Mac Engine::openPacketUplink(const std::string& interface, const PacketUplinkOptions& options) {
   requireNoUplink();
-  packetUplink_ = kagemusha::openPacketUplink(interface, options);
-  packetUplink_->setDestinations(localsOf(spec_));
-  setUplink(std::make_shared<Uplink>(packetUplink_, packetUplink_->mac()));
+  auto device = kagemusha::openPacketUplink(interface, options);
+  device->setDestinations(localsOf(spec_));
+  setUplink(std::make_shared<Uplink>(device, device->mac()));
+  packetUplink_ = std::move(device);
   return packetUplink_->mac();
 }
 

@@ -237,7 +237,7 @@ bool Forwarder::writeUplink(const Packet& head, std::span<const iovec> tail, con
   if (!frameFor(*uplink, packet)) return drops.drop(Drop::no_next_hop, packets), false;
   if (uplink->device->sendsMany()) {
     if (OutgoingQueue::takes(packet, tail)) {
-      if (outgoing_.add(*uplink->device, packet, tail, drops)) return true;
+      if (outgoing_.add(*uplink->device, packet, tail, drops, transmitting_)) return true;
       return drops.drop(Drop::uplink_full, packets), false;
     }
     // In order: behind what waits.
@@ -316,12 +316,14 @@ void Forwarder::transmit(SlowPathRing& ring) {
     if (!entry) return;
     const Packet packet{entry->bytes, {}};
     bool sent = false;
+    transmitting_ = true;
     if (entry->record.port == kToUplink)
       sent = writeUplink(packet, {}, counters_);
     else if (Port* port = table_->port(entry->record.port))
       sent = writePort(*port, packet, {}, port->counters);
     else
       counters_.drop(Drop::no_port);
+    transmitting_ = false;
     if (sent) counters_.add(EngineCounter::transmitted);
     // JavaScript may write there again at once.
     if (outgoing_.refers()) sendOutgoing(Memory::kGoes);

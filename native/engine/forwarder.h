@@ -49,7 +49,10 @@ class Forwarder {
     return outgoing_.refers();
   }
   // Takes a packet as read from the uplink. True: its bytes must stay where they are until endBatch().
-  bool fromUplink(const Packet& packet);
+  bool fromUplink(const Packet& packet) {
+    const bool held = takeUplink(packet);
+    return held || outgoing_.refers();
+  }
   // Sends what is on the transmit ring.
   void transmit(SlowPathRing& ring);
   // Whether the bytes of a batch stay where they are for as long as waiting() is true.
@@ -74,6 +77,8 @@ class Forwarder {
   void route(Port& port, const Packet& frame);
 
   // Network side, in uplink_path.cc.
+  // True: its bytes are held for merging.
+  bool takeUplink(const Packet& packet);
   // A whole packet to one of our addresses.
   bool toLocal(Packet packet, const Ipv6View& outer, Side side);
   bool toMobileNode(Packet packet, const Ipv6View& outer);
@@ -174,6 +179,7 @@ class Forwarder {
   FragmentIdentifications identifications_;
   RecentlyTold correspondents_, unbound_, heard_{RecentlyTold::kHeardAgain};
   bool wakeNeeded_ = false;
+  bool transmitting_ = false;  // what is written comes from JavaScript
 };
 
 }  // namespace kagemusha

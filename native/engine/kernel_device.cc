@@ -13,6 +13,7 @@ Io ioError(int error) {
     case ENOBUFS:
       return Io::kLost;
     case EINVAL:
+    case EMSGSIZE:  // longer than the interface takes
       return Io::kRefused;
     case EBADFD:  // a TUN whose interface was deleted
     case ENODEV:

@@ -6,8 +6,8 @@
 namespace kagemusha {
 
 bool OutgoingQueue::add(Device& device, const Packet& head, std::span<const iovec> tail,
-                        const DropCounters& drops) {
-  if (end_ == kCapacity) return false;
+                        const DropCounters& drops, bool ours) {
+  if (end_ >= (ours ? kCapacity + kReserve : kCapacity)) return false;
   Kept& kept = kept_[end_];
   const std::size_t length = sizeof(Offload) + head.bytes.size();
   kept.refers = !tail.empty() || head.bytes.size() > kKept;

@@ -23,6 +23,8 @@ class OutgoingQueue {
   static constexpr std::size_t kBatch = 64;
   // So many may wait: a batch, and the rest of a train that was being cut.
   static constexpr std::size_t kCapacity = 4 * kBatch;
+  // So many more of ours, whatever guests send.
+  static constexpr std::size_t kReserve = kBatch;
   static constexpr std::size_t kKept = 256 - sizeof(Offload);
 
   explicit OutgoingQueue(const EngineCounters& counters) : counters_(counters) {}
@@ -33,9 +35,10 @@ class OutgoingQueue {
   static bool takes(const Packet& head, std::span<const iovec> tail) {
     return tail.empty() || (tail.size() == 1 && head.bytes.size() <= kKept);
   }
-  // As Device::write(), sooner or later. `drops`: where it is counted if it is not sent after all. False:
-  // there is no room.
-  bool add(Device& device, const Packet& head, std::span<const iovec> tail, const DropCounters& drops);
+  // As Device::write(), sooner or later. `drops`: where it is counted if it is not sent after all. `ours`: it
+  // may have the reserve. False: there is no room.
+  bool add(Device& device, const Packet& head, std::span<const iovec> tail, const DropCounters& drops,
+           bool ours = false);
   // Sends what is there. False: something still waits.
   bool flush(Device& device);
   // The rest waits until the device has room; flush() then.
@@ -63,8 +66,8 @@ class OutgoingQueue {
   std::size_t first_ = 0, end_ = 0, mark_ = 0;
   std::size_t referring_ = 0;
   bool waiting_ = false, gone_ = false;
-  std::array<mmsghdr, kCapacity> messages_{};
-  std::array<Kept, kCapacity> kept_;
+  std::array<mmsghdr, kCapacity + kReserve> messages_{};
+  std::array<Kept, kCapacity + kReserve> kept_;
 };
 
 }  // namespace kagemusha

@@ -89,12 +89,14 @@ class RingUplink final : public PacketUplink {
 
  private:
   Io receiveQueued(Bytes slot, Packet& packet);
+  ssize_t receive(std::span<std::uint8_t> into);
 
   const RawSocket sender_, receiver_;
   const Mac mac_;
   const bool byDestination_;
   PacketRing ring_;
   bool losing_ = false;
+  bool failed_ = false;  // an error was met that epoll does not report any more
   std::uint64_t cut_ = 0;
 };
 
@@ -113,14 +115,24 @@ Io RingUplink::read(Bytes slot, Packet& packet) {
       return Io::kDone;
     }
   }
-  return Io::kAgain;
+  return std::exchange(failed_, false) && takeError() == Io::kGone ? Io::kGone : Io::kAgain;
+}
+
+// The next packet that was queued. An interface that goes down is told of here first, and no packet taken:
+// the queue must stay in step with the ring.
+ssize_t RingUplink::receive(std::span<std::uint8_t> into) {
+  for (int attempt = 0;; ++attempt) {
+    const auto count = ::recv(receiver_.fd.get(), into.data(), into.size(), MSG_DONTWAIT | MSG_TRUNC);
+    // With EINVAL it is gone: its virtio header could not be made.
+    if (count >= 0 || errno == EAGAIN || errno == EINVAL || attempt == 2) return count;
+    failed_ = true;
+  }
 }
 
 // Into the slot, the vnet and Ethernet headers into its headroom.
 Io RingUplink::receiveQueued(Bytes slot, Packet& packet) {
   auto* start = slot.data() - kEthernetHeader - sizeof(Offload);
-  const auto count = ::recv(receiver_.fd.get(), start, sizeof(Offload) + kEthernetHeader + slot.size(),
-                            MSG_DONTWAIT | MSG_TRUNC);
+  const auto count = receive({start, sizeof(Offload) + kEthernetHeader + slot.size()});
   if (count < 0) return ioError(errno);
   const auto length = static_cast<std::size_t>(count);
   if (length < sizeof(Offload) + kEthernetHeader || length > sizeof(Offload) + kEthernetHeader + slot.size())

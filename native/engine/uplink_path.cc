@@ -60,7 +60,7 @@ bool fitsSlot(const Packet& packet) { return packet.bytes.size() <= SlowPathRing
 
 }  // namespace
 
-bool Forwarder::fromUplink(const Packet& read) {
+bool Forwarder::takeUplink(const Packet& read) {
   counters_.add(EngineCounter::uplinkPacketsRead);
   Packet packet = read;
   const auto view = viewIpv6(packet.bytes);

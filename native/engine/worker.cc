@@ -121,6 +121,7 @@ void Worker::addSender(std::shared_ptr<Device> uplink) {
 void Worker::remove(const Device& device) {
   call([&] {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+    ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
     sources_.erase(device.fd());
   });
 }
@@ -130,7 +131,7 @@ void Worker::watch(Source source) {
   event.events = EPOLLIN;
   event.data.fd = source.device().fd();
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
-  if (source.uplink) ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+  if (!mayWait(source)) ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
   sources_.insert_or_assign(event.data.fd, std::move(source));
 }
 
@@ -214,7 +215,7 @@ void Worker::serve(Source& source, std::uint32_t events) {
   if (events & EPOLLERR && device.takeError() == Io::kGone) return lose(device, Io::kGone);
   if (source.uplink)
     serveUplink(device);
-  else if (!waiting_)  // it may have begun in this very turn
+  else if (!waiting_ || !mayWait(source))  // it may have begun in this very turn
     servePort(*source.port);
 }
 
@@ -225,7 +226,8 @@ void Worker::servePort(Port& port) {
   Device& device = *port.device;
   Io result = Io::kDone;
   forwarder_.beginBatch(table_.enter(index_), coarseNow());
-  std::size_t slot = 0, bytes = 0;
+  std::size_t slot = waiting_ ? BufferRing::kPortSlots : 0, bytes = 0;
+  const std::size_t end = waiting_ ? BufferRing::kSlots : BufferRing::kPortSlots;
   for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < kBatchBytes; ++turn) {
     const Bytes memory = buffers_.slot(slot);
     Packet packet;
@@ -233,14 +235,26 @@ void Worker::servePort(Port& port) {
     if (result != Io::kDone) break;
     bytes += packet.bytes.size() + kPacketCost * segmentsAtMost(packet);
     if (sender_ && packet.bytes.data() != memory.data()) packet.bytes = copyInto(memory, packet.bytes);
-    if (forwarder_.fromPort(port, packet) && ++slot == BufferRing::kPortSlots) break;
-    if (forwarder_.waiting()) break;
+    if (forwarder_.fromPort(port, packet) && ++slot == end) break;
+    if (forwarder_.waiting() && !waiting_) break;
   }
   forwarder_.endBatch(Forwarder::Memory::kStays);
   device.endBatch();
   table_.leave(index_);
+  const bool began = !waiting_;
   settle();
+  if (waiting_ && began) toTheEnd(device);
   if (result == Io::kGone || result == Io::kNonsense) lose(device, result);
+}
+
+// epoll gives what is readable in turn, and this device comes after all others: who has so much to send that
+// the uplink has to be waited for would be the first one again otherwise, each time.
+void Worker::toTheEnd(const Device& device) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = device.fd();
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, event.data.fd, nullptr);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
 }
 
 void Worker::serveUplink(Device& device) {

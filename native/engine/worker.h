@@ -19,11 +19,11 @@ namespace kagemusha {
 // Sleeps in epoll_wait until a device is readable; then each ready device gets one batch in turn, so that no
 // guest can keep the others waiting longer than that.
 //
-// While the uplink takes no more, ports are not read: what guests send waits in their devices' queues, where
-// they notice, and is not lost here.
+// While the uplink takes no more, guests' ports are not read: what guests send waits in their devices' queues,
+// where they notice, and is not lost here.
 //
-//   epoll_    event, uplink, ports       as long as the uplink takes what we send
-//   urgent_   event, uplink, sendFd()    until it has room again
+//   epoll_    event, uplink, ports                      as long as the uplink takes what we send
+//   urgent_   event, uplink, control ports, sendFd()    until it has room again
 class Worker {
  public:
   // With busy polling: so long after the last packet the thread does not sleep, but asks again and again.
@@ -63,7 +63,10 @@ class Worker {
   void runCommands();
   // `events`: as epoll says.
   void serve(Source& source, std::uint32_t events);
+  // Whether it is left alone while the uplink has no room: a guest's port.
+  static bool mayWait(const Source& source) { return source.port && source.port->role == Port::Role::kGuest; }
   void servePort(Port& port);
+  void toTheEnd(const Device& device);
   void serveUplink(Device& device);
   // It is not watched any more. `why`: kGone or kNonsense.
   void lose(Device& device, Io why);

@@ -353,6 +353,51 @@ TEST_CASE("packet uplink: an engine's guests wait for a slow interface") {
   }
 }
 
+// Whoever fills the interface again and again is not first again each time.
+TEST_CASE("packet uplink: a guest that always has more to send keeps nobody else waiting") {
+  ON_A_WIRE(wire);
+  REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 20mbit burst 128kb limit 10mb"));
+  const Peer peer;
+  Engine engine({.workers = 1, .maxPorts = 4, .maxTunnels = 4}, [] {});
+  CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}) == own);
+  TableSpec spec;
+  std::vector<Engine::MemoryPort> ports;
+  for (std::uint32_t guest = 0; guest < 2; ++guest) {
+    ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
+    spec.tunnels.push_back({.slot = guest,
+                            .side = Side::kMobileNode,
+                            .local = guest == 0 ? careOf : otherCareOf,
+                            .remote = agent,
+                            .homeAddresses = {guest == 0 ? home : other},
+                            .port = ports[guest].id,
+                            .mtu = kMtu});
+  }
+  spec.locals = {{careOf, Side::kMobileNode}, {otherCareOf, Side::kMobileNode}};
+  spec.defaultNextHop = peer.socket.mac;
+  engine.publish(spec);
+  // A batch of such trains is more than the interface takes at a time.
+  TcpFields fields{.source = home, .destination = far};
+  fields.payload = Octets(60000, 1);
+  const Octets greedy = frame(partial(buildTcp(fields)));
+  const Offload train = trainOf(54, 74, 1400);
+  const Octets modest = frame(test::packetOf(other, far, 1400));
+  while (ports[0].device->inject(greedy, train)) continue;
+  // The first ones fill the interface.
+  for (int count = 0; count < 300; ++count) {
+    REQUIRE(peer.receive(10000));
+    while (ports[0].device->inject(greedy, train)) continue;
+  }
+  REQUIRE(ports[1].device->inject(modest, {}));
+  bool heard = false;
+  for (int count = 0; count < 1500 && !heard; ++count) {
+    const auto received = peer.receive(10000);
+    REQUIRE(received);
+    heard = (*received)[14 + 8 + 15] == otherCareOf.octets[15];
+    while (ports[0].device->inject(greedy, train)) continue;
+  }
+  CHECK(heard);
+}
+
 TEST_CASE("packet uplink: without the queueing discipline, where asked") {
   ON_A_WIRE(wire);
   REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 8kbit burst 128kb limit 10mb"));

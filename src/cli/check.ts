@@ -50,7 +50,7 @@ export async function check(options: CheckArguments): Promise<number> {
     { what: `configuration ${config.path}` },
     nodeVersion(),
     nativeBuild(),
-    tunDevice(owner),
+    ...(plan.steps.some(({ resource }) => resource.kind === 'device') ? [tunDevice(owner)] : []),
     ...rights(config),
     ...systemFindings(plan, system),
     ...streamSockets(config, owner),

@@ -18,6 +18,10 @@ const LINK_LOCAL = parsePrefix('fe80::/64');
 
 /** RFC 7217 6: so many addresses are tried after another node had the first one. */
 const IDGEN_RETRIES = 3;
+/** And then again after so long, milliseconds: whoever answered for all of them may be gone. */
+const CONFLICTS_PAUSE = 60_000;
+/** The name, none of a guest's, under which conflicts of the link-local address are counted. */
+const LINK = '';
 
 /**
  * The link-layer address of this host's care-of addresses, unless the configuration has one: always the same one, another one on every
@@ -72,7 +76,10 @@ export class ForeignNetwork {
   readonly #before: ReadonlyMap<Address, Address>;
   /** those of them that nobody else has, as far as is known */
   readonly #ours: Set<Address>;
-  #router: string | undefined;
+  /** the one that the log knows */
+  #router: Address | undefined;
+  /** when those that met too many conflicts try again */
+  readonly #retries = new Map<string, NodeJS.Timeout>();
 
   constructor(config: PacketUplinkConfig, { port, mac }: NetworkPort, services: NetworkServices) {
     this.port = port;
@@ -125,6 +132,9 @@ export class ForeignNetwork {
   ): void {
     const names = new Set(guests.map(({ name }) => name));
     for (const name of this.#chosen.keys()) if (!names.has(name)) this.#chosen.delete(name);
+    for (const name of this.#conflicts.keys()) {
+      if (name !== LINK && !names.has(name)) this.#forgetConflicts(name);
+    }
     const kept = new Set(inUse);
     for (const { name, careOfAddress } of guests) {
       const address = careOfAddress === 'auto' ? this.#chosen.get(name) : careOfAddress;
@@ -179,6 +189,7 @@ export class ForeignNetwork {
   }
 
   stop(): void {
+    for (const retry of this.#retries.values()) clearTimeout(retry);
     this.#driver.stop();
   }
 
@@ -250,7 +261,7 @@ export class ForeignNetwork {
 
   #addLinkLocal(): void {
     const { device } = this.#config;
-    const conflicts = this.#conflicts.get('') ?? 0;
+    const conflicts = this.#conflicts.get(LINK) ?? 0;
     // Without one the link is asked from care-of addresses.
     if (conflicts > IDGEN_RETRIES) return;
     const address = makeCareOf(LINK_LOCAL, {
@@ -299,9 +310,8 @@ export class ForeignNetwork {
   #tellRouter(): void {
     const { device } = this.#config;
     const { router } = this.#link;
-    const told = `${router?.address} ${router?.mac}`;
-    if (told === this.#router) return;
-    this.#router = told;
+    if (router?.address === this.#router) return;
+    this.#router = router?.address;
     this.#services.log.info({ device, router: router?.address, mac: router?.mac }, 'router');
   }
 
@@ -314,12 +324,14 @@ export class ForeignNetwork {
     this.#addresses.set(address, 'duplicate');
     this.#ours.delete(address);
     const count = (name: string): void => {
-      this.#conflicts.set(name, (this.#conflicts.get(name) ?? 0) + 1);
+      const conflicts = (this.#conflicts.get(name) ?? 0) + 1;
+      this.#conflicts.set(name, conflicts);
+      if (conflicts > IDGEN_RETRIES) this.#tryAgain(name);
     };
     if (isLinkLocal(address)) {
       this.#addresses.delete(address);
       this.#driver.send({ type: 'remove', address });
-      count('');
+      count(LINK);
       this.#addLinkLocal();
       return;
     }
@@ -329,5 +341,21 @@ export class ForeignNetwork {
       count(name);
     }
     changed();
+  }
+
+  /** Whoever has them all may go away, or be stopped. */
+  #tryAgain(name: string): void {
+    const retry = setTimeout(() => {
+      this.#forgetConflicts(name);
+      if (name === LINK) this.#addLinkLocal();
+      this.#services.changed();
+    }, CONFLICTS_PAUSE);
+    this.#retries.set(name, retry);
+  }
+
+  #forgetConflicts(name: string): void {
+    clearTimeout(this.#retries.get(name));
+    this.#retries.delete(name);
+    this.#conflicts.delete(name);
   }
 }

@@ -703,8 +703,8 @@ function isMinor(before: GuestConfig, after: GuestConfig): boolean {
 
 /** Why a guest is not registered, where the network says it. */
 function withTrouble(status: GuestStatus, trouble: string | undefined): GuestStatus {
-  const { state } = status.binding;
-  if (trouble === undefined || state === 'registered' || state === 'idle') return status;
+  const asking = status.binding.state === 'registering' || status.binding.state === 'lost';
+  if (trouble === undefined || !asking) return status;
   return { ...status, binding: { ...status.binding, reason: trouble } };
 }
 

@@ -39,14 +39,15 @@ export async function ensureSetup(
   const privileged = readCapabilities().netAdmin;
   const owner = privileged ? undefined : process.getuid?.();
   const plan = planSetup(config, system, { owner, attached });
+  const devices = plan.steps.some(({ resource }) => resource.kind === 'device');
   if (privileged) {
-    requireTun();
+    if (devices) requireTun();
     await applyMissing(plan, system, (step, commands) => {
       log.info({ commands: commands.map((command) => command.join(' ')) }, step.describe);
     });
   } else {
     explainMissing(plan, system, log, also);
-    requireTun();
+    if (devices) requireTun();
   }
   for (const note of plan.notes) log.info(note);
 }

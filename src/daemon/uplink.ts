@@ -62,6 +62,10 @@ export async function uplinkOpener(
   const own = await macOf(device);
   const { frames, queueBytes, bypassQdisc } = uplink;
   const mac = uplink.mac === 'own' ? stationMac(store.secret(STATION_SECRET), own) : uplink.mac;
+  if (mac === own) {
+    const mend = 'write mac = "device", so that the kernel is kept from hearing it, too';
+    throw new KagemushaError('UPLINK_MAC', `uplink.mac is the own one of ${device}; ${mend}`);
+  }
   return (engine) => {
     const memory = { frames, queueBytes };
     const station = mac === 'device' ? {} : { mac };

@@ -90,7 +90,8 @@ export class ForeignLink {
   #lost = false;
   #hops: Hops = { nextHops: [] };
   #prefixes: readonly AutonomousPrefix[] = [];
-  #mtu: number | undefined;
+  /** the smallest that routers told */
+  #mtu = Number.POSITIVE_INFINITY;
   /** where packets go may have changed */
   #stale = false;
   #started = false;
@@ -358,7 +359,8 @@ export class ForeignLink {
     this.#follow(now);
     if (mac !== undefined) this.#neighbors.heard(now, source, mac);
     for (const option of message.options) {
-      if (option.kind !== 'mtu' || option.mtu < MINIMUM_MTU || option.mtu === this.#mtu) continue;
+      // Told of once, and again when it is smaller still: routers that disagree, or lie, do not fill a log.
+      if (option.kind !== 'mtu' || option.mtu < MINIMUM_MTU || option.mtu >= this.#mtu) continue;
       this.#mtu = option.mtu;
       this.#outputs.push({ type: 'mtu', mtu: option.mtu });
     }

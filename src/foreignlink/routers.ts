@@ -134,7 +134,9 @@ export class Routers {
     const { routerLifetime, preference } = message;
     if (routerLifetime === 0) {
       this.#routers.delete(source);
-    } else if (this.#routers.has(source) || this.#routers.size < MAX_ROUTERS) {
+    } else if (this.#makeRoom(source)) {
+      // The one that was heard last is the last one.
+      this.#routers.delete(source);
       this.#routers.set(source, { until: now + 1000 * routerLifetime, rank: RANK[preference] });
       // RFC 7559 2: one router is enough.
       this.#solicitAt = undefined;
@@ -160,6 +162,15 @@ export class Routers {
     }
     this.#seekWithout(now);
     return full;
+  }
+
+  /** Whether there is a place for this router: the one that was heard least recently, but not the chosen one, gives way. */
+  #makeRoom(source: Address): boolean {
+    if (this.#routers.has(source) || this.#routers.size < MAX_ROUTERS) return true;
+    for (const address of this.#routers.keys()) {
+      if (address !== this.#current) return this.#routers.delete(address);
+    }
+    return false;
   }
 
   /** @returns whether something ended */

@@ -234,8 +234,28 @@ t.test('RFC 4861 4.6.4: the MTU of the link is told once; less than 1280 is none
   t.match(ofType(harness.hear(routerAdvertisement(of(1400))), 'mtu'), [{ mtu: 1400 }]);
   t.same(ofType(harness.hear(routerAdvertisement(of(1400))), 'mtu'), []);
   t.same(ofType(harness.hear(routerAdvertisement(of(1279))), 'mtu'), []);
+  t.same(ofType(harness.hear(routerAdvertisement(of(1500))), 'mtu'), [], 'nor is a larger one');
+  t.match(ofType(harness.hear(routerAdvertisement(of(1300))), 'mtu'), [{ mtu: 1300 }]);
   t.end();
 });
+
+t.test(
+  'routers that are not heard any more give way to one that is, but never the chosen one',
+  (t) => {
+    const harness = new ForeignLinkHarness();
+    const router = parseAddress('fe80::aa');
+    harness.hear(routerAdvertisement({}), { source: router });
+    t.equal(harness.link.router?.address, router);
+    const heard = (i: number) =>
+      harness.hear(routerAdvertisement({}), { source: parseAddress(`fe80::${i}`) });
+    for (let i = 1; i <= 100; i++) heard(i);
+    t.equal(harness.link.router?.address, router);
+    harness.hear(routerAdvertisement({ routerLifetime: 0 }), { source: router });
+    t.match(harness.link.router?.address, /^fe80::/);
+    t.notOk(harness.link.drops.get('routers_full'));
+    t.end();
+  },
+);
 
 t.test('what nobody proved does not fill the memory', (t) => {
   const harness = new ForeignLinkHarness();
