@@ -19,8 +19,8 @@ namespace kagemusha {
 // Sleeps in epoll_wait until a device is readable; then each ready device gets one batch in turn, so that no
 // guest can keep the others waiting longer than that.
 //
-// While the uplink takes no more, guests' ports are not read: what guests send waits in their devices' queues,
-// where they notice, and is not lost here.
+// While the uplink takes no more, guests' ports are not read: what guests send waits in their devices'
+// queues, where they notice, and is not lost here.
 //
 //   epoll_    event, uplink, ports                      as long as the uplink takes what we send
 //   urgent_   event, uplink, control ports, sendFd()    until it has room again
