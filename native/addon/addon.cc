@@ -28,13 +28,15 @@ Napi::Object names(Napi::Env env) {
 
 Napi::Object ring(Napi::Env env) {
   Napi::Object ring = Napi::Object::New(env);
-  ring.Set("slots", static_cast<std::uint32_t>(SlowPathRing::kSlots));
+  ring.Set("receiveCells", Region::kReceiveCells);
+  ring.Set("transmitCells", Region::kTransmitCells);
   ring.Set("payload", static_cast<std::uint32_t>(SlowPathRing::kPayload));
   ring.Set("record", static_cast<std::uint32_t>(SlowPathRing::kRecord));
-  ring.Set("slotSize", static_cast<std::uint32_t>(SlowPathRing::kSlotSize));
+  ring.Set("cell", static_cast<std::uint32_t>(SlowPathRing::kCell));
   ring.Set("tail", static_cast<std::uint32_t>(SlowPathRing::kTail));
   ring.Set("kicked", static_cast<std::uint32_t>(SlowPathRing::kKicked));
-  ring.Set("firstSlot", static_cast<std::uint32_t>(SlowPathRing::kFirstSlot));
+  ring.Set("firstCell", static_cast<std::uint32_t>(SlowPathRing::kFirstCell));
+  ring.Set("filler", static_cast<std::uint32_t>(SlowPathKind::filler));
   ring.Set("none", kNone);
   ring.Set("toUplink", kToUplink);
   return ring;

@@ -126,6 +126,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::closePort>("closePort"),
                          InstanceMethod<&EngineWrap::setPeerMac>("setPeerMac"),
                          InstanceMethod<&EngineWrap::watchFirstFrame>("watchFirstFrame"),
+                         InstanceMethod<&EngineWrap::clearTunnelCounters>("clearTunnelCounters"),
                          InstanceMethod<&EngineWrap::publish>("publish"),
                          InstanceMethod<&EngineWrap::kick>("kick"),
                          InstanceMethod<&EngineWrap::flowLabel>("flowLabel"),
@@ -253,6 +254,10 @@ void EngineWrap::closePort(const Napi::CallbackInfo& info) {
 
 void EngineWrap::setPeerMac(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { engine().setPeerMac(number(info[0], "port"), mac(info[1])); });
+}
+
+void EngineWrap::clearTunnelCounters(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { engine().clearTunnelCounters(number(info[0], "slot")); });
 }
 
 void EngineWrap::watchFirstFrame(const Napi::CallbackInfo& info) {

@@ -42,6 +42,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value openMemoryUplink(const Napi::CallbackInfo& info);
   void closePort(const Napi::CallbackInfo& info);
   void setPeerMac(const Napi::CallbackInfo& info);
+  void clearTunnelCounters(const Napi::CallbackInfo& info);
   void watchFirstFrame(const Napi::CallbackInfo& info);
   void publish(const Napi::CallbackInfo& info);
   void kick(const Napi::CallbackInfo& info);

@@ -172,9 +172,19 @@ void Engine::publish(TableSpec spec) {
   for (const TunnelSpec& tunnel : spec.tunnels)
     if (tunnel.port != kNone) port(tunnel.port);
   auto table = makeTable(spec);
+  for (const TunnelSpec& tunnel : spec.tunnels) policing_.claimTunnel(tunnel.slot);
+  for (const SignalerSpec& signaler : spec.signalers) policing_.claimSignaler(signaler.index);
   if (packetUplink_) packetUplink_->setDestinations(localsOf(spec));
   table_.publish(std::move(table));
   spec_ = std::move(spec);
+}
+
+void Engine::clearTunnelCounters(std::uint32_t slot) {
+  const std::uint32_t most = region_->layout().maxTunnels;
+  if (slot >= most)
+    throw EngineError("TABLE_INVALID",
+                      "slot " + std::to_string(slot) + " is not below maxTunnels " + std::to_string(most));
+  region_->clearTunnelCounters(slot);
 }
 
 void Engine::kick() { workers_.front()->kick(); }

@@ -65,6 +65,8 @@ class Engine {
   void watchFirstFrame(PortId port);
   // Replaces the whole table; workers see all of it or nothing. TABLE_INVALID: the old one stays.
   void publish(TableSpec table);
+  // For a slot that is given to another tunnel. TABLE_INVALID: no such slot.
+  void clearTunnelCounters(std::uint32_t slot);
   // There is something on the transmit ring.
   void kick();
 

@@ -311,7 +311,7 @@ Forwarder::WireTotals Forwarder::wireTotals(const Train& train) {
 void Forwarder::transmit(SlowPathRing& ring) {
   // At most as many as the ring holds: whoever writes faster than we send asks again, and the ports get their
   // turn between.
-  for (std::size_t count = 0; count < SlowPathRing::kSlots; ++count) {
+  for (std::uint32_t taken = 0; taken < ring.cells();) {
     const auto entry = ring.front();
     if (!entry) return;
     const Packet packet{entry->bytes, {}};
@@ -327,6 +327,7 @@ void Forwarder::transmit(SlowPathRing& ring) {
     if (sent) counters_.add(EngineCounter::transmitted);
     // JavaScript may write there again at once.
     if (outgoing_.refers()) sendOutgoing(Memory::kGoes);
+    taken += SlowPathRing::cellsOf(entry->bytes.size());
     ring.pop();
   }
 }

@@ -1,4 +1,4 @@
-// A packet as the engine holds it: bytes in a slot of the BufferRing and what the kernel said of its checksum
+// A packet as the engine holds it: bytes in a worker's memory and what the kernel said of its checksum
 // and segmentation (struct virtio_net_hdr, linux/virtio_net.h).
 #pragma once
 

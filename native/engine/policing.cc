@@ -13,10 +13,16 @@ Policing::Policing(const Region& region)
           (std::size_t{region.layout().maxSignalers} * kSignalerLanes +
            std::size_t{region.layout().maxTunnels} * kInnerLanes + std::size_t{kLocalSets} * kLocalLanes) *
               sizeof(TokenBucket),
-          Mapping::Sharing::kPrivate),
-      signalers_(reinterpret_cast<TokenBucket*>(mapping_.bytes().data())),
-      inners_(signalers_ + std::size_t{region.layout().maxSignalers} * kSignalerLanes),
-      locals_(inners_ + std::size_t{region.layout().maxTunnels} * kInnerLanes) {}
+          Mapping::Sharing::kPrivate, Mapping::Extent::kClaimed),
+      locals_(reinterpret_cast<TokenBucket*>(mapping_.bytes().data())),
+      inners_(locals_ + std::size_t{kLocalSets} * kLocalLanes),
+      signalers_(inners_ + std::size_t{region.layout().maxTunnels} * kInnerLanes) {
+  claim(locals_, std::size_t{kLocalSets} * kLocalLanes);
+}
+
+void Policing::claim(const TokenBucket* first, std::size_t count) {
+  mapping_.require(static_cast<std::size_t>(first - locals_) * sizeof *first, count * sizeof *first);
+}
 
 std::uint32_t Policing::lane(const SignalerSpec& spec, const ControlPacket& packet, std::uint32_t base) {
   const auto right = spec.esp ? ControlPacket::Kind::kEsp : ControlPacket::Kind::kMobility;

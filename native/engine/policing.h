@@ -28,7 +28,8 @@ namespace kagemusha {
 // 65536, or of 2^32) that are near, one who repeats a number blocks that number only, and the retransmission
 // has the next one.
 //
-// No allocation and no lock: fixed arrays of buckets, each one atomic word, that any worker may ask.
+// No allocation and no lock: fixed arrays of buckets, each one atomic word, that any worker may ask. Those of
+// signalers and tunnels that are in use take memory, and no others.
 // (Signaling comes by the uplink, which worker 0 serves alone, but for what a home link's port shows: that
 // port may live on another worker. A per-worker set would give a flood on both paths twice the budget.)
 class Policing {
@@ -63,6 +64,12 @@ class Policing {
 
   explicit Policing(const Region& region);
 
+  // Before the first packet of a table with it is asked about. Throw EngineError OUT_OF_MEMORY.
+  void claimTunnel(std::uint32_t slot) { claim(inners_ + std::size_t{slot} * kInnerLanes, kInnerLanes); }
+  void claimSignaler(std::uint32_t index) {
+    claim(signalers_ + std::size_t{index} * kSignalerLanes, kSignalerLanes);
+  }
+
   // A packet to one of our addresses that names `signaler`.
   bool admit(const Signaler& signaler, const ControlPacket& packet, Instant now);
   // One that names a home address that no signaler has.
@@ -86,13 +93,14 @@ class Policing {
   static constexpr std::uint32_t kLocalSets = 1024;
 
   static std::uint32_t lane(const SignalerSpec& spec, const ControlPacket& packet, std::uint32_t base);
+  void claim(const TokenBucket* first, std::size_t count);
   TokenBucket& local(const Address& address, std::uint32_t lane) const;
 
   const Region& region_;
   Mapping mapping_;
-  TokenBucket* signalers_;  // kSignalerLanes for each
-  TokenBucket* inners_;     // kInnerLanes for each tunnel slot
   TokenBucket* locals_;     // kLocalLanes for each set
+  TokenBucket* inners_;     // kInnerLanes for each tunnel slot
+  TokenBucket* signalers_;  // kSignalerLanes for each
   TokenBucket strangers_, bystanders_;
   TokenBucket nearTotal_, otherTotal_, localTotal_, tunnelErrorTotal_, innerTotal_;
   TokenBucket probeTotal_, errorToTotal_, errorFromTotal_;

@@ -103,7 +103,8 @@ bool stripAtomic(Packet& packet, const Fragment& fragment) {
   return true;
 }
 
-Reassembler::Reassembler() : mapping_(kContexts * kContextSize, Mapping::Sharing::kPrivate) {
+Reassembler::Reassembler()
+    : mapping_(kContexts * kContextSize, Mapping::Sharing::kPrivate, Mapping::Extent::kClaimed) {
   // The lowest on top.
   for (std::size_t index = kContexts; index-- > 0;) free_[freeCount_++] = static_cast<Index>(index);
 }
@@ -146,7 +147,9 @@ std::optional<Reassembler::Index> Reassembler::open(const FragmentKey& key, cons
     close(0, Drop::fragment_evicted);
   if (freeCount_ == 0) return std::nullopt;
 
-  const Index index = free_[--freeCount_];
+  const Index index = free_[freeCount_ - 1];
+  if (!mapping_.claim(index * kContextSize, kContextSize)) return std::nullopt;
+  --freeCount_;
   order_[active_++] = index;
   contexts_[index] = {.key = key, .drops = drops, .lost = std::nullopt, .since = now};
   std::fill_n(received(index), 2 * kWords, 0);

@@ -63,8 +63,8 @@ struct FragmentKey {
 //                                                  up to the fragment header
 //
 // A source may have kPerPair contexts with one destination: its oldest gives way to a new one, and so does
-// the oldest of all when none is free. Time is only looked at when a fragment comes. No allocation, no lock:
-// one thread.
+// the oldest of all when none is free. Time is only looked at when a fragment comes. A context takes memory
+// from its first use on. No lock: one thread.
 class Reassembler {
  public:
   static constexpr std::size_t kContexts = 128;
@@ -114,7 +114,7 @@ class Reassembler {
 
   std::size_t find(const FragmentKey& key) const;
   void expire(Instant now);
-  // std::nullopt: all memory is on loan until release().
+  // std::nullopt: all memory is on loan until release(), or the system has no more.
   std::optional<Index> open(const FragmentKey& key, const DropCounters& drops, Instant now);
   void close(std::size_t place, Drop reason);
   void lose(Context& context, Drop reason);

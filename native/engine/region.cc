@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <span>
 
 namespace kagemusha {
 namespace {
@@ -17,24 +18,25 @@ RegionLayout::RegionLayout(std::uint32_t ports, std::uint32_t tunnels, std::uint
   portStride = alignUp(PortCounters::kValues * sizeof(std::uint64_t));
   tunnelStride = alignUp(TunnelCounters::kValues * sizeof(std::uint64_t));
   engineCounters = alignUp(sizeof(RegionLayout));
-  portCounters = engineCounters + alignUp(EngineCounters::kValues * sizeof(std::uint64_t));
-  tunnelCounters = portCounters + maxPorts * portStride;
-  sequences = tunnelCounters + maxTunnels * tunnelStride;
+  sequences = engineCounters + alignUp(EngineCounters::kValues * sizeof(std::uint64_t));
   receiveRing = sequences + alignUp(maxSignalers * sizeof(std::uint32_t));
-  transmitRing = receiveRing + alignUp(SlowPathRing::kSize);
-  size = transmitRing + alignUp(SlowPathRing::kSize);
+  transmitRing = receiveRing + alignUp(SlowPathRing::sizeOf(Region::kReceiveCells));
+  portCounters = transmitRing + alignUp(SlowPathRing::sizeOf(Region::kTransmitCells));
+  tunnelCounters = portCounters + maxPorts * portStride;
+  size = tunnelCounters + maxTunnels * tunnelStride;
 }
 
 Region::Region(std::uint32_t maxPorts, std::uint32_t maxTunnels, std::uint32_t maxSignalers)
-    : layout_(maxPorts, maxTunnels, maxSignalers), mapping_(layout_.size, Mapping::Sharing::kShared) {
+    : layout_(maxPorts, maxTunnels, maxSignalers),
+      mapping_(layout_.size, Mapping::Sharing::kShared, Mapping::Extent::kClaimed) {
+  mapping_.require(0, layout_.portCounters);
   std::memcpy(mapping_.bytes().data(), &layout_, sizeof layout_);
   for (std::uint32_t index = 0; index < maxSignalers; ++index) expectSequence(index, kNoSequence);
 }
 
-void Region::clearPortCounters(std::uint32_t port) {
-  auto* first = values(layout_.portCounters + port * layout_.portStride);
-  for (std::size_t index = 0; index < PortCounters::kValues; ++index)
-    std::atomic_ref(first[index]).store(0, std::memory_order_relaxed);
+void Region::clear(std::size_t offset, std::size_t length) {
+  for (std::uint64_t& value : std::span(claimed(offset, length), length / sizeof(std::uint64_t)))
+    std::atomic_ref(value).store(0, std::memory_order_relaxed);
 }
 
 }  // namespace kagemusha

@@ -14,7 +14,7 @@ namespace kagemusha {
 // start too, so that a reader in another process finds its way.
 struct RegionLayout {
   static constexpr std::uint32_t kMagic = 0x6b67656e;  // "kgen"
-  static constexpr std::uint32_t kVersion = 3;
+  static constexpr std::uint32_t kVersion = 4;
 
   std::uint32_t magic = kMagic;
   std::uint32_t version = kVersion;
@@ -38,19 +38,25 @@ struct RegionLayout {
 // Header's have 16 bits.
 inline constexpr std::uint32_t kNoSequence = 0xffffffff;
 
+// The blocks of ports and tunnels that are in use take memory, and no others. One thread asks for them.
 class Region {
  public:
+  // Of the rings, in cells of SlowPathRing::kCell octets.
+  static constexpr std::uint32_t kReceiveCells = 8192, kTransmitCells = 4096;
+
   Region(std::uint32_t maxPorts, std::uint32_t maxTunnels, std::uint32_t maxSignalers);
 
   Bytes bytes() const { return mapping_.bytes(); }
   const RegionLayout& layout() const { return layout_; }
   EngineCounters engineCounters() const { return EngineCounters(values(layout_.engineCounters)); }
-  // `port` < maxPorts, `slot` < maxTunnels.
+  // `port` < maxPorts, `slot` < maxTunnels. Theirs is memory from the first call on: EngineError
+  // OUT_OF_MEMORY.
   PortCounters portCounters(std::uint32_t port) const {
-    return PortCounters(values(layout_.portCounters + port * layout_.portStride));
+    return PortCounters(claimed(layout_.portCounters + port * layout_.portStride, layout_.portStride));
   }
   TunnelCounters tunnelCounters(std::uint32_t slot) const {
-    return TunnelCounters(values(layout_.tunnelCounters + slot * layout_.tunnelStride));
+    return TunnelCounters(
+        claimed(layout_.tunnelCounters + slot * layout_.tunnelStride, layout_.tunnelStride));
   }
   // The last sequence number that JavaScript knows of this signaler (`index` < maxSignalers), or kNoSequence.
   std::uint32_t expectedSequence(std::uint32_t index) const {
@@ -59,25 +65,35 @@ class Region {
   void expectSequence(std::uint32_t index, std::uint32_t base) {
     std::atomic_ref(*sequence(index)).store(base, std::memory_order_relaxed);
   }
-  // For a port number that is used again.
-  void clearPortCounters(std::uint32_t port);
+  // For a number that is used again.
+  void clearPortCounters(std::uint32_t port) {
+    clear(layout_.portCounters + port * layout_.portStride, layout_.portStride);
+  }
+  void clearTunnelCounters(std::uint32_t slot) {
+    clear(layout_.tunnelCounters + slot * layout_.tunnelStride, layout_.tunnelStride);
+  }
   SlowPathRing receiveRing() const {
-    return SlowPathRing(bytes().subspan(layout_.receiveRing, SlowPathRing::kSize));
+    return SlowPathRing(bytes().subspan(layout_.receiveRing), kReceiveCells);
   }
   SlowPathRing transmitRing() const {
-    return SlowPathRing(bytes().subspan(layout_.transmitRing, SlowPathRing::kSize));
+    return SlowPathRing(bytes().subspan(layout_.transmitRing), kTransmitCells);
   }
 
  private:
   std::uint32_t* sequence(std::uint32_t index) const {
     return reinterpret_cast<std::uint32_t*>(bytes().data() + layout_.sequences) + index;
   }
+  void clear(std::size_t offset, std::size_t length);
+  std::uint64_t* claimed(std::size_t offset, std::size_t length) const {
+    mapping_.require(offset, length);
+    return values(offset);
+  }
   std::uint64_t* values(std::size_t offset) const {
     return reinterpret_cast<std::uint64_t*>(bytes().data() + offset);
   }
 
   RegionLayout layout_;
-  Mapping mapping_;
+  mutable Mapping mapping_;  // a claim changes nothing that anyone sees
 };
 
 }  // namespace kagemusha

@@ -14,9 +14,8 @@
 namespace kagemusha {
 namespace {
 
-// A batch of trains is a lot of work: one source may have this many octets per turn, where each packet on the
-// wire counts as so many more.
-constexpr std::size_t kBatchBytes = 512 * 1024;
+// A batch of trains is a lot of work: one source may have BatchMemory::kBatchBytes per turn, where each
+// packet on the wire counts as so many more.
 constexpr std::size_t kPacketCost = 256;
 
 // A flood fills the uplink's queue in milliseconds while other threads have the processor: what the engine
@@ -30,8 +29,8 @@ Instant read(clockid_t clock) {
 }
 
 // What does not fit is cut off; no IPv6 packet is that long.
-Bytes copyInto(Bytes slot, ConstBytes bytes) {
-  const Bytes copy = slot.first(std::min(slot.size(), bytes.size()));
+Bytes copyInto(Bytes memory, ConstBytes bytes) {
+  const Bytes copy = memory.first(std::min(memory.size(), bytes.size()));
   std::memcpy(copy.data(), bytes.data(), copy.size());
   return copy;
 }
@@ -219,23 +218,24 @@ void Worker::serve(Source& source, std::uint32_t events) {
     servePort(*source.port);
 }
 
-// A slot whose packet is not held serves the next read too: a small part of the ring stays in the cache. What
-// a device reads into memory of its own may have to wait for an uplink that sends many at a time: it goes to
-// a slot as well.
+// Memory whose packet is not held serves the next read too: a small part of it stays in the cache. What a
+// device reads into memory of its own may have to wait for an uplink that sends many at a time: it goes to
+// ours as well.
 void Worker::servePort(Port& port) {
   Device& device = *port.device;
   Io result = Io::kDone;
   forwarder_.beginBatch(table_.enter(index_), coarseNow());
-  std::size_t slot = waiting_ ? BufferRing::kPortSlots : 0, bytes = 0;
-  const std::size_t end = waiting_ ? BufferRing::kSlots : BufferRing::kPortSlots;
-  for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < kBatchBytes; ++turn) {
-    const Bytes memory = buffers_.slot(slot);
+  auto place = waiting_ ? memory_.meanwhile() : memory_.batch();
+  std::size_t bytes = 0;
+  for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < BatchMemory::kBatchBytes && !place.full();
+       ++turn) {
+    const Bytes memory = place.next();
     Packet packet;
     result = device.read(memory, packet);
     if (result != Io::kDone) break;
     bytes += packet.bytes.size() + kPacketCost * segmentsAtMost(packet);
     if (sender_ && packet.bytes.data() != memory.data()) packet.bytes = copyInto(memory, packet.bytes);
-    if (forwarder_.fromPort(port, packet) && ++slot == end) break;
+    if (forwarder_.fromPort(port, packet)) place.keep(packet.bytes.size());
     if (forwarder_.waiting() && !waiting_) break;
   }
   forwarder_.endBatch(Forwarder::Memory::kStays);
@@ -260,15 +260,18 @@ void Worker::toTheEnd(const Device& device) {
 void Worker::serveUplink(Device& device) {
   Io result = Io::kDone;
   forwarder_.beginBatch(table_.enter(index_), coarseNow());
-  std::size_t slot = waiting_ ? BufferRing::kPortSlots : 0, bytes = 0;
-  for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < kBatchBytes; ++turn) {
-    const Bytes memory = buffers_.slot(slot);
+  auto place = waiting_ ? memory_.meanwhile() : memory_.batch();
+  std::size_t bytes = 0;
+  for (std::size_t turn = 0; turn < Forwarder::kBatch && bytes < BatchMemory::kBatchBytes && !place.full();
+       ++turn) {
+    const Bytes memory = place.next();
     Packet packet;
     result = device.read(memory, packet);
     if (result != Io::kDone) break;
     bytes += packet.bytes.size() + kPacketCost * segmentsAtMost(packet);
-    const bool inSlot = packet.bytes.data() == memory.data();
-    if (forwarder_.fromUplink(packet) && inSlot && ++slot == BufferRing::kSlots) break;
+    const bool ours = packet.bytes.data() == memory.data();
+    const std::size_t length = packet.bytes.size();
+    if (forwarder_.fromUplink(packet) && ours) place.keep(length);
   }
   forwarder_.endBatch();
   device.endBatch();

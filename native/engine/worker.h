@@ -9,7 +9,7 @@
 #include <thread>
 #include <unordered_map>
 
-#include "buffer_ring.h"
+#include "batch_memory.h"
 #include "forwarder.h"
 #include "published.h"
 #include "unique_fd.h"
@@ -85,7 +85,7 @@ class Worker {
   Published<TunnelTable>& table_;
   std::optional<SlowPathRing> transmitRing_;
   Forwarder forwarder_;
-  BufferRing buffers_;
+  BatchMemory memory_;
   UniqueFd epoll_, urgent_, event_;
   std::shared_ptr<Device> sender_;           // set once; touched by the thread only
   bool waiting_ = false;                     // for the uplink to have room

@@ -1,7 +1,7 @@
 // The packet path allocates nothing and copies no payload; what it needs is mapped at the start.
 #include <doctest/doctest.h>
 
-#include "../engine/buffer_ring.h"
+#include "../engine/batch_memory.h"
 #include "fragments.h"
 #include "world.h"
 
@@ -66,7 +66,7 @@ std::vector<Read> everyDirection() {
       {false, update(careOf, far, 1), {}},
       {false, tunnelled(packetOf(far, far, 100), careOf, agent), {}},
   };
-  for (; reads.size() < BufferRing::kSlots; down.sequence += 1000)
+  for (; reads.size() < Forwarder::kBatch; down.sequence += 1000)
     reads.push_back({false, tunnelled(complete(buildTcp(down)), agent, careOf), {}});
   return reads;
 }
@@ -87,16 +87,17 @@ TEST_CASE("packets in every direction: no allocation, no copy of payload") {
   watchAllocations();
 
   World<Sink, Sink> world;
-  const BufferRing buffers;
-  world.guest->buffers = world.network->buffers = {buffers.slot(0).data() - kHeadroom,
-                                                   BufferRing::kSlots * BufferRing::kSlotSize};
+  const BatchMemory memory;
+  world.guest->buffers = world.network->buffers = memory.bytes();
   const auto reads = everyDirection();
   allocations = 0;
   counting = true;
   for (int round = 0; round < 100; ++round) {
     world.forwarder.beginBatch(world.table, world.now);
+    auto place = memory.batch();
     for (std::size_t index = 0; index < reads.size(); ++index) {
-      const Bytes slot = buffers.slot(index);
+      const Bytes slot = place.next();
+      place.keep(reads[index].octets.size());
       std::copy(reads[index].octets.begin(), reads[index].octets.end(), slot.begin());
       const Packet packet{slot.first(reads[index].octets.size()), reads[index].offload};
       if (reads[index].fromGuest)
@@ -141,18 +142,19 @@ TEST_CASE("batches for a network interface: no allocation, no copy of payload") 
                              {{agent, mac}},
                              mac},
                             {world.port}, std::make_shared<Uplink>(world.network, mac), world.region);
-  const BufferRing buffers;
-  world.guest->buffers = world.network->buffers = {buffers.slot(0).data() - kHeadroom,
-                                                   BufferRing::kSlots * BufferRing::kSlotSize};
+  const BatchMemory memory;
+  world.guest->buffers = world.network->buffers = memory.bytes();
   auto reads = everyDirection();
   for (std::size_t count = 0; count < 4; ++count) reads.insert(reads.begin(), reads.front());
-  reads.resize(BufferRing::kSlots);
+  reads.resize(Forwarder::kBatch);
   allocations = 0;
   counting = true;
   for (int round = 0; round < 100; ++round) {
     world.forwarder.beginBatch(world.table, world.now);
+    auto place = memory.batch();
     for (std::size_t index = 0; index < reads.size(); ++index) {
-      const Bytes slot = buffers.slot(index);
+      const Bytes slot = place.next();
+      place.keep(reads[index].octets.size());
       std::copy(reads[index].octets.begin(), reads[index].octets.end(), slot.begin());
       const Packet packet{slot.first(reads[index].octets.size()), reads[index].offload};
       if (reads[index].fromGuest)
@@ -189,9 +191,8 @@ TEST_CASE(
                               narrow(2, Side::kHomeAgent, agent, otherCareOf, {other})},
                              {{careOf, Side::kMobileNode}, {agent, Side::kHomeAgent}}},
                             {world.port}, std::make_shared<Uplink>(world.network), world.region);
-  const BufferRing buffers;
-  world.guest->buffers = world.network->buffers = {buffers.slot(0).data() - kHeadroom,
-                                                   BufferRing::kSlots * BufferRing::kSlotSize};
+  const BatchMemory memory;
+  world.guest->buffers = world.network->buffers = memory.bytes();
   TcpFields syn{.source = home, .destination = far, .flags = tcp::kSyn, .options = {2, 4, 5, 0xa0}};
   Octets dying = packetOf(home, other, 1280);
   dying[7] = 1;
@@ -213,8 +214,10 @@ TEST_CASE(
   counting = true;
   for (int round = 0; round < 100; ++round) {
     world.forwarder.beginBatch(world.table, world.now);
+    auto place = memory.batch();
     for (std::size_t index = 0; index < reads.size(); ++index) {
-      const Bytes slot = buffers.slot(index);
+      const Bytes slot = place.next();
+      place.keep(reads[index].octets.size());
       std::copy(reads[index].octets.begin(), reads[index].octets.end(), slot.begin());
       const Packet packet{slot.first(reads[index].octets.size()), reads[index].offload};
       if (reads[index].fromGuest)
@@ -270,10 +273,24 @@ TEST_CASE(
   CHECK(world.network->writes == 100 * 20);
 }
 
-TEST_CASE("what is mapped at the start") {
+TEST_CASE("what is mapped at the start, and grows by what is in use") {
+  const auto before = Mapping::total();
   const Region region(1024, 1024, 1024);
-  MESSAGE("region ", region.bytes().size(), " octets, slots ", BufferRing::kSlots * BufferRing::kSlotSize,
-          " octets a worker");
-  CHECK(region.bytes().size() < 5600 * 1024);
-  CHECK(BufferRing::kSlots * BufferRing::kSlotSize < 2200 * 1024);
+  Policing policing(region);
+  const BatchMemory memory;
+  const Reassembler reassembler;
+  const auto start = Mapping::total() - before;
+  const auto use = [&](std::uint32_t index) {
+    region.portCounters(index);
+    region.tunnelCounters(index);
+    policing.claimTunnel(index);
+    policing.claimSignaler(index);
+    return Mapping::total() - before;
+  };
+  const auto one = use(0);
+  std::size_t all = one;
+  for (std::uint32_t index = 1; index < 1024; ++index) all = use(index);
+  MESSAGE(start, " octets, with a guest ", one, ", with 1024 ", all);
+  CHECK(one < 1800 * 1024);
+  CHECK((all - one) / 1023 < 2048);
 }

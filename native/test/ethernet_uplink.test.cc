@@ -1,7 +1,7 @@
 // The forwarder on an uplink that is an Ethernet interface and takes many packets at a time.
 #include <doctest/doctest.h>
 
-#include "../engine/buffer_ring.h"
+#include "../engine/batch_memory.h"
 #include "../engine/error.h"
 #include "world.h"
 

@@ -32,11 +32,7 @@ std::vector<Slot> tcpSegments(std::uint32_t count, const Address& source, const 
   return slots;
 }
 
-void drain(const Region& region) {
-  SlowPathRing ring = region.receiveRing();
-  while (ring.front()) ring.pop();
-}
-
+// Cells.
 std::uint32_t waiting(const Region& region) {
   const SlowPathRing ring = region.receiveRing();
   return ring.tail() - ring.head();
@@ -67,7 +63,7 @@ TEST_CASE("packets of the tunnel's MTU pass, one octet more is too big: in every
 
 TEST_CASE("a packet that is too big is one drop, also when nobody can be told of it") {
   World world;
-  constexpr std::uint64_t kCount = 2 * SlowPathRing::kSlots;
+  constexpr std::uint64_t kCount = Region::kReceiveCells / 4;
   for (std::uint64_t count = 0; count < kCount; ++count)
     world.fromPort(Slot(frame(packetOf(home, far, kMtu + 1))));
   CHECK(world.portDrops(Drop::too_big) == kCount);
@@ -76,14 +72,14 @@ TEST_CASE("a packet that is too big is one drop, also when nobody can be told of
 
 TEST_CASE("a first frame that found no room is no drop, and the next one is told of") {
   World world;
-  for (std::uint32_t count = 0; count < SlowPathRing::kSlots; ++count)
+  for (std::uint32_t count = 0; count < SlowPath::kPortShare; ++count)
     world.fromPort(Slot(frame(solicitation())));
   const auto before = world.allDrops();
   world.port->watchFirstFrame();
   world.fromPort(Slot(frame(packetOf(home, far, 100))));
   CHECK(world.network->take());
   CHECK(world.allDrops() == before);
-  drain(world.region);
+  takeAll(world.region);
   world.fromPort(Slot(frame(packetOf(home, far, 100))));
   const auto entry = world.region.receiveRing().front();
   REQUIRE(entry);
@@ -145,29 +141,35 @@ TEST_CASE("a flood of one guest leaves room for the others, and for the network"
     world.fromUplink(Slot(packetOf(far, careOf, 100, kMobility)));
   };
 
-  flood(*world.port, 1000);
+  const std::uint32_t one = SlowPathRing::cellsOf(frame(solicitation()).size());
+  const std::uint32_t network = SlowPathRing::cellsOf(packetOf(far, careOf, 100).size());
+  constexpr std::uint32_t kMany = SlowPath::kPortShare;
+  REQUIRE(SlowPath::kPortShare % one == 0);
+  REQUIRE(SlowPath::kSideShare % network == 0);
+
+  flood(*world.port, kMany);
   CHECK(waiting(world.region) == SlowPath::kPortShare);
-  CHECK(world.portDrops(Drop::slow_path_full) == 1000 - SlowPath::kPortShare);
+  CHECK(world.portDrops(Drop::slow_path_full) == kMany - SlowPath::kPortShare / one);
   flood(second, 1);
-  CHECK(waiting(world.region) == SlowPath::kPortShare + 1);
-  flood(second, 1000);
-  flood(third, 1000);
-  flood(fourth, 1000);
+  CHECK(waiting(world.region) == SlowPath::kPortShare + one);
+  flood(second, kMany);
+  flood(third, kMany);
+  flood(fourth, kMany);
   CHECK(waiting(world.region) == SlowPath::kSideShare);
   for (int count = 0; count < 10; ++count) update();
-  CHECK(waiting(world.region) == SlowPath::kSideShare + 10);
+  CHECK(waiting(world.region) == SlowPath::kSideShare + 10 * network);
   CHECK(world.engineDrops(Drop::slow_path_full) == 0);
 
   // What JavaScript released is there for everyone again.
-  drain(world.region);
-  for (int count = 0; count < 1000; ++count) update();
-  CHECK(waiting(world.region) == SlowPath::kSideShare);
-  flood(*world.port, 1000);
-  CHECK(waiting(world.region) == SlowPathRing::kSlots);
-  for (int round = 0; round < 1000; ++round) {
-    drain(world.region);
-    flood(*world.port, SlowPath::kPortShare);
-    REQUIRE(waiting(world.region) == SlowPath::kPortShare);
+  takeAll(world.region);
+  for (std::uint32_t count = 0; count < SlowPath::kSideShare; ++count) update();
+  CHECK(waiting(world.region) - SlowPath::kSideShare < 2 * network);
+  flood(*world.port, kMany);
+  CHECK(Region::kReceiveCells - waiting(world.region) < one);
+  for (int round = 0; round < 100; ++round) {
+    takeAll(world.region);
+    flood(*world.port, kMany);
+    REQUIRE(waiting(world.region) - SlowPath::kPortShare < 2 * one);
   }
 }
 
@@ -207,7 +209,7 @@ TEST_CASE("what JavaScript sends does not keep the ports waiting, however fast i
   world.forwarder.beginBatch(world.table, world.now);
   world.forwarder.transmit(ring);
   world.forwarder.endBatch();
-  CHECK(world.network->writes <= SlowPathRing::kSlots);
+  CHECK(world.network->writes <= Region::kTransmitCells);
 }
 
 TEST_CASE("every home address of a tunnel goes its way, and only those") {

@@ -10,7 +10,7 @@
 
 #include <cstdlib>
 
-#include "../engine/buffer_ring.h"
+#include "../engine/batch_memory.h"
 #include "../engine/engine.h"
 #include "../engine/error.h"
 #include "../engine/outgoing.h"
@@ -148,7 +148,7 @@ TEST_CASE("packet uplink: what is for our MAC is read where it lies, with headro
   ON_A_WIRE(wire);
   const auto uplink = openOwn();
   const Peer peer;
-  const BufferRing buffers;
+  const BatchMemory memory;
   CHECK(uplink->mac() == own);
   CHECK(uplink->ringBytes() == 64 * 2048);
 
@@ -157,16 +157,16 @@ TEST_CASE("packet uplink: what is for our MAC is read where it lies, with headro
   peer.send(frameTo(own, packetOf(3, kIpv6Header)));
   std::vector<Packet> held(2);
   REQUIRE(readable(*uplink));
-  for (Packet& packet : held) REQUIRE(uplink->read(buffers.slot(0), packet) == Io::kDone);
+  for (Packet& packet : held) REQUIRE(uplink->read(memory.batch().next(), packet) == Io::kDone);
   for (const Packet& packet : held) {
-    CHECK((packet.bytes.data() < buffers.slot(0).data() ||
-           packet.bytes.data() > buffers.slot(0).data() + kMaxPacket));
+    CHECK((packet.bytes.data() < memory.batch().next().data() ||
+           packet.bytes.data() > memory.batch().next().data() + kMaxPacket));
     std::fill_n(packet.bytes.data() - kHeadroom, kHeadroom, std::uint8_t{0xee});
   }
   CHECK(copy(held[0].bytes) == packetOf(2, 1400));
   CHECK(copy(held[1].bytes) == packetOf(3, kIpv6Header));
   Packet none;
-  CHECK(uplink->read(buffers.slot(0), none) == Io::kAgain);
+  CHECK(uplink->read(memory.batch().next(), none) == Io::kAgain);
   uplink->endBatch();
   CHECK_FALSE(readable(*uplink, 50));
   CHECK(uplink->takeOverruns() == 0);
@@ -176,8 +176,8 @@ TEST_CASE("packet uplink: the ring goes round, and what it had no room for is co
   ON_A_WIRE(wire);
   const auto uplink = openOwn();
   const Peer peer;
-  const BufferRing buffers;
-  const Bytes slot = buffers.slot(0);
+  const BatchMemory memory;
+  const Bytes slot = memory.batch().next();
   for (std::size_t round = 0; round < 50; ++round) {
     const std::size_t burst = round % 5 == 4 ? 100 : 40, fits = std::min<std::size_t>(burst, 64);
     for (std::size_t number = 0; number < burst; ++number) peer.send(frameTo(own, packetOf(number, 500)));
@@ -199,14 +199,14 @@ TEST_CASE("packet uplink: packets longer than a frame come whole, in order, into
   ON_A_WIRE(wire);
   const auto uplink = openOwn();
   const Peer peer;
-  const BufferRing buffers;
+  const BatchMemory memory;
   std::vector<Octets> sent;
   for (std::size_t number = 0; number < 60; ++number) {
     sent.push_back(packetOf(number, number % 3 == 1 ? 8900 : number % 3 == 2 ? 1800 + number : 100));
     peer.send(frameTo(own, sent.back()));
   }
   for (const Octets& expected : sent) {
-    const auto packet = readOne(*uplink, buffers.slot(3));
+    const auto packet = readOne(*uplink, memory.batch().next());
     REQUIRE(packet);
     CHECK(*packet == expected);
   }
@@ -218,10 +218,10 @@ TEST_CASE("packet uplink: larger packets than there is room for are counted, too
   ON_A_WIRE(wire);
   const auto uplink = openPacketUplink("kgu0", {.mac = own, .rxFrames = 64, .rxQueue = 40000});
   const Peer peer;
-  const BufferRing buffers;
+  const BatchMemory memory;
   for (std::size_t number = 0; number < 40; ++number) peer.send(frameTo(own, packetOf(number, 8000)));
   std::size_t read = 0, last = 0;
-  while (const auto packet = readOne(*uplink, buffers.slot(0), 50)) {
+  while (const auto packet = readOne(*uplink, memory.batch().next(), 50)) {
     CHECK(packet->size() == 8000);
     last = (*packet)[7];
     ++read;
@@ -233,20 +233,20 @@ TEST_CASE("packet uplink: larger packets than there is room for are counted, too
   CHECK(read + overruns == 40);
   CHECK(last == read - 1);
   peer.send(frameTo(own, packetOf(99, 8000)));
-  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(99, 8000));
+  CHECK(readOne(*uplink, memory.batch().next()) == packetOf(99, 8000));
 }
 
 TEST_CASE("packet uplink: VLANs are others'") {
   ON_A_WIRE(wire);
   const auto uplink = openOwn();
   const Peer peer;
-  const BufferRing buffers;
+  const BatchMemory memory;
   Octets tagged = frameTo(own, packetOf(1, 100));
   const Octets tag = hex("81 00 00 07");
   tagged.insert(tagged.begin() + 12, tag.begin(), tag.end());
   peer.send(tagged);
   peer.send(frameTo(own, packetOf(2, 100)));
-  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(2, 100));
+  CHECK(readOne(*uplink, memory.batch().next()) == packetOf(2, 100));
 }
 
 TEST_CASE("packet uplink: many are sent at a time, checksums left to the kernel") {
@@ -414,7 +414,7 @@ TEST_CASE("packet uplink: the interface goes down, comes up, goes away") {
   ON_A_WIRE(wire);
   const auto uplink = openOwn();
   const auto peer = std::make_unique<Peer>();
-  const BufferRing buffers;
+  const BatchMemory memory;
   Slot slot(frameTo(peer->socket.mac, packetOf(1, 100)));
   REQUIRE(run("ip link set kgu0 down"));
   pollfd error{uplink->fd(), POLLIN, 0};
@@ -426,7 +426,7 @@ TEST_CASE("packet uplink: the interface goes down, comes up, goes away") {
 
   REQUIRE(run("ip link set kgu0 up"));
   peer->send(frameTo(own, packetOf(2, 100)));
-  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(2, 100));
+  CHECK(readOne(*uplink, memory.batch().next()) == packetOf(2, 100));
   uplink->endBatch();
   CHECK(uplink->write(slot.packet, {}) == Io::kDone);
 
@@ -434,20 +434,20 @@ TEST_CASE("packet uplink: the interface goes down, comes up, goes away") {
   CHECK(uplink->takeError() == Io::kGone);
   CHECK(uplink->write(slot.packet, {}) == Io::kGone);
   Packet packet;
-  CHECK(uplink->read(buffers.slot(0), packet) == Io::kAgain);
+  CHECK(uplink->read(memory.batch().next(), packet) == Io::kAgain);
 }
 
 TEST_CASE("packet uplink: with the interface's MAC, what is for its addresses") {
   ON_A_WIRE(wire);
   const auto uplink = openPacketUplink("kgu0", {.rxFrames = 64});
   const Peer peer;
-  const BufferRing buffers;
+  const BatchMemory memory;
   CHECK(uplink->mac() == openRawSocket("kgu0").mac);
   const auto send = [&](std::uint8_t last) {
     peer.send(frameTo(uplink->mac(), packetOf(last, 100, addressOf(last))));
   };
   const auto next = [&] {
-    const auto packet = readOne(*uplink, buffers.slot(0));
+    const auto packet = readOne(*uplink, memory.batch().next());
     uplink->endBatch();
     return packet;
   };
@@ -468,17 +468,17 @@ TEST_CASE("packet uplink: beside it, a control port for the same MAC") {
   const PacketSocket port = openPacketSocket("kgu0", {.mac = own});
   CHECK(port.mac == own);
   const Peer peer;
-  const BufferRing buffers;
+  const BatchMemory memory;
   Octets solicitation = packetOf(255, 64);
   solicitation[6] = kIcmpv6;
   solicitation[40] = 135;
   peer.send(frameTo(own, packetOf(1, 100)));
   peer.send(frameTo(stranger, solicitation));
   peer.send(frameTo(own, solicitation));
-  CHECK(readOne(*uplink, buffers.slot(0)) == packetOf(1, 100));
-  CHECK(readOne(*port.device, buffers.slot(1)) == frameTo(own, solicitation));
-  CHECK_FALSE(readOne(*uplink, buffers.slot(0), 50));
-  CHECK_FALSE(readOne(*port.device, buffers.slot(1), 50));
+  CHECK(readOne(*uplink, memory.batch().next()) == packetOf(1, 100));
+  CHECK(readOne(*port.device, memory.meanwhile().next()) == frameTo(own, solicitation));
+  CHECK_FALSE(readOne(*uplink, memory.batch().next(), 50));
+  CHECK_FALSE(readOne(*port.device, memory.meanwhile().next(), 50));
 }
 
 TEST_CASE("packet uplink: what cannot be") {

@@ -13,8 +13,9 @@ using namespace kagemusha::test;
 namespace {
 
 struct Fixture {
-  Mapping mapping{SlowPathRing::kSize, Mapping::Sharing::kShared};
-  SlowPathRing producer{mapping.bytes()}, consumer{mapping.bytes()};
+  static constexpr std::uint32_t kCells = 512;
+  Mapping mapping{SlowPathRing::sizeOf(kCells), Mapping::Sharing::kShared};
+  SlowPathRing producer{mapping.bytes(), kCells}, consumer{mapping.bytes(), kCells};
 };
 
 }  // namespace
@@ -41,7 +42,7 @@ TEST_CASE_FIXTURE(Fixture, "what goes in comes out, in order") {
   CHECK(!consumer.front());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a longer packet is cut to the slot and says how long it was") {
+TEST_CASE_FIXTURE(Fixture, "a longer packet is cut and says how long it was") {
   CHECK(producer.push({}, Octets(10000, 0xab)));
   CHECK(consumer.front()->bytes.size() == SlowPathRing::kPayload);
   CHECK(consumer.front()->record.originalLength == 10000);
@@ -51,18 +52,50 @@ TEST_CASE_FIXTURE(Fixture, "a longer packet is cut to the slot and says how long
   CHECK(consumer.front()->record.originalLength == 5000);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a full ring refuses, and takes again when a slot is free") {
-  for (std::size_t count = 0; count < SlowPathRing::kSlots; ++count) REQUIRE(producer.push({}, hex("aa")));
+TEST_CASE_FIXTURE(Fixture, "a full ring refuses, and takes again when there is room") {
+  for (std::uint32_t count = 0; count < kCells / 2; ++count) REQUIRE(producer.push({}, hex("aa")));
   CHECK(!producer.push({}, hex("bb")));
+  CHECK(!producer.push({}, {}));
   consumer.pop();
-  CHECK(producer.push({}, hex("bb")));
-  CHECK(!producer.push({}, hex("bb")));
+  CHECK(!producer.push({}, Octets(65)));
+  CHECK(producer.push({}, Octets(64)));
+  CHECK(!producer.push({}, {}));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a length that the other side made up stays inside the slot") {
+TEST_CASE_FIXTURE(Fixture, "an entry lies in one piece, wherever the end of the ring is") {
+  std::size_t entries = 0;
+  for (std::size_t length = 0; length <= SlowPathRing::kPayload; length += 61) {
+    for (std::uint8_t octet = 1; octet < 3; ++octet) {
+      REQUIRE(producer.push({.port = octet}, Octets(length, octet)));
+      ++entries;
+    }
+    for (std::uint8_t octet = 1; octet < 3; ++octet) {
+      const auto entry = consumer.front();
+      REQUIRE(entry);
+      REQUIRE(entry->record.port == octet);
+      REQUIRE(copy(entry->bytes) == Octets(length, octet));
+      consumer.pop();
+    }
+    REQUIRE(!consumer.front());
+    REQUIRE(producer.head() == producer.tail());
+  }
+  CHECK(entries > 300);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a length that the other side made up stays inside the ring") {
   CHECK(producer.push({}, hex("aa")));
-  std::memset(mapping.bytes().data() + SlowPathRing::kFirstSlot, 0xff, sizeof(SlowPathRecord));
+  std::memset(mapping.bytes().data() + SlowPathRing::kFirstCell + 4, 0xff, sizeof(SlowPathRecord) - 4);
   CHECK(consumer.front()->bytes.size() == SlowPathRing::kPayload);
+  SUBCASE("at its end") {
+    for (std::uint32_t count = 0; count < kCells - 3; ++count) {
+      REQUIRE(producer.push({}, {}));
+    }
+    std::memset(mapping.bytes().data() + SlowPathRing::kFirstCell + 4, 0, sizeof(SlowPathRecord) - 4);
+    while (producer.head() != kCells - 2) consumer.pop();
+    std::memset(mapping.bytes().data() + SlowPathRing::kFirstCell + (kCells - 2) * SlowPathRing::kCell + 4,
+                0xff, sizeof(SlowPathRecord) - 4);
+    CHECK(consumer.front()->bytes.size() == SlowPathRing::kCell);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "one wake-up per look") {

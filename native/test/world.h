@@ -23,6 +23,13 @@ inline const std::vector<SignalerSpec> signalers{
     {.index = 2, .side = Side::kMobileNode, .local = careOf, .homeAddress = secondHome},
     {.index = 3, .side = Side::kMobileNode, .local = careOf, .homeAddress = home, .esp = true, .spi = 1001}};
 
+// Empties the slow path: how many packets were there.
+inline std::size_t takeAll(const Region& region) {
+  std::size_t count = 0;
+  for (SlowPathRing ring = region.receiveRing(); ring.front(); ring.pop()) ++count;
+  return count;
+}
+
 // One engine that is mobile node (slot 0) and home agent (slots 1 and 2) at once.
 template <class GuestDevice = MemoryDevice, class NetworkDevice = MemoryDevice>
 struct World {
@@ -61,7 +68,13 @@ struct World {
                     std::make_shared<Uplink>(network),
                     region};
 
-  World() { port->setPeerMac(Mac{{2, 0, 0, 0, 0, 2}}); }
+  World() {
+    port->setPeerMac(Mac{{2, 0, 0, 0, 0, 2}});
+    for (std::uint32_t index = 0; index < 4; ++index) {
+      policing.claimTunnel(index);
+      policing.claimSignaler(index);
+    }
+  }
 
   void fromPort(Slot& slot) {
     forwarder.beginBatch(table, now);
@@ -82,8 +95,7 @@ struct World {
   void empty() {
     while (guest->take()) continue;
     while (network->take()) continue;
-    SlowPathRing ring = region.receiveRing();
-    while (ring.front()) ring.pop();
+    takeAll(region);
   }
 
   std::uint64_t value(std::size_t block, std::size_t index) {

@@ -33,7 +33,7 @@ export class Counters {
   private readonly names: Names;
 
   constructor(region: ArrayBuffer, layout: RegionLayout, names: Names) {
-    this.values = new BigUint64Array(region, 0, Math.floor(layout.receiveRing / 8));
+    this.values = new BigUint64Array(region);
     this.layout = layout;
     this.names = names;
   }
@@ -76,14 +76,6 @@ export class Counters {
   /** Drops of what came in by a port. */
   portDrops(port: PortId): Record<string, number> {
     return this.drops(this.portBlock(port), this.names.port.length);
-  }
-
-  /** Begins a tunnel's block anew: for a slot that is given to another tunnel. */
-  resetTunnel(slot: number): void {
-    const start = this.tunnelBlock(slot) / 8;
-    for (let index = 0; index < this.layout.tunnelStride / 8; index++) {
-      Atomics.store(this.values, start + index, 0n);
-    }
   }
 
   /** Adds one to an engine counter that is ours to count. */

@@ -301,7 +301,7 @@ export class Engine {
     return true;
   }
 
-  /** What is mapped for packets, touched or not. Throws ENGINE_CLOSED. */
+  /** What is mapped for packets. Throws ENGINE_CLOSED. */
   memory(): EngineMemory {
     return translated(() => this.native.memory());
   }
@@ -321,9 +321,9 @@ export class Engine {
     return this.counting.tunnel(slot);
   }
 
-  /** Begins a slot's counters anew: when it goes to another tunnel. */
+  /** Begins a slot's counters anew: when it goes to another tunnel. Throws TABLE_INVALID when there is no such slot. */
   resetTunnelCounters(slot: number): void {
-    this.counting.resetTunnel(slot);
+    translated(() => this.native.clearTunnelCounters(slot));
   }
 
   /** Drops of what came in by a port, by reason. */

@@ -113,7 +113,7 @@ export interface Table {
 
 /** Octets that are mapped for packets. */
 export interface EngineMemory {
-  /** By the engines of this process, touched or not. */
+  /** By the engines of this process, for what is in use: it grows with guests. */
   readonly mapped: number;
   /** The packet uplink's receive ring, which the kernel has allocated; 0 with another uplink. */
   readonly uplinkRing: number;
@@ -171,6 +171,7 @@ export interface NativeEngine {
   setPeerMac(port: PortId, mac: Mac): void;
   watchFirstFrame(port: PortId): void;
   publish(table: Table): void;
+  clearTunnelCounters(slot: number): void;
   kick(): void;
   memory(): EngineMemory;
   flowLabel(inner: Uint8Array): number;
@@ -205,13 +206,15 @@ export interface NativeModule {
   };
   /** The slow-path rings, see native/engine/slow_path_ring.h. */
   readonly ring: {
-    readonly slots: number;
+    readonly receiveCells: number;
+    readonly transmitCells: number;
     readonly payload: number;
     readonly record: number;
-    readonly slotSize: number;
+    readonly cell: number;
     readonly tail: number;
     readonly kicked: number;
-    readonly firstSlot: number;
+    readonly firstCell: number;
+    readonly filler: number;
     readonly none: number;
     readonly toUplink: number;
   };

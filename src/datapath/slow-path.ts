@@ -53,18 +53,20 @@ export interface SlowPathPacket {
 
 type RingShape = NativeModule['ring'];
 
-/** The fields of a slot's record, 32 bits each (SlowPathRecord). */
+/** The fields of an entry's record, 32 bits each (SlowPathRecord). */
 const FIELD = { kind: 0, port: 1, tunnelSlot: 2, mtu: 3, length: 4, originalLength: 5 } as const;
 
-/** One ring of the region as 32-bit words (positions, records) and octets (payloads). */
+/** One ring of the region as 32-bit words (positions, records) and octets (payloads). Positions count cells. */
 class Ring {
   readonly shape: RingShape;
+  readonly cells: number;
   private readonly words: Uint32Array;
   private readonly octets: Uint8Array;
 
-  constructor(region: ArrayBuffer, start: number, shape: RingShape) {
-    const size = shape.firstSlot + shape.slots * shape.slotSize;
+  constructor(region: ArrayBuffer, start: number, cells: number, shape: RingShape) {
+    const size = shape.firstCell + cells * shape.cell;
     this.shape = shape;
+    this.cells = cells;
     this.words = new Uint32Array(region, start, size / 4);
     this.octets = new Uint8Array(region, start, size);
   }
@@ -88,17 +90,25 @@ class Ring {
     return Atomics.exchange(this.words, this.shape.kicked / 4, 1) === 0;
   }
 
-  private slot(position: number): number {
-    return this.shape.firstSlot + (position % this.shape.slots) * this.shape.slotSize;
+  /** That an entry takes with a packet of so many octets. */
+  cellsOf(length: number): number {
+    return Math.ceil((this.shape.record + length) / this.shape.cell);
+  }
+  /** Cells from here to the end of the memory. */
+  toEnd(position: number): number {
+    return this.cells - (position % this.cells);
+  }
+  private cell(position: number): number {
+    return this.shape.firstCell + (position % this.cells) * this.shape.cell;
   }
   field(position: number, field: number): number {
-    return this.words[this.slot(position) / 4 + field] ?? 0;
+    return this.words[this.cell(position) / 4 + field] ?? 0;
   }
   setField(position: number, field: number, value: number): void {
-    this.words[this.slot(position) / 4 + field] = value;
+    this.words[this.cell(position) / 4 + field] = value;
   }
   payload(position: number, length: number): Uint8Array {
-    const start = this.slot(position) + this.shape.record;
+    const start = this.cell(position) + this.shape.record;
     return this.octets.subarray(start, start + Math.min(length, this.shape.payload));
   }
 }
@@ -109,15 +119,18 @@ export class ReceiveRing {
   private held = false;
 
   constructor(region: ArrayBuffer, start: number, shape: RingShape) {
-    this.ring = new Ring(region, start, shape);
+    this.ring = new Ring(region, start, shape.receiveCells, shape);
   }
 
   /** The oldest packet; undefined when there is none, or the last one was not released. */
   receive(): SlowPathPacket | undefined {
     const ring = this.ring;
-    const position = ring.head;
-    if (this.held || ring.tail === position) return undefined;
+    const head = ring.head;
+    if (this.held || ring.tail === head) return undefined;
     this.held = true;
+    const filler = ring.field(head, FIELD.kind) === ring.shape.filler ? ring.toEnd(head) : 0;
+    const position = (head + filler) >>> 0;
+    const length = ring.field(position, FIELD.length);
     const port = ring.field(position, FIELD.port);
     const tunnelSlot = ring.field(position, FIELD.tunnelSlot);
     const mtu = ring.field(position, FIELD.mtu);
@@ -126,11 +139,11 @@ export class ReceiveRing {
       ...(port === ring.shape.none ? {} : { port }),
       ...(tunnelSlot === ring.shape.none ? {} : { tunnelSlot }),
       ...(mtu === 0 ? {} : { mtu }),
-      bytes: ring.payload(position, ring.field(position, FIELD.length)),
+      bytes: ring.payload(position, length),
       originalLength: ring.field(position, FIELD.originalLength),
       release: () => {
-        if (!this.held || ring.head !== position) return;
-        ring.head = position + 1;
+        if (!this.held || ring.head !== head) return;
+        ring.head = position + ring.cellsOf(length);
         this.held = false;
       },
     };
@@ -142,19 +155,24 @@ export class TransmitRing {
   private readonly ring: Ring;
 
   constructor(region: ArrayBuffer, start: number, shape: RingShape) {
-    this.ring = new Ring(region, start, shape);
+    this.ring = new Ring(region, start, shape.transmitCells, shape);
   }
 
   /** Copies `bytes` into the ring; what kept it out, if anything. */
   push(target: PortId | 'uplink', bytes: Uint8Array): 'done' | 'full' | 'too-long' {
     const ring = this.ring;
-    const position = ring.tail;
+    const tail = ring.tail;
     if (bytes.length > ring.shape.payload) return 'too-long';
-    if ((position - ring.head) >>> 0 >= ring.shape.slots) return 'full';
+    const cells = ring.cellsOf(bytes.length);
+    const filler = cells > ring.toEnd(tail) ? ring.toEnd(tail) : 0;
+    if (((tail - ring.head) >>> 0) + filler + cells > ring.cells) return 'full';
+    if (filler > 0) ring.setField(tail, FIELD.kind, ring.shape.filler);
+    const position = (tail + filler) >>> 0;
+    ring.setField(position, FIELD.kind, 0);
     ring.setField(position, FIELD.port, target === 'uplink' ? ring.shape.toUplink : target);
     ring.setField(position, FIELD.length, bytes.length);
     ring.payload(position, bytes.length).set(bytes);
-    ring.tail = position + 1;
+    ring.tail = position + cells;
     return 'done';
   }
 
