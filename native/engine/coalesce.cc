@@ -55,14 +55,11 @@ bool isExtensionHeader(std::uint8_t protocol) {
 }
 
 std::uint64_t hashFlow(std::uint32_t key, ConstBytes packet) {
-  const std::uint64_t networks =
-      load<std::uint64_t>(packet, 8) ^ std::rotl(load<std::uint64_t>(packet, 24), 32);
-  const std::uint64_t hosts =
-      load<std::uint64_t>(packet, 16) ^ std::rotl(load<std::uint64_t>(packet, 32), 32);
+  const auto word = [packet](std::size_t offset) { return load<std::uint64_t>(packet, offset); };
+  const std::uint64_t source = mix(word(8) ^ kHashKey[0], word(16) ^ kHashKey[1]);
+  const std::uint64_t destination = mix(word(24) ^ kHashKey[1], word(32) ^ kHashKey[2]);
   const std::uint64_t ports = load<std::uint32_t>(packet, kIpv6Header) | (std::uint64_t{key} << 32);
-  const std::uint64_t hash =
-      networks * 0x9e3779b97f4a7c15ULL + hosts * 0xff51afd7ed558ccdULL + ports * 0xc4ceb9fe1a85ec53ULL;
-  return hash ^ (hash >> 32);
+  return mix(source ^ ports, destination ^ kHashKey[0]);
 }
 
 bool checksumIsRight(ConstBytes packet) {

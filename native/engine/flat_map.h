@@ -44,8 +44,7 @@ class FlatMap {
     Value value{};
     bool used = false;
   };
-  // The hash's last step is a multiplication: its high bits are the well mixed ones.
-  std::size_t home(const Key& key) const { return (std::hash<Key>{}(key) >> 32) & (entries_.size() - 1); }
+  std::size_t home(const Key& key) const { return std::hash<Key>{}(key) & (entries_.size() - 1); }
   std::size_t next(std::size_t index) const { return (index + 1) & (entries_.size() - 1); }
 
   std::vector<Entry> entries_;

@@ -1,40 +1,11 @@
 #include "flow_label.h"
 
-#include <sys/random.h>
-
-#include <cerrno>
-#include <random>
+#include "hash.h"
 
 namespace kagemusha {
 namespace {
 
 constexpr std::size_t kPorts = 4;
-
-__extension__ typedef unsigned __int128 Wide;
-
-FlowKey randomKey() {
-  FlowKey key;
-  std::size_t filled = 0;
-  while (filled < sizeof key) {
-    const auto count =
-        ::getrandom(reinterpret_cast<std::uint8_t*>(key.data()) + filled, sizeof key - filled, 0);
-    if (count > 0) {
-      filled += static_cast<std::size_t>(count);
-    } else if (errno != EINTR) {
-      // No such system call: another source of the system's randomness.
-      std::random_device device;
-      for (std::uint64_t& word : key) word = (std::uint64_t{device()} << 32) | device();
-      break;
-    }
-  }
-  return key;
-}
-
-// Both halves of the product: every bit of either factor reaches every bit of the sum.
-std::uint64_t mix(std::uint64_t one, std::uint64_t other) {
-  const Wide product = Wide{one} * other;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
 
 std::uint64_t load(ConstBytes bytes, std::size_t offset) {
   std::uint64_t word;
@@ -53,7 +24,7 @@ std::uint64_t flowOf(ConstBytes inner) {
 
 }  // namespace
 
-const FlowKey kFlowKey = randomKey();
+const FlowKey kFlowKey = randomWords<8>();
 
 std::uint32_t flowLabel(ConstBytes inner, const FlowKey& key) {
   std::uint64_t sum = key[0];

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "bytes.h"
+#include "hash.h"
 #include "packet.h"
 
 namespace kagemusha {
@@ -109,6 +110,7 @@ struct std::hash<kagemusha::Address> {
     std::uint64_t high, low;
     std::memcpy(&high, address.octets.data(), 8);
     std::memcpy(&low, address.octets.data() + 8, 8);
-    return static_cast<std::size_t>((high ^ (low * 0x9e3779b97f4a7c15ULL)) * 0xff51afd7ed558ccdULL);
+    const auto& key = kagemusha::kHashKey;
+    return static_cast<std::size_t>(kagemusha::mix(kagemusha::mix(high ^ key[0], low ^ key[1]), key[2] | 1));
   }
 };

@@ -51,7 +51,7 @@ bool Policing::admit(const Signaler& signaler, const ControlPacket& packet, Inst
 }
 
 TokenBucket& Policing::local(const Address& address, std::uint32_t lane) const {
-  const std::size_t set = (std::hash<Address>{}(address) >> 32) % kLocalSets;
+  const std::size_t set = std::hash<Address>{}(address) % kLocalSets;
   return locals_[set * kLocalLanes + lane];
 }
 

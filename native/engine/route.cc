@@ -134,8 +134,8 @@ void refreshPseudoSum(const Packet& packet) {
 
 bool RecentlyTold::due(const Address& one, const Address& other, Instant now) {
   const std::hash<Address> hash;
-  const std::uint64_t pair = (hash(one) ^ std::rotl(hash(other), 23)) * 0x9e3779b97f4a7c15ULL;
-  Place& place = places_[(pair >> 32) % kPlaces];
+  const std::uint64_t pair = mix(hash(one), hash(other) ^ kHashKey[2]);
+  Place& place = places_[pair % kPlaces];
   if (place.at != 0 && now < place.at + (place.pair == pair ? again_ : kOther)) return false;
   place = {pair, now == 0 ? 1 : now};
   return true;

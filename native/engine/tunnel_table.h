@@ -69,7 +69,7 @@ template <>
 struct std::hash<kagemusha::AddressPair> {
   std::size_t operator()(const kagemusha::AddressPair& pair) const noexcept {
     const std::hash<kagemusha::Address> one;
-    return (one(pair.remote) ^ (one(pair.local) >> 7)) * 0x9e3779b97f4a7c15ULL;
+    return kagemusha::mix(one(pair.remote), one(pair.local) ^ kagemusha::kHashKey[2]);
   }
 };
 
