@@ -38,6 +38,9 @@ class Device {
   virtual void endBatch() {}
   // What epoll reports as EPOLLERR where read() would not come across it.
   virtual Io takeError() { return Io::kDone; }
+  // What epoll never tells of: look() is called once a second then, by the thread that reads. kGone: it is.
+  virtual bool wantsLook() const { return false; }
+  virtual Io look() { return Io::kDone; }
   // Packets that came, since the last call, when there was no room for them. By the thread that reads.
   virtual std::uint64_t takeOverruns() { return 0; }
 

@@ -6,6 +6,16 @@
 #include "raw_socket.h"
 
 namespace kagemusha {
+namespace {
+
+class LinkDevice final : public KernelDevice {
+ public:
+  using KernelDevice::KernelDevice;
+  bool wantsLook() const override { return true; }
+  Io look() override { return isOrphan(fd()) ? Io::kGone : Io::kDone; }
+};
+
+}  // namespace
 
 PacketSocket openPacketSocket(const std::string& interface, const PacketSocketOptions& options) {
   RawSocket socket = openRawSocket(interface);
@@ -19,7 +29,7 @@ PacketSocket openPacketSocket(const std::string& interface, const PacketSocketOp
   const Mac mac = options.mac.value_or(socket.mac);
   if (options.promiscuous || mac != socket.mac) joinRaw(socket, interface, PACKET_MR_PROMISC);
   bindRaw(socket, interface, options.mac ? kEverything : kEtherTypeIpv6);
-  return {std::make_unique<KernelDevice>(std::move(socket.fd)), mac};
+  return {std::make_unique<LinkDevice>(std::move(socket.fd)), mac};
 }
 
 }  // namespace kagemusha

@@ -80,6 +80,8 @@ class RingUplink final : public PacketUplink {
   Io read(Bytes slot, Packet& packet) override;
   void endBatch() override { ring_.release(); }
   Io takeError() override;
+  bool wantsLook() const override { return true; }
+  Io look() override { return isOrphan(fd()) ? Io::kGone : Io::kDone; }
   std::uint64_t takeOverruns() override;
 
   Io write(const Packet& head, std::span<const iovec> tail) override;
@@ -148,10 +150,7 @@ Io RingUplink::takeError() {
   int error = 0;
   socklen_t length = sizeof error;
   ::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length);
-  sockaddr_ll address{};
-  length = sizeof address;
-  ::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
-  if (address.sll_ifindex <= 0) return Io::kGone;
+  if (isOrphan(fd())) return Io::kGone;
   return error == 0 ? Io::kDone : Io::kDown;
 }
 

@@ -41,6 +41,13 @@ void throwRawSocket(const std::string& interface) {
                                        std::strerror(errno) + "): name an Ethernet interface");
 }
 
+bool isOrphan(int fd) {
+  sockaddr_ll address{};
+  socklen_t length = sizeof address;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  return address.sll_ifindex <= 0;
+}
+
 void joinRaw(const RawSocket& socket, const std::string& interface, unsigned short membership) {
   packet_mreq request{};
   request.mr_ifindex = socket.index;

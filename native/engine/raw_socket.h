@@ -28,6 +28,9 @@ void setRawOption(const RawSocket& socket, const std::string& interface, int opt
   if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0) throwRawSocket(interface);
 }
 
+// The interface was deleted. No error need tell: one that goes down says so, and then it is silent already.
+bool isOrphan(int fd);
+
 // PACKET_MR_ALLMULTI, PACKET_MR_PROMISC: for as long as the socket is open.
 void joinRaw(const RawSocket& socket, const std::string& interface, unsigned short membership);
 

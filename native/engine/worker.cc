@@ -3,11 +3,13 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <vector>
 
 #include "error.h"
 
@@ -40,6 +42,13 @@ Bytes copyInto(Bytes slot, ConstBytes bytes) {
 Instant coarseNow() { return read(CLOCK_MONOTONIC_COARSE); }
 Instant preciseNow() { return read(CLOCK_MONOTONIC); }
 
+// Expires every second from now on, or never.
+void setTimer(int fd, bool running) {
+  itimerspec time{};
+  time.it_value.tv_sec = time.it_interval.tv_sec = running ? 1 : 0;
+  ::timerfd_settime(fd, 0, &time, nullptr);
+}
+
 // While it lives the calling thread, and what it starts, takes no signals: they belong to the threads of the
 // program that we are a library of.
 class SignalsBlocked {
@@ -70,12 +79,16 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Poli
       forwarder_(region, slowPath, policing),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       urgent_(::epoll_create1(EPOLL_CLOEXEC)),
-      event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = event_.get();
-  if (!epoll_ || !urgent_ || !event_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0 ||
-      ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0)
+      event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+  const auto watched = [this](int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0 &&
+           ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  };
+  if (!epoll_ || !urgent_ || !event_ || !timer_ || !watched(event_.get()) || !watched(timer_.get()))
     throw EngineError(
         "OUT_OF_DESCRIPTORS",
         "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
@@ -132,6 +145,7 @@ void Worker::watch(Source source) {
   event.data.fd = source.device().fd();
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
   if (!mayWait(source)) ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+  if (source.device().wantsLook()) setTimer(timer_.get(), true);
   sources_.insert_or_assign(event.data.fd, std::move(source));
 }
 
@@ -149,6 +163,8 @@ void Worker::run() {
         ::eventfd_read(fd, &asked);
         runCommands();
         transmit();
+      } else if (fd == timer_.get()) {
+        look();
       } else if (sender_ && fd == sender_->sendFd()) {
         resume();
       } else if (const auto source = sources_.find(fd);
@@ -219,6 +235,22 @@ void Worker::serve(Source& source, std::uint32_t events) {
     servePort(*source.port);
 }
 
+void Worker::look() {
+  std::uint64_t times;
+  static_cast<void>(::read(timer_.get(), &times, sizeof times));
+  std::vector<Device*> gone;
+  bool goesOn = false;
+  for (const auto& [fd, source] : sources_) {
+    if (!source.device().wantsLook()) continue;
+    if (source.device().look() == Io::kGone)
+      gone.push_back(&source.device());
+    else
+      goesOn = true;
+  }
+  for (Device* device : gone) lose(*device, Io::kGone);
+  if (!goesOn) setTimer(timer_.get(), false);
+}
+
 // A slot whose packet is not held serves the next read too: a small part of the ring stays in the cache. What
 // a device reads into memory of its own may have to wait for an uplink that sends many at a time: it goes to
 // a slot as well.
@@ -286,7 +318,8 @@ void Worker::lose(Device& device, Io why) {
     port->counters.add(PortCounter::lost);
     if (why == Io::kNonsense) port->counters.drop(Drop::stream_nonsense);
   }
-  counters_.add(EngineCounter::devicesLost);
+  if (source->second.uplink) counters_.add(EngineCounter::uplinksLost);
+  counters_.add(EngineCounter::devicesLost);  // last: who sees it looks at the others
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
   ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
   sources_.erase(source);

@@ -22,8 +22,8 @@ namespace kagemusha {
 // While the uplink takes no more, guests' ports are not read: what guests send waits in their devices'
 // queues, where they notice, and is not lost here.
 //
-//   epoll_    event, uplink, ports                      as long as the uplink takes what we send
-//   urgent_   event, uplink, control ports, sendFd()    until it has room again
+//   epoll_    event, timer, uplink, ports                      as long as the uplink takes what we send
+//   urgent_   event, timer, uplink, control ports, sendFd()    until it has room again
 class Worker {
  public:
   // With busy polling: so long after the last packet the thread does not sleep, but asks again and again.
@@ -66,6 +66,8 @@ class Worker {
   // Whether it is left alone while the uplink has no room: a guest's port.
   static bool mayWait(const Source& source) { return source.port && source.port->role == Port::Role::kGuest; }
   void servePort(Port& port);
+  // After a second: see Device::look().
+  void look();
   void toTheEnd(const Device& device);
   void serveUplink(Device& device);
   // It is not watched any more. `why`: kGone or kNonsense.
@@ -86,7 +88,7 @@ class Worker {
   std::optional<SlowPathRing> transmitRing_;
   Forwarder forwarder_;
   BufferRing buffers_;
-  UniqueFd epoll_, urgent_, event_;
+  UniqueFd epoll_, urgent_, event_, timer_;
   std::shared_ptr<Device> sender_;           // set once; touched by the thread only
   bool waiting_ = false;                     // for the uplink to have room
   std::unordered_map<int, Source> sources_;  // by file descriptor; touched by the thread only
