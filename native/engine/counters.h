@@ -39,6 +39,7 @@ namespace kagemusha {
   X(uplink_full)         /* the uplink takes no more at the moment */                             \
   X(uplink_error)        /* the uplink is down, or refused the packet */                          \
   X(uplink_overrun)      /* came when the uplink's receive ring was full */                       \
+  X(uplink_stopped)      /* a frame that this ring stops at, and what came behind it */           \
   X(no_next_hop)         /* nobody on the uplink's link is known who takes it on */               \
   X(slow_path_full)      /* the ring, or this source's share of it, still waits for JavaScript */ \
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <utility>
 
 #include "error.h"
 #include "kernel_device.h"
@@ -81,8 +82,8 @@ class RingUplink final : public PacketUplink {
   void endBatch() override { ring_.release(); }
   Io takeError() override;
   bool wantsLook() const override { return true; }
-  Io look() override { return isOrphan(fd()) ? Io::kGone : Io::kDone; }
-  std::uint64_t takeOverruns() override;
+  Io look() override;
+  Overruns takeOverruns() override;
 
   Io write(const Packet& head, std::span<const iovec> tail) override;
   bool sendsMany() const override { return true; }
@@ -91,6 +92,7 @@ class RingUplink final : public PacketUplink {
 
  private:
   Io receiveQueued(Bytes slot, Packet& packet);
+  std::uint64_t takeDrops();
   ssize_t receive(std::span<std::uint8_t> into);
 
   const RawSocket sender_, receiver_;
@@ -99,23 +101,34 @@ class RingUplink final : public PacketUplink {
   PacketRing ring_;
   bool losing_ = false;
   bool failed_ = false;  // an error was met that epoll does not report any more
-  std::uint64_t cut_ = 0;
+  Overruns overruns_;
+
+  // So many looks, a minute, without a ring: see look().
+  static constexpr std::uint64_t kWithoutRing = 60;
+  std::uint64_t taken_ = 0, takenBefore_ = 0;  // packets, until now and until the last look
+  std::uint64_t looks_ = 0, stoppedAt_ = 0;    // 0: never
 };
 
 Io RingUplink::read(Bytes slot, Packet& packet) {
   PacketRing::Frame frame;
   while (ring_.next(frame)) {
+    ++taken_;
     losing_ = losing_ || frame.losing;
     if (frame.queued) {
       if (receiveQueued(slot, packet) == Io::kDone) return Io::kDone;
-      ++cut_;
+      ++overruns_.full;
     } else if (frame.cut || frame.bytes.size() < kEthernetHeader) {
-      ++cut_;
+      ++overruns_.full;
     } else {
       packet = {frame.bytes, frame.offload};
       trimFront(packet, kEthernetHeader);
       return Io::kDone;
     }
+  }
+  if (!ring_.isOpen()) {
+    const Io result = receiveQueued(slot, packet);
+    if (result == Io::kDone) return Io::kDone;
+    if (result != Io::kAgain) ++overruns_.stopped;  // only this one: epoll tells of what is behind it
   }
   return std::exchange(failed_, false) && takeError() == Io::kGone ? Io::kGone : Io::kAgain;
 }
@@ -154,14 +167,41 @@ Io RingUplink::takeError() {
   return error == 0 ? Io::kDone : Io::kDown;
 }
 
-std::uint64_t RingUplink::takeOverruns() {
-  std::uint64_t count = std::exchange(cut_, 0);
-  if (!std::exchange(losing_, false)) return count;
-  tpacket_stats statistics{};  // begins anew when read
+// Of packets, since the last call.
+std::uint64_t RingUplink::takeDrops() {
+  losing_ = false;
+  tpacket_stats statistics{};
   socklen_t length = sizeof statistics;
-  if (::getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0)
-    count += statistics.tp_drops;
-  return count;
+  const bool told = ::getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0;
+  return told ? statistics.tp_drops : 0;
+}
+
+Device::Overruns RingUplink::takeOverruns() {
+  if (losing_) overruns_.full += takeDrops();
+  return std::exchange(overruns_, {});
+}
+
+// A ring that drops what comes although it is empty, all the time between two looks, has stopped (see
+// PacketRing), and is made anew. Whoever stops it again within a minute means it: for another one packets
+// come without a ring, one call each, and such a frame is only dropped itself.
+Io RingUplink::look() {
+  if (isOrphan(fd())) return Io::kGone;
+  ++looks_;
+  const bool idle = std::exchange(takenBefore_, taken_) == taken_;
+  const auto drops = takeDrops();
+  if (!ring_.isOpen()) {
+    overruns_.full += drops;
+    if (looks_ - stoppedAt_ >= kWithoutRing) ring_.open();
+  } else if (drops != 0 && idle && ring_.isEmpty()) {
+    overruns_.stopped += drops;
+    ring_.close();
+    const bool again = stoppedAt_ != 0 && looks_ - stoppedAt_ < kWithoutRing;
+    stoppedAt_ = looks_;
+    if (!again) ring_.open();
+  } else {
+    overruns_.full += drops;
+  }
+  return Io::kDone;
 }
 
 Io RingUplink::write(const Packet& head, std::span<const iovec> tail) {

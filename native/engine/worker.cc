@@ -246,6 +246,7 @@ void Worker::look() {
       gone.push_back(&source.device());
     else
       goesOn = true;
+    if (source.uplink) countOverruns(source.device());
   }
   for (Device* device : gone) lose(*device, Io::kGone);
   if (!goesOn) setTimer(timer_.get(), false);
@@ -304,10 +305,16 @@ void Worker::serveUplink(Device& device) {
   }
   forwarder_.endBatch();
   device.endBatch();
-  if (const auto lost = device.takeOverruns()) counters_.drop(Drop::uplink_overrun, lost);
+  countOverruns(device);
   table_.leave(index_);
   settle();
   if (result == Io::kGone) lose(device, result);
+}
+
+void Worker::countOverruns(Device& device) {
+  const auto [full, stopped] = device.takeOverruns();
+  if (full != 0) counters_.drop(Drop::uplink_overrun, full);
+  if (stopped != 0) counters_.drop(Drop::uplink_stopped, stopped);
 }
 
 // The device is in no list afterwards, and may be gone.

@@ -68,6 +68,7 @@ class Worker {
   void servePort(Port& port);
   // After a second: see Device::look().
   void look();
+  void countOverruns(Device& device);
   void toTheEnd(const Device& device);
   void serveUplink(Device& device);
   // It is not watched any more. `why`: kGone or kNonsense.
