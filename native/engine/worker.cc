@@ -42,6 +42,19 @@ Bytes copyInto(Bytes slot, ConstBytes bytes) {
 Instant coarseNow() { return read(CLOCK_MONOTONIC_COARSE); }
 Instant preciseNow() { return read(CLOCK_MONOTONIC); }
 
+bool addTo(const UniqueFd& epoll, int fd, std::uint32_t events = EPOLLIN) {
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = fd;
+  return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+[[noreturn]] void throwUnwatched(int error) {
+  throw EngineError("OUT_OF_DESCRIPTORS", std::string("cannot watch a device of the packet engine (") +
+                                              std::strerror(error) +
+                                              "): raise the sysctl fs.epoll.max_user_watches");
+}
+
 // Expires every second from now on, or never.
 void setTimer(int fd, bool running) {
   itimerspec time{};
@@ -81,14 +94,10 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Poli
       urgent_(::epoll_create1(EPOLL_CLOEXEC)),
       event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
-  const auto watched = [this](int fd) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = fd;
-    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0 &&
-           ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  const auto watched = [this](const UniqueFd& fd) {
+    return fd && addTo(epoll_, fd.get()) && addTo(urgent_, fd.get());
   };
-  if (!epoll_ || !urgent_ || !event_ || !timer_ || !watched(event_.get()) || !watched(timer_.get()))
+  if (!epoll_ || !urgent_ || !watched(event_) || !watched(timer_))
     throw EngineError(
         "OUT_OF_DESCRIPTORS",
         "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
@@ -114,39 +123,58 @@ void Worker::call(std::function<void()> command) {
 }
 
 void Worker::add(std::shared_ptr<Port> port) {
-  call([&] { watch({std::move(port), nullptr}); });
+  int error = 0;
+  call([&] { error = watch({std::move(port), nullptr}); });
+  if (error != 0) throwUnwatched(error);
 }
 
 void Worker::add(std::shared_ptr<Uplink> uplink) {
-  call([&] { watch({nullptr, std::move(uplink)}); });
+  int error = 0;
+  call([&] { error = watch({nullptr, std::move(uplink)}); });
+  if (error != 0) throwUnwatched(error);
 }
 
 void Worker::addSender(std::shared_ptr<Device> uplink) {
+  int error = 0;
   call([&] {
-    epoll_event event{};
-    event.events = EPOLLONESHOT;  // nobody waits for it yet
-    event.data.fd = uplink->sendFd();
-    ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
-    sender_ = std::move(uplink);
+    // Nobody waits for it yet.
+    if (addTo(urgent_, uplink->sendFd(), EPOLLONESHOT))
+      sender_ = std::move(uplink);
+    else
+      error = errno;
   });
+  if (error != 0) throwUnwatched(error);
 }
 
 void Worker::remove(const Device& device) {
   call([&] {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
-    ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+    unwatch(device);
     sources_.erase(device.fd());
   });
 }
 
-void Worker::watch(Source source) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = source.device().fd();
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
-  if (!mayWait(source)) ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+void Worker::removeSender() {
+  call([&] {
+    if (sender_) ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, sender_->sendFd(), nullptr);
+    sender_ = nullptr;
+  });
+}
+
+int Worker::watch(Source source) {
+  const int fd = source.device().fd();
+  if (!addTo(epoll_, fd) || (!mayWait(source) && !addTo(urgent_, fd))) {
+    const int error = errno;
+    unwatch(source.device());
+    return error;
+  }
   if (source.device().wantsLook()) setTimer(timer_.get(), true);
-  sources_.insert_or_assign(event.data.fd, std::move(source));
+  sources_.insert_or_assign(fd, std::move(source));
+  return 0;
+}
+
+void Worker::unwatch(const Device& device) {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
 }
 
 void Worker::run() {
@@ -282,12 +310,9 @@ void Worker::servePort(Port& port) {
 
 // epoll gives what is readable in turn, and this device comes after all others: who has so much to send that
 // the uplink has to be waited for would be the first one again otherwise, each time.
-void Worker::toTheEnd(const Device& device) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = device.fd();
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, event.data.fd, nullptr);
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+void Worker::toTheEnd(Device& device) {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  if (!addTo(epoll_, device.fd())) lose(device, Io::kGone);  // rather than to forget it in silence
 }
 
 void Worker::serveUplink(Device& device) {
@@ -327,8 +352,7 @@ void Worker::lose(Device& device, Io why) {
   }
   if (source->second.uplink) counters_.add(EngineCounter::uplinksLost);
   counters_.add(EngineCounter::devicesLost);  // last: who sees it looks at the others
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
-  ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  unwatch(device);
   sources_.erase(source);
   slowPath_.wake();  // JavaScript finds it counted
 }

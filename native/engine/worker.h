@@ -38,13 +38,16 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // These may be called from one other thread; they return when the worker has done it.
+  // These may be called from one other thread; they return when the worker has done it. What adds throws
+  // EngineError OUT_OF_DESCRIPTORS, and then nothing was added.
   void add(std::shared_ptr<Port> port);
   // To read from.
   void add(std::shared_ptr<Uplink> uplink);
   // To write to: each worker does.
   void addSender(std::shared_ptr<Device> uplink);
   void remove(const Device& device);
+  // Before anything was written to it.
+  void removeSender();
 
   // Looks at the transmit ring. Any thread.
   void kick();
@@ -58,7 +61,9 @@ class Worker {
   };
 
   void call(std::function<void()> command);
-  void watch(Source source);
+  // 0, or errno: then it is not watched.
+  int watch(Source source);
+  void unwatch(const Device& device);
   void run();
   void runCommands();
   // `events`: as epoll says.
@@ -69,7 +74,7 @@ class Worker {
   // After a second: see Device::look().
   void look();
   void countOverruns(Device& device);
-  void toTheEnd(const Device& device);
+  void toTheEnd(Device& device);
   void serveUplink(Device& device);
   // It is not watched any more. `why`: kGone or kNonsense.
   void lose(Device& device, Io why);
