@@ -30,8 +30,15 @@ void setReceiveQueue(int fd, std::uint32_t octets) {
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof value);
 }
 
-RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& options) {
+// An uplink's is not made as new: it stays for as long as the process.
+RawSocket openUplinkSocket(const std::string& interface) {
   RawSocket socket = openRawSocket(interface);
+  socket.spare = false;
+  return socket;
+}
+
+RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& options) {
+  RawSocket socket = openUplinkSocket(interface);
   const bool own = options.mac && *options.mac != socket.mac;
   const std::span<const Address> nobody;
   const auto filter =
@@ -48,7 +55,7 @@ RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& 
 constexpr int kSendBuffer = 256 * 1024;
 
 RawSocket openSender(const std::string& interface, const PacketUplinkOptions& options) {
-  RawSocket socket = openRawSocket(interface);
+  RawSocket socket = openUplinkSocket(interface);
   setRawOption(socket, interface, PACKET_VNET_HDR, 1);
   ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
   if (options.bypassQdisc) setRawOption(socket, interface, PACKET_QDISC_BYPASS, 1);

@@ -2,15 +2,9 @@
 #include "../engine/packet_uplink.h"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/if_packet.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-
-#include <cstdlib>
 
 #include "../engine/buffer_ring.h"
 #include "../engine/engine.h"
@@ -19,6 +13,7 @@
 #include "../engine/packet_socket.h"
 #include "../engine/raw_socket.h"
 #include "../engine/tun_device.h"
+#include "wire.h"
 #include "world.h"
 
 using namespace kagemusha;
@@ -27,37 +22,6 @@ using namespace kagemusha::test;
 namespace {
 
 const Mac own{{2, 0, 0, 0, 0, 0x44}}, stranger{{2, 0, 0, 0, 0, 0x45}};
-
-bool run(const char* command) {
-  return std::system((std::string(command) + " >/dev/null 2>&1").c_str()) == 0;
-}
-
-// kgu0 ═══ kgu1, in a namespace that this thread is in until the end.
-class Wire {
- public:
-  static std::unique_ptr<Wire> make() {
-    UniqueFd before(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (::geteuid() != 0 || !before || ::unshare(CLONE_NEWNET) != 0) return nullptr;
-    auto wire = std::unique_ptr<Wire>(new Wire(std::move(before)));
-    // No Neighbor Discovery of the kernel's.
-    const bool made =
-        run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && ip link add kgu0 type veth peer name kgu1 && "
-            "ip link set kgu0 mtu 9000 up && ip link set kgu1 mtu 9000 up");
-    return made ? std::move(wire) : nullptr;
-  }
-  ~Wire() { static_cast<void>(::setns(before_.get(), CLONE_NEWNET)); }
-
- private:
-  explicit Wire(UniqueFd before) : before_(std::move(before)) {}
-  UniqueFd before_;
-};
-
-#define ON_A_WIRE(wire)                                            \
-  const auto wire = Wire::make();                                  \
-  if (!wire) {                                                     \
-    MESSAGE("needs root, and a network namespace: not looked at"); \
-    return;                                                        \
-  }
 
 // What is at the other end.
 struct Peer {
@@ -133,25 +97,6 @@ struct Counters {
   std::uint64_t drops(Drop reason) const {
     return values[kEngineCounterNames.size() + static_cast<std::size_t>(reason)];
   }
-};
-
-// While it lives this thread has no capability in effect.
-class WithoutCapabilities {
- public:
-  WithoutCapabilities() {
-    REQUIRE(::syscall(SYS_capget, &header_, before_.data()) == 0);
-    auto none = before_;
-    for (auto& word : none) word.effective = 0;
-    REQUIRE(::syscall(SYS_capset, &header_, none.data()) == 0);
-    CHECK_FALSE(UniqueFd(::socket(AF_PACKET, SOCK_RAW, 0)));
-  }
-  ~WithoutCapabilities() { ::syscall(SYS_capset, &header_, before_.data()); }
-  WithoutCapabilities(const WithoutCapabilities&) = delete;
-  WithoutCapabilities& operator=(const WithoutCapabilities&) = delete;
-
- private:
-  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> before_{};
 };
 
 // Another guest's tap on the bridge kgubr, on which the uplink is.

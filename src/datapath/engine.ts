@@ -172,7 +172,7 @@ export class Engine {
 
   /**
    * A link on which every ICMPv6 frame goes to the slow path, and signaling where asked, and nothing else is seen (AF_PACKET,
-   * needs CAP_NET_RAW). Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
+   * needs CAP_NET_RAW). Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS, OUT_OF_PACKET_SOCKETS.
    */
   openPacketPort(device: string, options: PacketPortOptions = {}): { port: PortId; mac: Mac } {
     const { signaling = false, promiscuous = false, mac } = options;
