@@ -15,7 +15,7 @@ namespace kagemusha {
 // What the NIC merged (GRO) may be longer than a frame: such a packet waits whole in the socket's queue, in
 // order, and its frame says so (TP_STATUS_COPY).
 //
-// The kernel does not survive a frame that it cannot describe (virtio_net_hdr_from_skb: UFO, SCTP): its place
+// The kernel does not survive a frame that it cannot describe (virtio_net_hdr_from_skb: UFO): its place
 // is taken, but the ring does not move on, and all that comes later is dropped (tpacket_rcv, Linux 6.18 and
 // before). Only another ring helps: close(), open().
 class PacketRing {
