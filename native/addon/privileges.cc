@@ -1,5 +1,6 @@
 #include "privileges.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -18,11 +19,22 @@ namespace kagemusha {
 namespace {
 
 // Of the calling thread: effective, permitted, inheritable, and with the permitted ones the ambient ones
-// (capabilities(7)).
+// (capabilities(7)). CAP_SYS_NICE stays, over execve(2) too: the engine's threads need it (worker.cc).
 bool dropCapabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
-  return ::syscall(SYS_capset, &header, none.data()) == 0 && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return false;
+  const auto nice = sets[0].permitted & (1u << CAP_SYS_NICE);
+  sets.fill({});
+  sets[0] = {nice, nice, nice};
+  if (::syscall(SYS_capset, &header, sets.data()) != 0) return false;
+  if (nice != 0) ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_NICE, 0, 0);
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
+// Node closes them at an execve(2) (uv_disable_stdio_inheritance), and the log would go nowhere.
+void keepStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::fcntl(fd, F_SETFD, 0);
 }
 
 std::vector<std::string> texts(const Napi::Value& value) {
@@ -68,6 +80,7 @@ void replaceProcess(const Napi::CallbackInfo& info) {
     const std::string path = text(info[0], "path");
     std::vector<std::string> arguments = texts(info[1]), environment = texts(info[2]);
     std::vector<char*> argv = pointers(arguments), envp = pointers(environment);
+    keepStandardStreams();
     if (dropCapabilities()) ::execve(path.c_str(), argv.data(), envp.data());
     throw EngineError("EXEC_FAILED", "cannot start " + path + " without capabilities (" +
                                          std::strerror(errno) + "): run it as root instead");

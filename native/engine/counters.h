@@ -39,6 +39,7 @@ namespace kagemusha {
   X(uplink_full)         /* the uplink takes no more at the moment */                             \
   X(uplink_error)        /* the uplink is down, or refused the packet */                          \
   X(uplink_overrun)      /* came when the uplink's receive ring was full */                       \
+  X(uplink_stopped)      /* a frame that this ring stops at, and what came behind it */           \
   X(no_next_hop)         /* nobody on the uplink's link is known who takes it on */               \
   X(slow_path_full)      /* the ring, or this source's share of it, still waits for JavaScript */ \
   X(slow_path_too_big)   /* does not fit a slot of the slow-path ring */                          \
@@ -63,7 +64,8 @@ namespace kagemusha {
   X(transmitted)          /* taken from the transmit ring and written to a device */ \
   X(transmitRingFull)     /* written by JavaScript: no free slot */                  \
   X(transmitTooLong)      /* written by JavaScript: does not fit a slot */           \
-  X(devicesLost)          /* devices that went away under the engine */
+  X(devicesLost)          /* devices that went away under the engine */              \
+  X(uplinksLost)          /* of those, uplinks */
 
 #define KAGEMUSHA_PORT_COUNTERS(X)             \
   X(framesRead) /* as read: a train is one */  \

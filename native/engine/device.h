@@ -38,8 +38,15 @@ class Device {
   virtual void endBatch() {}
   // What epoll reports as EPOLLERR where read() would not come across it.
   virtual Io takeError() { return Io::kDone; }
-  // Packets that came, since the last call, when there was no room for them. By the thread that reads.
-  virtual std::uint64_t takeOverruns() { return 0; }
+  // What epoll never tells of: look() is called once a second then, by the thread that reads. kGone: it is.
+  virtual bool wantsLook() const { return false; }
+  virtual Io look() { return Io::kDone; }
+  // Packets that came, since the last call, and could not be taken. By the thread that reads.
+  struct Overruns {
+    std::uint64_t full = 0;     // there was no room for them
+    std::uint64_t stopped = 0;  // the kernel took none
+  };
+  virtual Overruns takeOverruns() { return {}; }
 
   // Takes packets many at a time, too (see OutgoingQueue); sendFd() tells epoll when there is room again.
   virtual bool sendsMany() const { return false; }

@@ -63,10 +63,10 @@ Worker& Engine::workerOf(PortId id) const { return *workers_[(id + 1) % workers_
 void Engine::addPort(std::shared_ptr<Port> port) {
   const PortId id = port->id;
   region_->clearPortCounters(id);
+  workerOf(id).add(port);
   if (id >= ports_.size()) ports_.resize(id + 1);
-  ports_[id] = port;
+  ports_[id] = std::move(port);
   table_.publish(makeTable(spec_));
-  workerOf(id).add(std::move(port));
 }
 
 PortId Engine::openTap(const std::string& device, const Mac& localMac) {
@@ -97,7 +97,12 @@ void Engine::connectStream(PortId id) {
   UniqueFd socket = kagemusha::connectStream(found->second.path);
   workerOf(id).remove(*stream.device);  // it may not be done with the last connection
   device.attach(std::move(socket));
-  workerOf(id).add(ports_[id]);
+  try {
+    workerOf(id).add(ports_[id]);
+  } catch (const EngineError&) {
+    device.detach();
+    throw;
+  }
 }
 
 Engine::PacketPort Engine::openPacketPort(const std::string& interface, const PacketSocketOptions& options) {
@@ -108,11 +113,16 @@ Engine::PacketPort Engine::openPacketPort(const std::string& interface, const Pa
   return {id, socket.mac};
 }
 
-Engine::MemoryPort Engine::openMemoryPort(const Mac& localMac) {
+PortId Engine::openPort(std::shared_ptr<Device> device, const Mac& localMac) {
   const PortId id = freePort();
+  addPort(
+      std::make_shared<Port>(id, Port::Role::kGuest, std::move(device), localMac, region_->portCounters(id)));
+  return id;
+}
+
+Engine::MemoryPort Engine::openMemoryPort(const Mac& localMac) {
   auto device = std::make_shared<MemoryDevice>();
-  addPort(std::make_shared<Port>(id, Port::Role::kGuest, device, localMac, region_->portCounters(id)));
-  return {id, std::move(device)};
+  return {openPort(device, localMac), device};
 }
 
 void Engine::requireNoUplink() const {
@@ -121,11 +131,16 @@ void Engine::requireNoUplink() const {
 }
 
 void Engine::setUplink(std::shared_ptr<Uplink> uplink) {
+  try {
+    if (uplink->device->sendsMany())
+      for (const auto& worker : workers_) worker->addSender(uplink->device);
+    workers_.front()->add(uplink);
+  } catch (const EngineError&) {
+    for (const auto& worker : workers_) worker->removeSender();
+    throw;
+  }
   uplink_ = std::move(uplink);
-  if (uplink_->device->sendsMany())
-    for (const auto& worker : workers_) worker->addSender(uplink_->device);
   table_.publish(makeTable(spec_));
-  workers_.front()->add(uplink_);
 }
 
 void Engine::openTun(const std::string& device, TunMode mode) {
@@ -142,10 +157,14 @@ Mac Engine::openPacketUplink(const std::string& interface, const PacketUplinkOpt
   return packetUplink_->mac();
 }
 
-std::shared_ptr<MemoryDevice> Engine::openMemoryUplink() {
+void Engine::openUplink(std::shared_ptr<Device> device) {
   requireNoUplink();
+  setUplink(std::make_shared<Uplink>(std::move(device)));
+}
+
+std::shared_ptr<MemoryDevice> Engine::openMemoryUplink() {
   auto device = std::make_shared<MemoryDevice>();
-  setUplink(std::make_shared<Uplink>(device));
+  openUplink(device);
   return device;
 }
 

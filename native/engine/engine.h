@@ -53,6 +53,10 @@ class Engine {
   // A link where every frame goes to the slow path (see openPacketSocket).
   PacketPort openPacketPort(const std::string& interface, const PacketSocketOptions& options = {});
   MemoryPort openMemoryPort(const Mac& localMac);
+  // A guest's port; the uplink (UPLINK_OPEN when there is one already). Whatever opens one throws
+  // OUT_OF_DESCRIPTORS when its device cannot be watched, and then it is not open.
+  PortId openPort(std::shared_ptr<Device> device, const Mac& localMac);
+  void openUplink(std::shared_ptr<Device> device);
   // The uplink; UPLINK_OPEN when there is one already.
   void openTun(const std::string& device, TunMode mode = TunMode::kTun);
   // On a network interface; our MAC there. The next hops of the table say where packets go.

@@ -20,6 +20,10 @@ class KernelDevice : public Device {
   Io read(Bytes slot, Packet& packet) override;
   Io write(const Packet& head, std::span<const iovec> tail) override;
 
+ protected:
+  // Whoever gets it closes it; by destructors.
+  UniqueFd release() { return std::move(fd_); }
+
  private:
   UniqueFd fd_;
 };

@@ -24,30 +24,52 @@ constexpr int kReserve = kHeadroom;
 }  // namespace
 
 PacketRing::PacketRing(const RawSocket& socket, const std::string& interface, std::uint32_t frames)
-    : frames_(frames) {
+    : fd_(socket.fd.get()), frames_(frames) {
   setRawOption(socket, interface, PACKET_VERSION, static_cast<int>(TPACKET_V2));
   setRawOption(socket, interface, PACKET_RESERVE, kReserve);
   setRawOption(socket, interface, PACKET_VNET_HDR, 1);
   setRawOption(socket, interface, PACKET_COPY_THRESH, 1);
+  if (open()) return;
+  if (errno == ENOMEM) throwMemory(frames);
+  throwRawSocket(interface);
+}
+
+PacketRing::~PacketRing() {
+  if (isOpen()) ::munmap(memory_.data(), memory_.size());
+}
+
+bool PacketRing::open() {
   tpacket_req request{};
   request.tp_block_size = kBlock;
   request.tp_frame_size = kFrame;
-  request.tp_frame_nr = frames;
-  request.tp_block_nr = static_cast<unsigned>(frames * kFrame / kBlock);
-  if (::setsockopt(socket.fd.get(), SOL_PACKET, PACKET_RX_RING, &request, sizeof request) != 0) {
-    if (errno == ENOMEM) throwMemory(frames);
-    throwRawSocket(interface);
+  request.tp_frame_nr = frames_;
+  request.tp_block_nr = static_cast<unsigned>(size() / kBlock);
+  if (::setsockopt(fd_, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) != 0) return false;
+  void* start = ::mmap(nullptr, size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (start == MAP_FAILED) {
+    close();
+    errno = ENOMEM;
+    return false;
   }
-  const std::size_t size = frames * kFrame;
-  void* start = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, socket.fd.get(), 0);
-  if (start == MAP_FAILED) throwMemory(frames);
-  memory_ = Bytes(static_cast<std::uint8_t*>(start), size);
+  memory_ = Bytes(static_cast<std::uint8_t*>(start), size());
+  return true;
 }
 
-PacketRing::~PacketRing() { ::munmap(memory_.data(), memory_.size()); }
+void PacketRing::close() {
+  if (isOpen()) ::munmap(memory_.data(), memory_.size());
+  memory_ = {};
+  next_ = 0;
+  const tpacket_req none{};
+  ::setsockopt(fd_, SOL_PACKET, PACKET_RX_RING, &none, sizeof none);
+}
+
+bool PacketRing::isEmpty() const {
+  return taken_ == 0 &&
+         std::atomic_ref(header(next_)->tp_status).load(std::memory_order_acquire) == TP_STATUS_KERNEL;
+}
 
 bool PacketRing::next(Frame& frame) {
-  if (taken_ == frames_) return false;
+  if (taken_ == frames_ || !isOpen()) return false;
   tpacket2_hdr* head = header(next_);
   const auto status = std::atomic_ref(head->tp_status).load(std::memory_order_acquire);
   if (!(status & TP_STATUS_USER)) return false;

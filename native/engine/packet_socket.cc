@@ -6,6 +6,20 @@
 #include "raw_socket.h"
 
 namespace kagemusha {
+namespace {
+
+class LinkDevice final : public KernelDevice {
+ public:
+  explicit LinkDevice(RawSocket socket) : KernelDevice(std::move(socket.fd)), socket_(std::move(socket)) {}
+  ~LinkDevice() override { socket_.fd = release(); }
+  bool wantsLook() const override { return true; }
+  Io look() override { return isOrphan(fd()) ? Io::kGone : Io::kDone; }
+
+ private:
+  RawSocket socket_;  // all but its descriptor, which comes back in the end
+};
+
+}  // namespace
 
 PacketSocket openPacketSocket(const std::string& interface, const PacketSocketOptions& options) {
   RawSocket socket = openRawSocket(interface);
@@ -19,7 +33,7 @@ PacketSocket openPacketSocket(const std::string& interface, const PacketSocketOp
   const Mac mac = options.mac.value_or(socket.mac);
   if (options.promiscuous || mac != socket.mac) joinRaw(socket, interface, PACKET_MR_PROMISC);
   bindRaw(socket, interface, options.mac ? kEverything : kEtherTypeIpv6);
-  return {std::make_unique<KernelDevice>(std::move(socket.fd)), mac};
+  return {std::make_unique<LinkDevice>(std::move(socket)), mac};
 }
 
 }  // namespace kagemusha

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <utility>
 
 #include "error.h"
 #include "kernel_device.h"
@@ -29,8 +30,15 @@ void setReceiveQueue(int fd, std::uint32_t octets) {
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof value);
 }
 
-RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& options) {
+// An uplink's is not made as new: it stays for as long as the process.
+RawSocket openUplinkSocket(const std::string& interface) {
   RawSocket socket = openRawSocket(interface);
+  socket.spare = false;
+  return socket;
+}
+
+RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& options) {
+  RawSocket socket = openUplinkSocket(interface);
   const bool own = options.mac && *options.mac != socket.mac;
   const std::span<const Address> nobody;
   const auto filter =
@@ -47,7 +55,7 @@ RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& 
 constexpr int kSendBuffer = 256 * 1024;
 
 RawSocket openSender(const std::string& interface, const PacketUplinkOptions& options) {
-  RawSocket socket = openRawSocket(interface);
+  RawSocket socket = openUplinkSocket(interface);
   setRawOption(socket, interface, PACKET_VNET_HDR, 1);
   ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
   if (options.bypassQdisc) setRawOption(socket, interface, PACKET_QDISC_BYPASS, 1);
@@ -80,7 +88,9 @@ class RingUplink final : public PacketUplink {
   Io read(Bytes slot, Packet& packet) override;
   void endBatch() override { ring_.release(); }
   Io takeError() override;
-  std::uint64_t takeOverruns() override;
+  bool wantsLook() const override { return true; }
+  Io look() override;
+  Overruns takeOverruns() override;
 
   Io write(const Packet& head, std::span<const iovec> tail) override;
   bool sendsMany() const override { return true; }
@@ -89,6 +99,7 @@ class RingUplink final : public PacketUplink {
 
  private:
   Io receiveQueued(Bytes slot, Packet& packet);
+  std::uint64_t takeDrops();
   ssize_t receive(std::span<std::uint8_t> into);
 
   const RawSocket sender_, receiver_;
@@ -97,23 +108,34 @@ class RingUplink final : public PacketUplink {
   PacketRing ring_;
   bool losing_ = false;
   bool failed_ = false;  // an error was met that epoll does not report any more
-  std::uint64_t cut_ = 0;
+  Overruns overruns_;
+
+  // So many looks, a minute, without a ring: see look().
+  static constexpr std::uint64_t kWithoutRing = 60;
+  std::uint64_t taken_ = 0, takenBefore_ = 0;  // packets, until now and until the last look
+  std::uint64_t looks_ = 0, stoppedAt_ = 0;    // 0: never
 };
 
 Io RingUplink::read(Bytes slot, Packet& packet) {
   PacketRing::Frame frame;
   while (ring_.next(frame)) {
+    ++taken_;
     losing_ = losing_ || frame.losing;
     if (frame.queued) {
       if (receiveQueued(slot, packet) == Io::kDone) return Io::kDone;
-      ++cut_;
+      ++overruns_.full;
     } else if (frame.cut || frame.bytes.size() < kEthernetHeader) {
-      ++cut_;
+      ++overruns_.full;
     } else {
       packet = {frame.bytes, frame.offload};
       trimFront(packet, kEthernetHeader);
       return Io::kDone;
     }
+  }
+  if (!ring_.isOpen()) {
+    const Io result = receiveQueued(slot, packet);
+    if (result == Io::kDone) return Io::kDone;
+    if (result != Io::kAgain) ++overruns_.stopped;  // only this one: epoll tells of what is behind it
   }
   return std::exchange(failed_, false) && takeError() == Io::kGone ? Io::kGone : Io::kAgain;
 }
@@ -148,21 +170,45 @@ Io RingUplink::takeError() {
   int error = 0;
   socklen_t length = sizeof error;
   ::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length);
-  sockaddr_ll address{};
-  length = sizeof address;
-  ::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
-  if (address.sll_ifindex <= 0) return Io::kGone;
+  if (isOrphan(fd())) return Io::kGone;
   return error == 0 ? Io::kDone : Io::kDown;
 }
 
-std::uint64_t RingUplink::takeOverruns() {
-  std::uint64_t count = std::exchange(cut_, 0);
-  if (!std::exchange(losing_, false)) return count;
-  tpacket_stats statistics{};  // begins anew when read
+// Of packets, since the last call.
+std::uint64_t RingUplink::takeDrops() {
+  losing_ = false;
+  tpacket_stats statistics{};
   socklen_t length = sizeof statistics;
-  if (::getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0)
-    count += statistics.tp_drops;
-  return count;
+  const bool told = ::getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0;
+  return told ? statistics.tp_drops : 0;
+}
+
+Device::Overruns RingUplink::takeOverruns() {
+  if (losing_) overruns_.full += takeDrops();
+  return std::exchange(overruns_, {});
+}
+
+// A ring that drops what comes although it is empty, all the time between two looks, has stopped (see
+// PacketRing), and is made anew. Whoever stops it again within a minute means it: for another one packets
+// come without a ring, one call each, and such a frame is only dropped itself.
+Io RingUplink::look() {
+  if (isOrphan(fd())) return Io::kGone;
+  ++looks_;
+  const bool idle = std::exchange(takenBefore_, taken_) == taken_;
+  const auto drops = takeDrops();
+  if (!ring_.isOpen()) {
+    overruns_.full += drops;
+    if (looks_ - stoppedAt_ >= kWithoutRing) ring_.open();
+  } else if (drops != 0 && idle && ring_.isEmpty()) {
+    overruns_.stopped += drops;
+    ring_.close();
+    const bool again = stoppedAt_ != 0 && looks_ - stoppedAt_ < kWithoutRing;
+    stoppedAt_ = looks_;
+    if (!again) ring_.open();
+  } else {
+    overruns_.full += drops;
+  }
+  return Io::kDone;
 }
 
 Io RingUplink::write(const Packet& head, std::span<const iovec> tail) {

@@ -14,6 +14,7 @@ namespace kagemusha {
 namespace {
 
 std::mutex mutex;
+std::size_t adopted = 0;
 std::vector<UniqueFd>& spares() {
   static std::vector<UniqueFd> all;
   return all;
@@ -45,7 +46,18 @@ void adoptSpareSockets(std::span<const int> fds) {
     if (!isPacketSocket(fd)) continue;
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     spares().emplace_back(fd);
+    ++adopted;
   }
+}
+
+std::size_t spareSocketsAdopted() {
+  const std::lock_guard lock(mutex);
+  return adopted;
+}
+
+void returnSpareSocket(UniqueFd fd) {
+  const std::lock_guard lock(mutex);
+  spares().push_back(std::move(fd));
 }
 
 UniqueFd takeSpareSocket() {

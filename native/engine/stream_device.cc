@@ -74,6 +74,11 @@ bool StreamDevice::attached() const {
   return static_cast<bool>(socket_);
 }
 
+void StreamDevice::detach() {
+  const std::lock_guard lock(mutex_);
+  lose(Io::kGone);
+}
+
 // --- from QEMU ---
 
 // Whether there is something to hand out without reading the socket: a frame, or a length that cannot be.

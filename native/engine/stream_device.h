@@ -32,6 +32,8 @@ class StreamDevice : public Device {
   // one, or after its read() gave kGone or kNonsense. Throws EngineError OUT_OF_DESCRIPTORS.
   void attach(UniqueFd socket);
   bool attached() const;
+  // Closes the connection; when attach() may begin one.
+  void detach();
 
   // Readable when a frame waits, or when there is room for what waits here; the same through all connections.
   int fd() const override { return epoll_.get(); }

@@ -3,11 +3,13 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <vector>
 
 #include "error.h"
 
@@ -39,6 +41,26 @@ Bytes copyInto(Bytes memory, ConstBytes bytes) {
 Instant coarseNow() { return read(CLOCK_MONOTONIC_COARSE); }
 Instant preciseNow() { return read(CLOCK_MONOTONIC); }
 
+bool addTo(const UniqueFd& epoll, int fd, std::uint32_t events = EPOLLIN) {
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = fd;
+  return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+[[noreturn]] void throwUnwatched(int error) {
+  throw EngineError("OUT_OF_DESCRIPTORS", std::string("cannot watch a device of the packet engine (") +
+                                              std::strerror(error) +
+                                              "): raise the sysctl fs.epoll.max_user_watches");
+}
+
+// Expires every second from now on, or never.
+void setTimer(int fd, bool running) {
+  itimerspec time{};
+  time.it_value.tv_sec = time.it_interval.tv_sec = running ? 1 : 0;
+  ::timerfd_settime(fd, 0, &time, nullptr);
+}
+
 // While it lives the calling thread, and what it starts, takes no signals: they belong to the threads of the
 // program that we are a library of.
 class SignalsBlocked {
@@ -69,12 +91,12 @@ Worker::Worker(std::size_t index, const Region& region, SlowPath& slowPath, Poli
       forwarder_(region, slowPath, policing),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       urgent_(::epoll_create1(EPOLL_CLOEXEC)),
-      event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = event_.get();
-  if (!epoll_ || !urgent_ || !event_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0 ||
-      ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event_.get(), &event) != 0)
+      event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+  const auto watched = [this](const UniqueFd& fd) {
+    return fd && addTo(epoll_, fd.get()) && addTo(urgent_, fd.get());
+  };
+  if (!epoll_ || !urgent_ || !watched(event_) || !watched(timer_))
     throw EngineError(
         "OUT_OF_DESCRIPTORS",
         "cannot create an event loop for the packet engine: raise the limit of open files (ulimit -n)");
@@ -100,38 +122,58 @@ void Worker::call(std::function<void()> command) {
 }
 
 void Worker::add(std::shared_ptr<Port> port) {
-  call([&] { watch({std::move(port), nullptr}); });
+  int error = 0;
+  call([&] { error = watch({std::move(port), nullptr}); });
+  if (error != 0) throwUnwatched(error);
 }
 
 void Worker::add(std::shared_ptr<Uplink> uplink) {
-  call([&] { watch({nullptr, std::move(uplink)}); });
+  int error = 0;
+  call([&] { error = watch({nullptr, std::move(uplink)}); });
+  if (error != 0) throwUnwatched(error);
 }
 
 void Worker::addSender(std::shared_ptr<Device> uplink) {
+  int error = 0;
   call([&] {
-    epoll_event event{};
-    event.events = EPOLLONESHOT;  // nobody waits for it yet
-    event.data.fd = uplink->sendFd();
-    ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
-    sender_ = std::move(uplink);
+    // Nobody waits for it yet.
+    if (addTo(urgent_, uplink->sendFd(), EPOLLONESHOT))
+      sender_ = std::move(uplink);
+    else
+      error = errno;
   });
+  if (error != 0) throwUnwatched(error);
 }
 
 void Worker::remove(const Device& device) {
   call([&] {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
-    ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+    unwatch(device);
     sources_.erase(device.fd());
   });
 }
 
-void Worker::watch(Source source) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = source.device().fd();
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
-  if (!mayWait(source)) ::epoll_ctl(urgent_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
-  sources_.insert_or_assign(event.data.fd, std::move(source));
+void Worker::removeSender() {
+  call([&] {
+    if (sender_) ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, sender_->sendFd(), nullptr);
+    sender_ = nullptr;
+  });
+}
+
+int Worker::watch(Source source) {
+  const int fd = source.device().fd();
+  if (!addTo(epoll_, fd) || (!mayWait(source) && !addTo(urgent_, fd))) {
+    const int error = errno;
+    unwatch(source.device());
+    return error;
+  }
+  if (source.device().wantsLook()) setTimer(timer_.get(), true);
+  sources_.insert_or_assign(fd, std::move(source));
+  return 0;
+}
+
+void Worker::unwatch(const Device& device) {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
 }
 
 void Worker::run() {
@@ -148,6 +190,8 @@ void Worker::run() {
         ::eventfd_read(fd, &asked);
         runCommands();
         transmit();
+      } else if (fd == timer_.get()) {
+        look();
       } else if (sender_ && fd == sender_->sendFd()) {
         resume();
       } else if (const auto source = sources_.find(fd);
@@ -218,6 +262,23 @@ void Worker::serve(Source& source, std::uint32_t events) {
     servePort(*source.port);
 }
 
+void Worker::look() {
+  std::uint64_t times;
+  static_cast<void>(::read(timer_.get(), &times, sizeof times));
+  std::vector<Device*> gone;
+  bool goesOn = false;
+  for (const auto& [fd, source] : sources_) {
+    if (!source.device().wantsLook()) continue;
+    if (source.device().look() == Io::kGone)
+      gone.push_back(&source.device());
+    else
+      goesOn = true;
+    if (source.uplink) countOverruns(source.device());
+  }
+  for (Device* device : gone) lose(*device, Io::kGone);
+  if (!goesOn) setTimer(timer_.get(), false);
+}
+
 // Memory whose packet is not held serves the next read too: a small part of it stays in the cache. What a
 // device reads into memory of its own may have to wait for an uplink that sends many at a time: it goes to
 // ours as well.
@@ -249,12 +310,9 @@ void Worker::servePort(Port& port) {
 
 // epoll gives what is readable in turn, and this device comes after all others: who has so much to send that
 // the uplink has to be waited for would be the first one again otherwise, each time.
-void Worker::toTheEnd(const Device& device) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = device.fd();
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, event.data.fd, nullptr);
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event.data.fd, &event);
+void Worker::toTheEnd(Device& device) {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  if (!addTo(epoll_, device.fd())) lose(device, Io::kGone);  // rather than to forget it in silence
 }
 
 void Worker::serveUplink(Device& device) {
@@ -275,10 +333,16 @@ void Worker::serveUplink(Device& device) {
   }
   forwarder_.endBatch();
   device.endBatch();
-  if (const auto lost = device.takeOverruns()) counters_.drop(Drop::uplink_overrun, lost);
+  countOverruns(device);
   table_.leave(index_);
   settle();
   if (result == Io::kGone) lose(device, result);
+}
+
+void Worker::countOverruns(Device& device) {
+  const auto [full, stopped] = device.takeOverruns();
+  if (full != 0) counters_.drop(Drop::uplink_overrun, full);
+  if (stopped != 0) counters_.drop(Drop::uplink_stopped, stopped);
 }
 
 // The device is in no list afterwards, and may be gone.
@@ -289,9 +353,9 @@ void Worker::lose(Device& device, Io why) {
     port->counters.add(PortCounter::lost);
     if (why == Io::kNonsense) port->counters.drop(Drop::stream_nonsense);
   }
-  counters_.add(EngineCounter::devicesLost);
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
-  ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
+  if (source->second.uplink) counters_.add(EngineCounter::uplinksLost);
+  counters_.add(EngineCounter::devicesLost);  // last: who sees it looks at the others
+  unwatch(device);
   sources_.erase(source);
   slowPath_.wake();  // JavaScript finds it counted
 }

@@ -22,8 +22,8 @@ namespace kagemusha {
 // While the uplink takes no more, guests' ports are not read: what guests send waits in their devices'
 // queues, where they notice, and is not lost here.
 //
-//   epoll_    event, uplink, ports                      as long as the uplink takes what we send
-//   urgent_   event, uplink, control ports, sendFd()    until it has room again
+//   epoll_    event, timer, uplink, ports                      as long as the uplink takes what we send
+//   urgent_   event, timer, uplink, control ports, sendFd()    until it has room again
 class Worker {
  public:
   // With busy polling: so long after the last packet the thread does not sleep, but asks again and again.
@@ -38,13 +38,16 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // These may be called from one other thread; they return when the worker has done it.
+  // These may be called from one other thread; they return when the worker has done it. What adds throws
+  // EngineError OUT_OF_DESCRIPTORS, and then nothing was added.
   void add(std::shared_ptr<Port> port);
   // To read from.
   void add(std::shared_ptr<Uplink> uplink);
   // To write to: each worker does.
   void addSender(std::shared_ptr<Device> uplink);
   void remove(const Device& device);
+  // Before anything was written to it.
+  void removeSender();
 
   // Looks at the transmit ring. Any thread.
   void kick();
@@ -58,7 +61,9 @@ class Worker {
   };
 
   void call(std::function<void()> command);
-  void watch(Source source);
+  // 0, or errno: then it is not watched.
+  int watch(Source source);
+  void unwatch(const Device& device);
   void run();
   void runCommands();
   // `events`: as epoll says.
@@ -66,7 +71,10 @@ class Worker {
   // Whether it is left alone while the uplink has no room: a guest's port.
   static bool mayWait(const Source& source) { return source.port && source.port->role == Port::Role::kGuest; }
   void servePort(Port& port);
-  void toTheEnd(const Device& device);
+  // After a second: see Device::look().
+  void look();
+  void countOverruns(Device& device);
+  void toTheEnd(Device& device);
   void serveUplink(Device& device);
   // It is not watched any more. `why`: kGone or kNonsense.
   void lose(Device& device, Io why);
@@ -86,7 +94,7 @@ class Worker {
   std::optional<SlowPathRing> transmitRing_;
   Forwarder forwarder_;
   BatchMemory memory_;
-  UniqueFd epoll_, urgent_, event_;
+  UniqueFd epoll_, urgent_, event_, timer_;
   std::shared_ptr<Device> sender_;           // set once; touched by the thread only
   bool waiting_ = false;                     // for the uplink to have room
   std::unordered_map<int, Source> sources_;  // by file descriptor; touched by the thread only

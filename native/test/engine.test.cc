@@ -2,9 +2,11 @@
 #include "../engine/engine.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 #include <semaphore>
 
+#include "../engine/error.h"
 #include "world.h"
 
 using namespace kagemusha;
@@ -198,4 +200,54 @@ TEST_CASE("a guest that floods does not keep another's packets waiting") {
   }
   stop = true;
   flood.join();
+}
+
+namespace {
+
+// epoll refuses a regular file (EPERM), as it refuses all when its watches run out.
+class Unwatchable final : public Device {
+ public:
+  explicit Unwatchable(bool sender = false) : sender_(sender) {}
+  int fd() const override { return sender_ ? readable_.get() : file_.get(); }
+  Io read(Bytes, Packet&) override { return Io::kAgain; }
+  Io write(const Packet&, std::span<const iovec>) override { return Io::kDone; }
+  bool sendsMany() const override { return sender_; }
+  int sendFd() const override { return file_.get(); }
+
+ private:
+  const bool sender_;
+  const UniqueFd file_{::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)};
+  const UniqueFd readable_{::epoll_create1(EPOLL_CLOEXEC)};
+};
+
+template <class Call>
+std::string codeOf(Call&& call) {
+  try {
+    call();
+  } catch (const EngineError& error) {
+    return error.code();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("a device that cannot be watched is not opened, and nothing of it is left") {
+  Engine engine({.workers = 2, .maxPorts = 2, .maxTunnels = 2}, [] {});
+  for (int round = 0; round < 4; ++round) {
+    CHECK(codeOf([&] { engine.openPort(std::make_shared<Unwatchable>(), Mac{}); }) == "OUT_OF_DESCRIPTORS");
+    CHECK(codeOf([&] { engine.openUplink(std::make_shared<Unwatchable>()); }) == "OUT_OF_DESCRIPTORS");
+    CHECK(codeOf([&] { engine.openUplink(std::make_shared<Unwatchable>(true)); }) == "OUT_OF_DESCRIPTORS");
+    for (const PortId port : {0u, 1u}) CHECK(codeOf([&] { engine.closePort(port); }) == "NO_PORT");
+  }
+  const auto network = engine.openMemoryUplink();
+  std::vector<Engine::MemoryPort> ports;
+  for (int count = 0; count < 2; ++count) ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
+  engine.publish(tableOf(ports, false));
+  REQUIRE(ports[1].device->inject(frame(packetOf(homeOf(1), far, 100)), {}));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!network->take()) {
+    REQUIRE(std::chrono::steady_clock::now() < end);
+    std::this_thread::yield();
+  }
 }

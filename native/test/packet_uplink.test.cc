@@ -2,13 +2,9 @@
 #include "../engine/packet_uplink.h"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
-
-#include <cstdlib>
 
 #include "../engine/batch_memory.h"
 #include "../engine/engine.h"
@@ -16,6 +12,8 @@
 #include "../engine/outgoing.h"
 #include "../engine/packet_socket.h"
 #include "../engine/raw_socket.h"
+#include "../engine/tun_device.h"
+#include "wire.h"
 #include "world.h"
 
 using namespace kagemusha;
@@ -24,37 +22,6 @@ using namespace kagemusha::test;
 namespace {
 
 const Mac own{{2, 0, 0, 0, 0, 0x44}}, stranger{{2, 0, 0, 0, 0, 0x45}};
-
-bool run(const char* command) {
-  return std::system((std::string(command) + " >/dev/null 2>&1").c_str()) == 0;
-}
-
-// kgu0 ═══ kgu1, in a namespace that this thread is in until the end.
-class Wire {
- public:
-  static std::unique_ptr<Wire> make() {
-    UniqueFd before(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (::geteuid() != 0 || !before || ::unshare(CLONE_NEWNET) != 0) return nullptr;
-    auto wire = std::unique_ptr<Wire>(new Wire(std::move(before)));
-    // No Neighbor Discovery of the kernel's.
-    const bool made =
-        run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && ip link add kgu0 type veth peer name kgu1 && "
-            "ip link set kgu0 mtu 9000 up && ip link set kgu1 mtu 9000 up");
-    return made ? std::move(wire) : nullptr;
-  }
-  ~Wire() { static_cast<void>(::setns(before_.get(), CLONE_NEWNET)); }
-
- private:
-  explicit Wire(UniqueFd before) : before_(std::move(before)) {}
-  UniqueFd before_;
-};
-
-#define ON_A_WIRE(wire)                                            \
-  const auto wire = Wire::make();                                  \
-  if (!wire) {                                                     \
-    MESSAGE("needs root, and a network namespace: not looked at"); \
-    return;                                                        \
-  }
 
 // What is at the other end.
 struct Peer {
@@ -132,6 +99,33 @@ struct Counters {
   }
 };
 
+// Another guest's tap on the bridge kgubr, on which the uplink is.
+class Neighbor {
+ public:
+  static std::unique_ptr<Neighbor> make() {
+    if (!run("ip link add kgubr type bridge && ip link set kgubr up")) return nullptr;
+    auto neighbor = std::unique_ptr<Neighbor>(new Neighbor);
+    return run("ip link set kgut master kgubr up") ? std::move(neighbor) : nullptr;
+  }
+  void send(const Octets& packet, const Offload& offload = {}) const {
+    Slot slot(frameTo(own, packet), offload);
+    REQUIRE(tap_->write(slot.packet, {}) == Io::kDone);
+  }
+  // What no virtio_net_hdr can say in the kernel's receive ring: UDP to be cut to fragments.
+  void sendPoison() const {
+    Octets packet = packetOf(1, 3000);
+    packet[6] = 17;
+    Offload offload{};
+    offload.gso_type = VIRTIO_NET_HDR_GSO_UDP;
+    offload.gso_size = 1000;
+    send(packet, offload);
+  }
+
+ private:
+  Neighbor() : tap_(openTunDevice("kgut", TunMode::kTap)) {}
+  std::unique_ptr<Device> tap_;
+};
+
 template <class Call>
 std::string codeOf(Call&& call) {
   try {
@@ -169,7 +163,7 @@ TEST_CASE("packet uplink: what is for our MAC is read where it lies, with headro
   CHECK(uplink->read(memory.batch().next(), none) == Io::kAgain);
   uplink->endBatch();
   CHECK_FALSE(readable(*uplink, 50));
-  CHECK(uplink->takeOverruns() == 0);
+  CHECK(uplink->takeOverruns().full == 0);
 }
 
 TEST_CASE("packet uplink: the ring goes round, and what it had no room for is counted") {
@@ -191,8 +185,139 @@ TEST_CASE("packet uplink: the ring goes round, and what it had no room for is co
     peer.send(frameTo(own, packetOf(200, 500)));
     CHECK(readOne(*uplink, slot) == packetOf(200, 500));
     uplink->endBatch();
-    CHECK(uplink->takeOverruns() == burst - fits);
+    CHECK(uplink->takeOverruns().full == burst - fits);
   }
+}
+
+TEST_CASE(
+    "packet uplink: a ring that the kernel stopped is made anew, and who means it does not get it twice") {
+  ON_A_WIRE(wire);
+  const auto neighbor = Neighbor::make();
+  REQUIRE(neighbor);
+  const auto uplink = openPacketUplink("kgubr", {.mac = own, .rxFrames = 64});
+  const BatchMemory memory;
+  const Bytes slot = memory.batch().next();
+  const auto passes = [&](std::size_t number) {
+    neighbor->send(packetOf(number, 500));
+    const bool came = readOne(*uplink, slot, 300) == packetOf(number, 500);
+    uplink->endBatch();
+    return came;
+  };
+  const WithoutCapabilities without;
+  // More than a ring has: each place of it is used.
+  for (std::size_t number = 0; number < 100; ++number) REQUIRE(passes(number));
+  CHECK(uplink->look() == Io::kDone);
+
+  neighbor->sendPoison();
+  REQUIRE_FALSE(passes(1));
+  CHECK(uplink->look() == Io::kDone);
+  auto overruns = uplink->takeOverruns();
+  CHECK(overruns.stopped == 2);
+  CHECK(overruns.full == 0);
+  for (std::size_t number = 0; number < 100; ++number) REQUIRE(passes(number));
+  CHECK(uplink->look() == Io::kDone);
+  CHECK(uplink->takeOverruns().stopped == 0);
+
+  // Again: without a ring only the frame itself is lost.
+  neighbor->sendPoison();
+  REQUIRE_FALSE(passes(2));
+  CHECK(uplink->look() == Io::kDone);
+  CHECK(uplink->takeOverruns().stopped == 2);
+  for (std::size_t number = 0; number < 10; ++number) {
+    neighbor->sendPoison();
+    REQUIRE(readable(*uplink));
+    Packet none;
+    CHECK(uplink->read(slot, none) == Io::kAgain);
+    REQUIRE(passes(number));
+  }
+  CHECK(uplink->takeOverruns().stopped == 10);
+  neighbor->send(packetOf(3, kIpv6Header));
+  CHECK(readOne(*uplink, slot) == packetOf(3, kIpv6Header));
+  CHECK_FALSE(readable(*uplink, 0));
+
+  // A minute later it has one again, and may read it until the next time.
+  for (int look = 0; look < 60; ++look) CHECK(uplink->look() == Io::kDone);
+  for (std::size_t number = 0; number < 100; ++number) REQUIRE(passes(number));
+  Packet packet;
+  neighbor->send(packetOf(4, 500));
+  REQUIRE(readable(*uplink));
+  REQUIRE(uplink->read(slot, packet) == Io::kDone);
+  CHECK(packet.bytes.data() != slot.data());
+  uplink->endBatch();
+  CHECK(uplink->look() == Io::kDone);
+  neighbor->sendPoison();
+  REQUIRE_FALSE(passes(5));
+  CHECK(uplink->look() == Io::kDone);
+  CHECK(passes(6));
+}
+
+TEST_CASE("packet uplink: a ring that was only full is not taken for one that stopped") {
+  ON_A_WIRE(wire);
+  const auto uplink = openOwn();
+  const Peer peer;
+  const BatchMemory memory;
+  const auto burst = [&] {
+    for (std::size_t number = 0; number < 100; ++number) peer.send(frameTo(own, packetOf(number, 500)));
+  };
+  burst();
+  CHECK(uplink->look() == Io::kDone);
+  CHECK(uplink->takeOverruns().full == 36);  // nobody need send anything for it
+  burst();
+  CHECK(uplink->look() == Io::kDone);
+  CHECK(uplink->takeOverruns().full == 100);
+  for (std::size_t number = 0; number < 64; ++number)
+    CHECK(readOne(*uplink, memory.batch().next()) == packetOf(number, 500));
+  uplink->endBatch();
+  burst();
+  for (std::size_t number = 0; number < 64; ++number) CHECK(readOne(*uplink, memory.batch().next()));
+  uplink->endBatch();
+  CHECK(uplink->look() == Io::kDone);
+  const auto overruns = uplink->takeOverruns();
+  CHECK(overruns.full == 36);
+  CHECK(overruns.stopped == 0);
+}
+
+TEST_CASE("packet uplink: an engine's ring that stopped goes on by itself") {
+  ON_A_WIRE(wire);
+  const auto neighbor = Neighbor::make();
+  REQUIRE(neighbor);
+  Engine engine({.workers = 1, .maxPorts = 4, .maxTunnels = 4}, [] {});
+  engine.openPacketUplink("kgubr", {.mac = own, .rxFrames = 64});
+  const auto port = engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}});
+  TableSpec spec;
+  spec.tunnels.push_back({.slot = 0,
+                          .side = Side::kMobileNode,
+                          .local = careOf,
+                          .remote = agent,
+                          .homeAddresses = {home},
+                          .port = port.id,
+                          .mtu = kMtu});
+  spec.locals = {{careOf, Side::kMobileNode}};
+  engine.publish(spec);
+  engine.setPeerMac(port.id, stranger);
+  const Octets packet = tunnelled(test::packetOf(far, home, 1000), agent, careOf);
+  const auto comes = [&](int milliseconds) {
+    for (int waited = 0; waited < milliseconds; waited += 20) {
+      if (port.device->take()) return true;
+      ::poll(nullptr, 0, 20);
+    }
+    return false;
+  };
+  neighbor->send(packet);
+  REQUIRE(comes(2000));
+  neighbor->sendPoison();
+  neighbor->send(packet);
+  CHECK_FALSE(comes(100));
+  bool again = false;
+  for (int attempt = 0; attempt < 100 && !again; ++attempt) {
+    neighbor->send(packet);
+    again = comes(50);
+  }
+  CHECK(again);
+  const auto& layout = engine.region()->layout();
+  auto* values = reinterpret_cast<std::uint64_t*>(engine.region()->bytes().data() + layout.engineCounters);
+  const auto index = kEngineCounterNames.size() + static_cast<std::size_t>(Drop::uplink_stopped);
+  CHECK(std::atomic_ref(values[index]).load() > 1);
 }
 
 TEST_CASE("packet uplink: packets longer than a frame come whole, in order, into the slot") {
@@ -211,7 +336,7 @@ TEST_CASE("packet uplink: packets longer than a frame come whole, in order, into
     CHECK(*packet == expected);
   }
   uplink->endBatch();
-  CHECK(uplink->takeOverruns() == 0);
+  CHECK(uplink->takeOverruns().full == 0);
 }
 
 TEST_CASE("packet uplink: larger packets than there is room for are counted, too") {
@@ -227,7 +352,7 @@ TEST_CASE("packet uplink: larger packets than there is room for are counted, too
     ++read;
   }
   uplink->endBatch();
-  const auto overruns = uplink->takeOverruns();
+  const auto overruns = uplink->takeOverruns().full;
   CHECK(read > 0);
   CHECK(overruns > 0);
   CHECK(read + overruns == 40);

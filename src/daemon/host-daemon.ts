@@ -183,7 +183,9 @@ export class HostDaemon {
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
     );
-    this.#engine.onPortLost((port) => this.#streams.lost(port));
+    this.#engine.onLost((which) => {
+      if (which !== 'uplink') this.#streams.lost(which);
+    });
     this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#tunnels);
     try {
       this.#network = this.#openUplink(config);

@@ -110,10 +110,11 @@ export class Engine {
   private readonly receiving: ReceiveRing;
   private readonly transmitting: TransmitRing;
   private readable: () => void = () => {};
-  private lost: (port: PortId) => void = () => {};
-  /** Of each stream: how often we told that it was lost. */
+  private lost: (which: PortId | UplinkId) => void = () => {};
+  /** Of each port: how often we told that its device was lost. */
   private readonly losses = new Map<PortId, number>();
   private devicesLost = 0;
+  private uplinksLost = 0;
   private closed = false;
   /** Packets that receive() may still give before it pauses for a turn of the event loop. */
   private turn = RECEIVE_TURN;
@@ -137,7 +138,7 @@ export class Engine {
    * Throws TUN_UNAVAILABLE, DEVICE_MISSING, DEVICE_BUSY, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
    */
   openTap(device: string, options: { readonly localMac: Mac }): PortId {
-    return translated(() => this.native.openTap(device, options.localMac));
+    return this.followed(translated(() => this.native.openTap(device, options.localMac)));
   }
 
   /**
@@ -147,13 +148,11 @@ export class Engine {
    */
   openStream(path: string, options: { readonly localMac: Mac; readonly mtu?: number }): PortId {
     const { localMac, mtu = 1500 } = options;
-    const port = translated(() => this.native.openStream(path, localMac, mtu));
-    this.losses.set(port, 0);
-    return port;
+    return this.followed(translated(() => this.native.openStream(path, localMac, mtu)));
   }
 
   /**
-   * Connects a port of openStream(); nothing when it is connected. When the connection ends onPortLost() tells of it, and the same
+   * Connects a port of openStream(); nothing when it is connected. When the connection ends onLost() tells of it, and the same
    * port may be connected again: it keeps its tunnels.
    * Throws STREAM_MISSING (nobody listens there), STREAM_BUSY, STREAM_PERMISSION, STREAM_KIND, OUT_OF_DESCRIPTORS, NO_PORT.
    */
@@ -161,18 +160,27 @@ export class Engine {
     translated(() => this.native.connectStream(port));
   }
 
-  /** `callback` runs on this thread when the connection of a port of openStream() has ended, once for each time. */
-  onPortLost(callback: (port: PortId) => void): void {
+  /**
+   * `callback` runs on this thread when a device is gone: deleted (a tap, the interface of a packet port or of the uplink), or, of a
+   * port of openStream(), its connection ended; for that once for each time. What goes to it is dropped (`port_error`,
+   * `uplink_error`), nothing is read from it any more, and it stays open until closePort(). A deleted interface may be told of a
+   * second late.
+   */
+  onLost(callback: (which: PortId | UplinkId) => void): void {
     this.lost = callback;
   }
 
   /**
    * A link on which every ICMPv6 frame goes to the slow path, and signaling where asked, and nothing else is seen (AF_PACKET,
-   * needs CAP_NET_RAW). Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS.
+   * needs CAP_NET_RAW). Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, TOO_MANY_PORTS, OUT_OF_PACKET_SOCKETS.
    */
   openPacketPort(device: string, options: PacketPortOptions = {}): { port: PortId; mac: Mac } {
     const { signaling = false, promiscuous = false, mac } = options;
-    return translated(() => this.native.openPacketPort(device, signaling, promiscuous, mac));
+    const opened = translated(() =>
+      this.native.openPacketPort(device, signaling, promiscuous, mac),
+    );
+    this.followed(opened.port);
+    return opened;
   }
 
   /** A guest's port in memory. */
@@ -271,6 +279,11 @@ export class Engine {
     return packet;
   }
 
+  private followed(port: PortId): PortId {
+    this.losses.set(port, 0);
+    return port;
+  }
+
   private look(): void {
     if (this.closed) return;
     this.lookForLosses();
@@ -282,12 +295,16 @@ export class Engine {
     const lost = this.counting.engineCounter('devicesLost');
     if (lost === this.devicesLost) return;
     this.devicesLost = lost;
+    const uplinks = this.counting.engineCounter('uplinksLost');
+    const uplinkToo = uplinks !== this.uplinksLost;
+    this.uplinksLost = uplinks;
     for (const [port, told] of [...this.losses]) {
       const times = this.counting.port(port).lost ?? 0;
       if (times === told || !this.losses.has(port)) continue;
       this.losses.set(port, times);
       this.lost(port);
     }
+    if (uplinkToo) this.lost('uplink');
   }
 
   /** Sends an Ethernet frame by a port, or an IPv6 packet by the uplink; checksums complete. False: no room (counted). */

@@ -258,14 +258,14 @@ export function openSpareSockets(count: number): number[] {
   return translated(() => loadNative().openSpareSockets(count));
 }
 
-/** Whoever opens a packet port or a packet uplink from now on uses these, and needs no right to it. */
+/** Whoever opens a packet port or a packet uplink from now on uses these, and needs no right to it. A closed packet port gives its one back. */
 export function adoptSpareSockets(fds: readonly number[]): void {
   translated(() => loadNative().adoptSpareSockets(fds));
 }
 
 /**
- * This process goes on as another program (execve(2)), without capabilities and without a way to gain any. Throws KagemushaError
- * EXEC_FAILED.
+ * This process goes on as another program (execve(2)), without capabilities and without a way to gain any; but CAP_SYS_NICE stays, where
+ * it has that: the engine's threads ask for their priority with it. Throws KagemushaError EXEC_FAILED.
  *
  * @param environment `NAME=value` each
  */

@@ -32,8 +32,8 @@ t.test('a port that is a stream of QEMU', async (t) => {
     tunnels: [{ ...tunnel, homeAddresses: [HOME], port }],
     locals: [{ address: CARE_OF, side: 'mobile-node' }],
   });
-  const lost: number[] = [];
-  engine.onPortLost((which) => lost.push(which));
+  const lost: (number | string)[] = [];
+  engine.onLost((which) => lost.push(which));
 
   t.throws(() => engine.connectStream(port), { code: 'STREAM_MISSING', message: /-netdev stream/ });
   writeFileSync(path, '');
