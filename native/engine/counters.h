@@ -63,7 +63,8 @@ namespace kagemusha {
   X(transmitted)          /* taken from the transmit ring and written to a device */ \
   X(transmitRingFull)     /* written by JavaScript: no free slot */                  \
   X(transmitTooLong)      /* written by JavaScript: does not fit a slot */           \
-  X(devicesLost)          /* devices that went away under the engine */
+  X(devicesLost)          /* devices that went away under the engine */              \
+  X(uplinkLost)           /* times that the uplink was one of them */
 
 #define KAGEMUSHA_PORT_COUNTERS(X)             \
   X(framesRead) /* as read: a train is one */  \

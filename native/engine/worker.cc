@@ -286,6 +286,7 @@ void Worker::lose(Device& device, Io why) {
     port->counters.add(PortCounter::lost);
     if (why == Io::kNonsense) port->counters.drop(Drop::stream_nonsense);
   }
+  if (source->second.uplink) counters_.add(EngineCounter::uplinkLost);
   counters_.add(EngineCounter::devicesLost);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);
   ::epoll_ctl(urgent_.get(), EPOLL_CTL_DEL, device.fd(), nullptr);

@@ -159,6 +159,11 @@ export class HomeAgentDaemon {
     );
   }
 
+  /** `onGone`: the tunnel device was deleted, nothing is carried any more. */
+  watchUplink(onGone: () => void): void {
+    this.#engine.onUplinkLost(onGone);
+  }
+
   /** Announces the Home Agent's address on the home link. */
   start(): void {
     this.#homeLink?.start();

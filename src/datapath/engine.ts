@@ -111,9 +111,11 @@ export class Engine {
   private readonly transmitting: TransmitRing;
   private readable: () => void = () => {};
   private lost: (port: PortId) => void = () => {};
+  private uplinkLost: () => void = () => {};
   /** Of each stream: how often we told that it was lost. */
   private readonly losses = new Map<PortId, number>();
   private devicesLost = 0;
+  private uplinkTold = false;
   private closed = false;
   /** Packets that receive() may still give before it pauses for a turn of the event loop. */
   private turn = RECEIVE_TURN;
@@ -164,6 +166,11 @@ export class Engine {
   /** `callback` runs on this thread when the connection of a port of openStream() has ended, once for each time. */
   onPortLost(callback: (port: PortId) => void): void {
     this.lost = callback;
+  }
+
+  /** `callback` runs on this thread, once, when the uplink's device was deleted or taken out of this network namespace. */
+  onUplinkLost(callback: () => void): void {
+    this.uplinkLost = callback;
   }
 
   /**
@@ -282,6 +289,10 @@ export class Engine {
     const lost = this.counting.engineCounter('devicesLost');
     if (lost === this.devicesLost) return;
     this.devicesLost = lost;
+    if (!this.uplinkTold && this.counting.engineCounter('uplinkLost') > 0) {
+      this.uplinkTold = true;
+      this.uplinkLost();
+    }
     for (const [port, told] of [...this.losses]) {
       const times = this.counting.port(port).lost ?? 0;
       if (times === told || !this.losses.has(port)) continue;
