@@ -76,7 +76,7 @@ export async function uplinkOpener(
 
 /** What the daemon ends with when its uplink is deleted; it could not open another one after giving up the right to. */
 export function uplinkGone(device: string): KagemushaError {
-  const what = `${device} is gone: deleted, or moved to another network namespace`;
+  const what = `${device} is gone: deleted, renamed, or moved to another network namespace`;
   const mend =
     'the daemon ends, its bindings stay; start it again when there is one (its systemd unit does)';
   return new KagemushaError('UPLINK_GONE', `${what}; ${mend}`);
