@@ -97,9 +97,13 @@ export function preferredPrefix(
     const text = Buffer.from(addressBytes(prefix.address)).toString('hex');
     return `${+gone} ${+deprecated} ${+!kept} ${+isUniqueLocal(prefix)} ${text}`;
   };
-  return candidates
-    .filter(({ prefix }) => isGlobal(prefix))
-    .toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0]?.prefix;
+  let best: { readonly prefix: Prefix; readonly rank: string } | undefined;
+  for (const candidate of candidates) {
+    if (!isGlobal(candidate.prefix)) continue;
+    const its = rank(candidate);
+    if (best === undefined || its < best.rank) best = { prefix: candidate.prefix, rank: its };
+  }
+  return best?.prefix;
 }
 
 /** The prefix of the interface that has the default route, else of the only interface that has a global /64 on its link. */

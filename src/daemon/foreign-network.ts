@@ -10,6 +10,7 @@ import type { CareOfChoice } from './care-of-addresses.js';
 import { makeCareOf, preferredPrefix } from './care-of-auto.js';
 import type { GuestConfig, PacketUplinkConfig } from './config/schema.js';
 import { Driver } from './driver.js';
+import { Gathered } from './gathered.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import type { UplinkStatus } from './status.js';
@@ -21,6 +22,8 @@ const LINK_LOCAL = parsePrefix('fe80::/64');
 const IDGEN_RETRIES = 3;
 /** And then again after so long, milliseconds: whoever answered for all of them may be gone. */
 const CONFLICTS_PAUSE = 60_000;
+/** Between two looks at prefixes that changed, milliseconds. */
+const PREFIXES_PAUSE = 250;
 /** The name, none of a guest's, under which conflicts of the link-local address are counted. */
 const LINK = '';
 
@@ -70,6 +73,8 @@ export class ForeignNetwork {
   /** care-of addresses, and the link-local one */
   readonly #addresses = new Map<Address, Use>();
   #interface: LinkState;
+  /** Anybody on the link may invent prefixes without end; each of all guests is asked what it means for it. */
+  readonly #prefixes: Gathered;
   /** of guests with `auto`, by name */
   readonly #chosen = new Map<string, Address>();
   /** RFC 7217 5: DAD_Counter, by guest; the link-local address has none's */
@@ -93,6 +98,7 @@ export class ForeignNetwork {
     this.port = port;
     this.#mac = mac;
     this.#interface = link;
+    this.#prefixes = new Gathered(() => services.changed(), PREFIXES_PAUSE);
     this.#config = config;
     this.#services = services;
     const { router } = config;
@@ -216,6 +222,7 @@ export class ForeignNetwork {
   }
 
   stop(): void {
+    this.#prefixes.stop();
     for (const retry of this.#retries.values()) clearTimeout(retry);
     this.#driver.stop();
   }
@@ -326,7 +333,7 @@ export class ForeignNetwork {
         if (!this.#following) changed();
         break;
       case 'prefixes':
-        changed();
+        this.#prefixes.soon();
         break;
       case 'mtu':
         if (output.mtu >= uplinkMtu) break;

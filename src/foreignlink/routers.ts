@@ -153,9 +153,10 @@ export class Routers {
     return this.all.some((router) => this.#isLive(router));
   }
 
-  /** Those that care-of addresses may be made from. */
+  /** Those that care-of addresses may be made from, in an order that does not depend on who has spoken last. */
   prefixes(now: Millis): AutonomousPrefix[] {
-    return [...this.#autonomous.values()].map(({ prefix, preferredUntil, from }) => ({
+    const sorted = [...this.#autonomous].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    return sorted.map(([, { prefix, preferredUntil, from }]) => ({
       prefix,
       deprecated: preferredUntil <= now,
       gone: this.#isGone(from),

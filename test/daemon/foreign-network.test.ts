@@ -7,6 +7,7 @@ import {
   type Address,
   parseAddress,
   parseMac,
+  parsePrefix,
   solicitedNode,
   UNSPECIFIED,
 } from '../../src/wire/index.js';
@@ -181,6 +182,22 @@ t.test(
     t.match(link.network.trouble, /^eth0 is down; run: ip link set eth0 up$/);
   },
 );
+
+t.test('prefixes that somebody invents by the hundred: a few looks', async (t) => {
+  const link = network(t);
+  link.advertise();
+  const before = link.changes();
+  const end = performance.now() + 1000;
+  for (let i = 0; performance.now() < end; i++) {
+    const prefix = parsePrefix(`2001:db8:${(0x5000 + (i % 0x1000)).toString(16)}::/64`);
+    const source = parseAddress(`fe80::bad:${(i % 0x1000).toString(16)}`);
+    const message = routerAdvertisement({ routerLifetime: 0, options: [prefixOption({ prefix })] });
+    link.hear({ source, destination: parseAddress('ff02::1'), message });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const looks = link.changes() - before;
+  t.ok(looks >= 2 && looks <= 8, `${looks} looks`);
+});
 
 t.test('an address of "auto": another one where somebody has the first, four in all', async (t) => {
   const link = network(t);

@@ -141,6 +141,16 @@ t.test('RFC 4861 6.3.4: what a router tells that is no default router stays on t
   t.end();
 });
 
+t.test('routers that say the same thing again change nothing', (t) => {
+  const harness = settled();
+  secondSpeaks(harness);
+  for (let i = 0; i < 3; i++) {
+    t.notOk(harness.advertise().some(({ type }) => type === 'prefixes'));
+    t.notOk(secondSpeaks(harness).some(({ type }) => type === 'prefixes'));
+  }
+  t.end();
+});
+
 t.test('prefixes that somebody invents: a new one gets in, the one in use stays', (t) => {
   const harness = settled();
   const forged = (from: string, count: number) => {
