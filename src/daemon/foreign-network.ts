@@ -325,6 +325,11 @@ export class ForeignNetwork {
         this.#addresses.set(output.address, 'usable');
         changed();
         break;
+      case 'unproven':
+        if (!this.#addresses.has(output.address)) break;
+        this.#addresses.set(output.address, 'checked');
+        changed();
+        break;
       case 'duplicate':
         this.#onDuplicate(output.address);
         break;

@@ -52,6 +52,8 @@ export type ForeignLinkOutput =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** The address may be used. */
   | { readonly type: 'usable'; readonly address: Address }
+  /** It was told to be usable too early. */
+  | { readonly type: 'unproven'; readonly address: Address }
   /** Another node has it: it may not be used (any more). It is tried again, and may become usable. */
   | { readonly type: 'duplicate'; readonly address: Address }
   /** Where packets go has changed: see `hops`. */
@@ -121,6 +123,7 @@ export class ForeignLink {
       join: (now, group) => this.#listener.join(now, group),
       leave: (now, group) => this.#listener.leave(now, group),
       usable: (address) => this.#outputs.push({ type: 'usable', address }),
+      unproven: (address) => this.#outputs.push({ type: 'unproven', address }),
       proven: (now, address) => {
         this.#neighbors.unmute();
         // RFC 3590 4: routers do not believe what was reported from nobody.

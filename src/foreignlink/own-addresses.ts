@@ -64,6 +64,8 @@ export interface OwnAddressesLink {
   leave(now: Millis, group: Address): void;
   /** It may be used. */
   usable(address: Address): void;
+  /** What was told of it was too early: it is proven anew, and may not be used before. */
+  unproven(address: Address): void;
   /** An address is proven: it may be used in questions. */
   proven(now: Millis, address: Address): void;
   duplicate(address: Address): void;
@@ -98,9 +100,19 @@ export class OwnAddresses {
     this.#firstMessageAt = now;
   }
 
-  /** The link carries nothing: that nobody objects proves nothing now. */
+  /**
+   * The link carries nothing: that nobody objects proves nothing now, nor did it a moment ago: the kernel tells of a lost carrier up to a
+   * second later.
+   */
   pause(): void {
     this.#paused = true;
+    for (const [address, own] of [...this.#own]) {
+      const { state, optimistic } = own;
+      if (state.kind !== 'announcing' || state.left < MAX_NEIGHBOR_ADVERTISEMENT - 1) continue;
+      if (optimistic) continue;
+      this.#own.set(address, { ...own, state: { kind: 'waiting', probeAt: state.announceAt } });
+      this.#link.unproven(address);
+    }
   }
 
   /** It carries again, or is another link: everything is proven anew, what was proven before is used meanwhile (RFC 4429). */

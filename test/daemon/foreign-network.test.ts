@@ -173,6 +173,8 @@ t.test(
     );
     t.equal(link.sent().filter(isProbe).length, 1);
     link.network.onLink({ ...LINK, changes: 4 });
+    // What was proven less than a second before would not count.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
     link.network.onLink({ ...LINK, changes: 6 });
     await eventually('another probe: it was away in between', () =>
       link.sent().filter(isProbe).length === 2 ? true : undefined,

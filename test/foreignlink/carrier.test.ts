@@ -70,6 +70,22 @@ t.test('a carrier that is lost during the second of silence: it proved nothing',
   t.end();
 });
 
+t.test('a carrier whose loss is told late: what was proven meanwhile is not', (t) => {
+  const harness = new ForeignLinkHarness();
+  harness.handle({ type: 'add', address: CARE_OF });
+  while (!harness.pass(100).some(({ output }) => output.type === 'usable'));
+  harness.pass(700);
+  t.same(harness.handle({ type: 'carrier', on: false }), [{ type: 'unproven', address: CARE_OF }]);
+  t.same(harness.pass(10_000), []);
+  harness.handle({ type: 'carrier', on: true });
+  const outputs = harness.pass(2000);
+  const [usable] = outputs.filter(({ output }) => output.type === 'usable');
+  t.equal(usable?.at, (asked(outputs)[0]?.at ?? 0) + 1000);
+  harness.pass(2000);
+  t.same(harness.handle({ type: 'carrier', on: false }), [], 'what was proven before that stays');
+  t.end();
+});
+
 t.test('RFC 4862 5.4, RFC 4861 6.3.7: back on the link it asks as when it began', (t) => {
   const harness = attached();
   harness.handle({ type: 'carrier', on: false });
