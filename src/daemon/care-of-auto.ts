@@ -81,21 +81,29 @@ export function makeCareOf(
 }
 
 /**
- * Of several prefixes one that is not deprecated, then the one of `current`, then a global one before a unique local one (RFC 4193),
+ * Of several prefixes one whose routers are not gone, then one that is not deprecated, then the one of `current`, then a global one before a unique local one (RFC 4193),
  * then the lowest: always the same answer for the same network. Others than global and unique local ones are left out.
  */
 export function preferredPrefix(
-  candidates: readonly { readonly prefix: Prefix; readonly deprecated: boolean }[],
+  candidates: readonly {
+    readonly prefix: Prefix;
+    readonly deprecated: boolean;
+    readonly gone?: boolean;
+  }[],
   current?: Address,
 ): Prefix | undefined {
-  const rank = ({ prefix, deprecated }: (typeof candidates)[number]): string => {
+  const rank = ({ prefix, deprecated, gone = false }: (typeof candidates)[number]): string => {
     const kept = current !== undefined && contains(prefix, current);
     const text = Buffer.from(addressBytes(prefix.address)).toString('hex');
-    return `${+deprecated} ${+!kept} ${+isUniqueLocal(prefix)} ${text}`;
+    return `${+gone} ${+deprecated} ${+!kept} ${+isUniqueLocal(prefix)} ${text}`;
   };
-  return candidates
-    .filter(({ prefix }) => isGlobal(prefix))
-    .toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0]?.prefix;
+  let best: { readonly prefix: Prefix; readonly rank: string } | undefined;
+  for (const candidate of candidates) {
+    if (!isGlobal(candidate.prefix)) continue;
+    const its = rank(candidate);
+    if (best === undefined || its < best.rank) best = { prefix: candidate.prefix, rank: its };
+  }
+  return best?.prefix;
 }
 
 /** The prefix of the interface that has the default route, else of the only interface that has a global /64 on its link. */

@@ -17,13 +17,15 @@ export interface Role {
   start(): void;
   /** Reads the configuration again and follows it. @throws KagemushaError when it is not good; nothing has changed then */
   reload(): Promise<ReloadAnswer>;
+  /** Why it cannot go on. */
+  readonly failed: Promise<KagemushaError>;
 }
 
 /**
  * Runs a daemon until SIGTERM or SIGINT: opens its control socket, says `ready` (log line, sd_notify), reloads on SIGHUP.
  * Bindings and devices are left as they are at the end.
  *
- * @throws KagemushaError DAEMON_RUNNING, CONTROL_SOCKET
+ * @throws KagemushaError DAEMON_RUNNING, CONTROL_SOCKET, and why it could not go on
  */
 export async function serve(role: Role, log: Logger): Promise<void> {
   const notifier = createNotifier(notifySocket);
@@ -55,11 +57,13 @@ export async function serve(role: Role, log: Logger): Promise<void> {
   role.start();
   log.info({ socket: role.controlSocket }, 'ready');
   notifier.ready();
-  const signal = await stopped;
-  log.info({ signal }, 'stopping; bindings and devices stay');
+  const end = await Promise.race([stopped, role.failed]);
+  const failed = end instanceof KagemushaError ? end : undefined;
+  if (failed === undefined) log.info({ signal: end }, 'stopping; bindings and devices stay');
   notifier.stopping();
   await reloading;
   await server.close();
+  if (failed !== undefined) throw failed;
 }
 
 async function readAgain(role: Role, log: Logger): Promise<ReloadAnswer> {

@@ -10,6 +10,8 @@ import type { CareOfChoice } from './care-of-addresses.js';
 import { makeCareOf, preferredPrefix } from './care-of-auto.js';
 import type { GuestConfig, PacketUplinkConfig } from './config/schema.js';
 import { Driver } from './driver.js';
+import { Gathered } from './gathered.js';
+import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import type { UplinkStatus } from './status.js';
 import { CARE_OF_SECRET, type Store } from './store/index.js';
@@ -20,6 +22,8 @@ const LINK_LOCAL = parsePrefix('fe80::/64');
 const IDGEN_RETRIES = 3;
 /** And then again after so long, milliseconds: whoever answered for all of them may be gone. */
 const CONFLICTS_PAUSE = 60_000;
+/** Between two looks at prefixes that changed, milliseconds. */
+const PREFIXES_PAUSE = 250;
 /** The name, none of a guest's, under which conflicts of the link-local address are counted. */
 const LINK = '';
 
@@ -41,6 +45,8 @@ export interface NetworkPort {
   readonly port: PortId;
   /** That of the care-of addresses. */
   readonly mac: Mac;
+  /** The interface when it was opened. */
+  readonly link: LinkState;
 }
 
 /** What the network needs of its daemon. */
@@ -66,6 +72,9 @@ export class ForeignNetwork {
   readonly #driver: Driver<ForeignLinkEvent, ForeignLinkOutput>;
   /** care-of addresses, and the link-local one */
   readonly #addresses = new Map<Address, Use>();
+  #interface: LinkState;
+  /** Anybody on the link may invent prefixes without end; each of all guests is asked what it means for it. */
+  readonly #prefixes: Gathered;
   /** of guests with `auto`, by name */
   readonly #chosen = new Map<string, Address>();
   /** RFC 7217 5: DAD_Counter, by guest; the link-local address has none's */
@@ -81,9 +90,15 @@ export class ForeignNetwork {
   /** when those that met too many conflicts try again */
   readonly #retries = new Map<string, NodeJS.Timeout>();
 
-  constructor(config: PacketUplinkConfig, { port, mac }: NetworkPort, services: NetworkServices) {
+  constructor(
+    config: PacketUplinkConfig,
+    { port, mac, link }: NetworkPort,
+    services: NetworkServices,
+  ) {
     this.port = port;
     this.#mac = mac;
+    this.#interface = link;
+    this.#prefixes = new Gathered(() => services.changed(), PREFIXES_PAUSE);
     this.#config = config;
     this.#services = services;
     const { router } = config;
@@ -98,12 +113,26 @@ export class ForeignNetwork {
       ...(router === undefined ? {} : { router }),
     });
     this.#driver = new Driver(this.#link, (output) => this.#on(output));
+    if (!link.carrier) this.#driver.send({ type: 'carrier', on: false });
     this.#driver.send({ type: 'start', again: this.#ours.size > 0 });
     this.#addLinkLocal();
   }
 
   onFrame(bytes: Uint8Array): void {
     this.#driver.send({ type: 'frame', bytes });
+  }
+
+  /** The interface, now: with another carrier it may be on another network. */
+  onLink(now: LinkState): void {
+    const { changes, carrier } = this.#interface;
+    this.#interface = now;
+    if (now.changes === changes && now.carrier === carrier) return;
+    // Also where it was lost and came back before anybody looked.
+    this.#driver.send({ type: 'carrier', on: false });
+    if (now.carrier) this.#driver.send({ type: 'carrier', on: true });
+    const { device } = this.#config;
+    this.#services.log.info({ device }, now.carrier ? 'carrier' : 'no carrier');
+    this.#services.changed();
   }
 
   /** The care-of address that a guest may use now; asking for one begins its duplicate address detection. */
@@ -166,6 +195,10 @@ export class ForeignNetwork {
   /** Why no packet can leave, in one sentence. */
   get trouble(): string | undefined {
     const { device } = this.#config;
+    if (!this.#interface.up) return `${device} is down; run: ip link set ${device} up`;
+    if (!this.#interface.carrier) {
+      return `${device} has no carrier: its cable is out, or what is at the other end is off`;
+    }
     const router = this.#link.router;
     if (router?.state === 'unreachable') {
       return `router ${router.address} on ${device} does not answer`;
@@ -189,12 +222,14 @@ export class ForeignNetwork {
   }
 
   stop(): void {
+    this.#prefixes.stop();
     for (const retry of this.#retries.values()) clearTimeout(retry);
     this.#driver.stop();
   }
 
   /** Packets have a way out: a router, or on a link without one at least its own prefixes. */
   get #isConnected(): boolean {
+    if (!this.#interface.carrier) return false;
     const { router, nextHops } = this.#link.hops;
     if (router !== undefined || nextHops.length > 0) return true;
     return this.#link.router === undefined && this.#link.hasPrefix;
@@ -218,7 +253,9 @@ export class ForeignNetwork {
         };
       }
       default: {
-        const why = 'whether another node has it is being asked';
+        const { carrier } = this.#interface;
+        const asking = 'whether another node has it is being asked';
+        const why = carrier ? asking : (this.trouble ?? asking);
         return { kind: 'none', reason: `care-of address ${address} on ${device}: ${why}` };
       }
     }
@@ -280,11 +317,17 @@ export class ForeignNetwork {
     const { device } = this.#config;
     switch (output.type) {
       case 'frame':
-        engine.transmit(this.port, output.bytes);
+        if (engine.transmit(this.port, output.bytes)) break;
+        this.#driver.send({ type: 'unsent', bytes: output.bytes });
         break;
       case 'usable':
         if (!this.#addresses.has(output.address)) break;
         this.#addresses.set(output.address, 'usable');
+        changed();
+        break;
+      case 'unproven':
+        if (!this.#addresses.has(output.address)) break;
+        this.#addresses.set(output.address, 'checked');
         changed();
         break;
       case 'duplicate':
@@ -295,7 +338,7 @@ export class ForeignNetwork {
         if (!this.#following) changed();
         break;
       case 'prefixes':
-        changed();
+        this.#prefixes.soon();
         break;
       case 'mtu':
         if (output.mtu >= uplinkMtu) break;

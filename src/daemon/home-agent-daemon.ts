@@ -159,6 +159,13 @@ export class HomeAgentDaemon {
     );
   }
 
+  /** `onGone`: the tunnel device was deleted, nothing is carried any more. */
+  watchUplink(onGone: () => void): void {
+    this.#engine.onLost((which) => {
+      if (which === 'uplink') onGone();
+    });
+  }
+
   /** Announces the Home Agent's address on the home link. */
   start(): void {
     this.#homeLink?.start();

@@ -1,4 +1,5 @@
 import { Drops } from '../drops.js';
+import type { KagemushaError } from '../errors.js';
 import { type Address, contains, homeAgentsAnycast } from '../wire/index.js';
 import { loadHomeAgentConfig } from './config/load.js';
 import type { HomeAgentConfig } from './config/schema.js';
@@ -11,7 +12,7 @@ import { openStore } from './open-store.js';
 import { readSystem } from './setup/system.js';
 import { ensureSetup } from './setup.js';
 import type { Store } from './store/index.js';
-import { openUplink, threadedNapiFile } from './uplink.js';
+import { openUplink, threadedNapiFile, uplinkGone } from './uplink.js';
 
 /**
  * `kagemusha home-agent`: makes or checks the devices, opens them, and serves until it is told to stop.
@@ -33,6 +34,9 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
       openUplink(engine, config.tunnelDevice, threadedNapi),
     );
     daemon = running;
+    const failed = new Promise<KagemushaError>((resolve) =>
+      running.watchUplink(() => resolve(uplinkGone(config.tunnelDevice))),
+    );
     // The bindings that it holds again have their routes before it says `ready`.
     await routes.settled();
     await serve(
@@ -45,6 +49,7 @@ export async function runHomeAgent(configPath: string, log: Logger): Promise<voi
           notes: running.reload(loadHomeAgentConfig(configPath)),
           failures: [],
         }),
+        failed,
       },
       log,
     );

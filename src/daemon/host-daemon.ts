@@ -32,6 +32,7 @@ import { FewAtATime } from './few-at-a-time.js';
 import { ForeignNetwork, type NetworkPort } from './foreign-network.js';
 import { Gathered } from './gathered.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
+import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { ProbePace } from './probe-pace.js';
 import { drainSlowPath } from './slow-path.js';
@@ -42,6 +43,7 @@ import { tunnelEvents } from './tunnel-events.js';
 import { type TunnelServices, tunnelServices } from './tunnel-path.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
+import { uplinkGone } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
@@ -110,6 +112,7 @@ export class HostDaemon {
   /** Guests whose care-of address is yet to be found, or that could not be opened. */
   readonly #waiting = new Map<string, Waiting>();
   #chosen: CareOfChoices;
+  #onGone: (error: KagemushaError) => void = () => {};
   #onLeft: (addresses: readonly Address[]) => void = () => {};
   /** of hundreds of answers at the same time each would write the table of all guests */
   readonly #changes = new Coalesced(
@@ -184,7 +187,8 @@ export class HostDaemon {
       this.#byPort.get(port)?.onPortConnected(),
     );
     this.#engine.onLost((which) => {
-      if (which !== 'uplink') this.#streams.lost(which);
+      if (which === 'uplink') this.#onGone(uplinkGone(config.uplink.device));
+      else this.#streams.lost(which);
     });
     this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#tunnels);
     try {
@@ -207,6 +211,17 @@ export class HostDaemon {
   /** `onLeft` gets care-of addresses that nothing uses any more. */
   watchAddresses(onLeft: (addresses: readonly Address[]) => void): void {
     this.#onLeft = onLeft;
+  }
+
+  /** `onGone` gets why no packet can leave any more: the uplink's device was deleted. Nothing brings it back. */
+  watchUplink(onGone: (error: KagemushaError) => void): void {
+    this.#onGone = onGone;
+  }
+
+  /** What became of the interface of a packet uplink; undefined: it is gone. */
+  onLink(link: LinkState | undefined): void {
+    if (link === undefined) this.#onGone(uplinkGone(this.#config.uplink.device));
+    else this.#network?.onLink(link);
   }
 
   /** Registers the guests that are registered at start. */

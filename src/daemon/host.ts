@@ -1,10 +1,12 @@
 import { Drops } from '../drops.js';
+import type { KagemushaError } from '../errors.js';
 import { CareOfAddresses } from './care-of-addresses.js';
 import { loadHost } from './config/load.js';
 import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
 import { HostChanges } from './host-changes.js';
 import { HostDaemon, systemDevices } from './host-daemon.js';
+import { LinkMonitor } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { ensureSetup } from './setup.js';
@@ -15,7 +17,7 @@ import { goOnWithoutRights } from './without-rights.js';
  * `kagemusha host`: makes or checks the devices, opens them, and serves until it is told to stop.
  *
  * @throws KagemushaError CONFIG_INVALID, SETUP_MISSING, DAEMON_RUNNING, STORE_BUSY and those of the engine: the first thing that is
- *   wrong
+ *   wrong; UPLINK_GONE later
  */
 export async function runHost(configPath: string, log: Logger): Promise<void> {
   const loaded = loadHost(configPath);
@@ -28,10 +30,13 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   const careOf = new CareOfAddresses(store, log);
   let daemon: HostDaemon | undefined;
   let changes: HostChanges | undefined;
+  let link: LinkMonitor | undefined;
   try {
     const devices = systemDevices(config, await uplinkOpener(config, store));
     const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, devices);
     daemon = host;
+    const failed = new Promise<KagemushaError>((resolve) => host.watchUplink(resolve));
+    if (config.uplink.kind === 'packet') link = watchLink(config.uplink.device, host, log);
     careOf.watch((chosen) => host.moveTo(chosen));
     host.watchAddresses((left) => careOf.retire(left));
     const following = new HostChanges(loaded, host, careOf, log);
@@ -50,13 +55,22 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
         devices: () => host.devices(),
         start: () => host.start(),
         reload: async () => await following.reload(),
+        failed,
       },
       log,
     );
   } finally {
+    link?.close();
     await changes?.close();
     await careOf.close();
     daemon?.close();
     store.close();
   }
+}
+
+function watchLink(device: string, host: HostDaemon, log: Logger): LinkMonitor {
+  return new LinkMonitor(device, {
+    onChange: (state) => host.onLink(state),
+    onError: ({ message }) => log.warn(`${device} cannot be watched: ${message}`),
+  });
 }

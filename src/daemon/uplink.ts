@@ -1,11 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Engine } from '../datapath/index.js';
 import { KagemushaError } from '../errors.js';
-import { type Mac, parseMac } from '../wire/index.js';
+import type { Mac } from '../wire/index.js';
 import { readCapabilities } from './capabilities.js';
 import type { HostConfig } from './config/schema.js';
 import { type NetworkPort, stationMac } from './foreign-network.js';
 import { runJson } from './ip-route.js';
+import { type LinkState, readLink } from './link-monitor.js';
 import { STATION_SECRET, type Store } from './store/index.js';
 
 /**
@@ -29,13 +30,10 @@ export async function threadedNapiFile(device: string): Promise<string | undefin
   }
 }
 
-/** The link-layer address of an interface. @throws KagemushaError IP_COMMAND_FAILED, DEVICE_KIND */
-async function macOf(device: string): Promise<Mac> {
-  const [link] = (await runJson(['ip', '-j', 'link', 'show', 'dev', device])) as {
-    address?: string;
-    link_type?: string;
-  }[];
-  if (link?.link_type === 'ether' && link.address !== undefined) return parseMac(link.address);
+/** An Ethernet interface, now. @throws KagemushaError IP_COMMAND_FAILED, DEVICE_KIND */
+async function ethernet(device: string): Promise<LinkState & { readonly mac: Mac }> {
+  const { mac, ...link } = await readLink(device);
+  if (mac !== undefined) return { ...link, mac };
   throw new KagemushaError(
     'DEVICE_KIND',
     `${device} is no Ethernet interface; a packet uplink needs one, elsewhere write kind = "tun"`,
@@ -59,7 +57,8 @@ export async function uplinkOpener(
       return undefined;
     };
   }
-  const own = await macOf(device);
+  const link = await ethernet(device);
+  const own = link.mac;
   const { frames, queueBytes, bypassQdisc } = uplink;
   const mac = uplink.mac === 'own' ? stationMac(store.secret(STATION_SECRET), own) : uplink.mac;
   if (mac === own) {
@@ -70,8 +69,17 @@ export async function uplinkOpener(
     const memory = { frames, queueBytes };
     const station = mac === 'device' ? {} : { mac };
     const opened = engine.openPacketUplink(device, { ...station, memory, bypassQdisc });
-    return { port: engine.openPacketPort(device, { mac: opened.mac }).port, mac: opened.mac };
+    const { port } = engine.openPacketPort(device, { mac: opened.mac });
+    return { port, mac: opened.mac, link };
   };
+}
+
+/** What the daemon ends with when its uplink is deleted; it could not open another one after giving up the right to. */
+export function uplinkGone(device: string): KagemushaError {
+  const what = `${device} is gone: deleted, renamed, or moved to another network namespace`;
+  const mend =
+    'the daemon ends, its bindings stay; start it again when there is one (its systemd unit does)';
+  return new KagemushaError('UPLINK_GONE', `${what}; ${mend}`);
 }
 
 /**

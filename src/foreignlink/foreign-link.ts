@@ -16,6 +16,7 @@ import {
 } from '../wire/index.js';
 import { Neighbors } from './neighbors.js';
 import { OwnAddresses } from './own-addresses.js';
+import { Resending } from './resending.js';
 import { type AutonomousPrefix, Routers } from './routers.js';
 
 /** Neighbours of the link besides its routers: what the table of the engine holds. */
@@ -40,6 +41,10 @@ export type ForeignLinkEvent =
   | { readonly type: 'destinations'; readonly addresses: Iterable<Address> }
   /** An Ethernet frame from the link. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  /** This frame, an output, could not be sent: there was no room on its way. */
+  | { readonly type: 'unsent'; readonly bytes: Uint8Array }
+  /** The interface has lost its carrier, or has it again: perhaps on another link. It begins with one. */
+  | { readonly type: 'carrier'; readonly on: boolean }
   | { readonly type: 'tick' };
 
 export type ForeignLinkOutput =
@@ -47,6 +52,8 @@ export type ForeignLinkOutput =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** The address may be used. */
   | { readonly type: 'usable'; readonly address: Address }
+  /** It was told to be usable too early. */
+  | { readonly type: 'unproven'; readonly address: Address }
   /** Another node has it: it may not be used (any more). It is tried again, and may become usable. */
   | { readonly type: 'duplicate'; readonly address: Address }
   /** Where packets go has changed: see `hops`. */
@@ -81,6 +88,9 @@ export class ForeignLink {
   readonly #routers: Routers;
   readonly #neighbors: Neighbors;
   readonly #listener: MldListener;
+  readonly #resending = new Resending((bytes) => this.#push(bytes));
+  /** Questions of neighbours, as long as they may turn out not to have left. */
+  readonly #questions = new WeakMap<Uint8Array, Address>();
   readonly #outputs: ForeignLinkOutput[] = [];
   #destinations: ReadonlySet<Address> = new Set();
   /** RFC 4861 8.3: better first hops, for destinations in use. */
@@ -95,6 +105,7 @@ export class ForeignLink {
   /** where packets go may have changed */
   #stale = false;
   #started = false;
+  #carrier = true;
 
   constructor(config: ForeignLinkConfig) {
     const { mac, random, router } = config;
@@ -102,7 +113,7 @@ export class ForeignLink {
     this.#listener = new MldListener(
       mac,
       random,
-      (bytes) => this.#outputs.push({ type: 'frame', bytes }),
+      (bytes) => this.#push(bytes),
       () => this.#own.linkLocal ?? UNSPECIFIED,
     );
     this.#own = new OwnAddresses({
@@ -112,10 +123,24 @@ export class ForeignLink {
       join: (now, group) => this.#listener.join(now, group),
       leave: (now, group) => this.#listener.leave(now, group),
       usable: (address) => this.#outputs.push({ type: 'usable', address }),
-      proven: () => this.#neighbors.unmute(),
+      unproven: (address) => this.#outputs.push({ type: 'unproven', address }),
+      proven: (now, address) => {
+        this.#neighbors.unmute();
+        // RFC 3590 4: routers do not believe what was reported from nobody.
+        if (isLinkLocal(address)) this.#listener.again(now);
+      },
       duplicate: (address) => this.#outputs.push({ type: 'duplicate', address }),
     });
-    this.#routers = new Routers(random, () => this.#solicitRouters(), router);
+    this.#routers = new Routers(
+      {
+        random,
+        solicit: () => this.#solicitRouters(),
+        isUnreachable: (address) => this.#neighbors.isUnreachable(address),
+        answers: (address) => this.#neighbors.answers(address),
+        isUsed: (prefix) => this.#own.uses(prefix),
+      },
+      router,
+    );
     this.#neighbors = new Neighbors({
       random,
       solicit: (target, to) => this.#solicit(target, to),
@@ -132,11 +157,14 @@ export class ForeignLink {
 
   /** When `handle` wants a tick at the latest. */
   wakeAt(): Millis | undefined {
+    const lifetimes = this.#started ? this.#routers.wakeAt() : undefined;
+    if (!this.#carrier) return lifetimes;
     return earliest(
+      lifetimes,
       this.#own.wakeAt(),
       this.#listener.wakeAt(),
-      this.#started ? this.#routers.wakeAt() : undefined,
       this.#neighbors.wakeAt(),
+      this.#resending.wakeAt(),
     );
   }
 
@@ -185,6 +213,12 @@ export class ForeignLink {
         if (reason !== undefined) this.drops.count(reason);
         break;
       }
+      case 'unsent':
+        this.#unsent(now, event.bytes);
+        break;
+      case 'carrier':
+        this.#setCarrier(now, event.on);
+        break;
       case 'tick':
         break;
     }
@@ -192,9 +226,15 @@ export class ForeignLink {
   }
 
   #advance(now: Millis): void {
+    if (this.#started && this.#routers.advance(now)) this.#stale = true;
+    if (!this.#carrier) {
+      // Lifetimes end; nobody is asked, and nothing proven.
+      if (this.#stale) this.#follow(now);
+      return;
+    }
+    this.#resending.advance(now);
     this.#own.advance(now);
     this.#listener.advance(now);
-    if (this.#started && this.#routers.advance(now)) this.#changed(now);
     if (this.#stale) this.#follow(now);
     this.#neighbors.advance(now);
     // Who was asked in vain has changed where packets go, and who else is to be asked.
@@ -203,6 +243,34 @@ export class ForeignLink {
       this.#neighbors.advance(now);
       this.#stale = false;
     }
+  }
+
+  /** Back from nowhere this is a host that has just been attached (RFC 4862 5.3, RFC 4861 6.3.7), perhaps to another link. */
+  #setCarrier(now: Millis, on: boolean): void {
+    if (on === this.#carrier) return;
+    this.#carrier = on;
+    if (!on) {
+      this.#own.pause();
+      this.#routers.pause();
+      this.#resending.clear();
+      return;
+    }
+    this.#redirects.clear();
+    this.#mtu = Number.POSITIVE_INFINITY;
+    this.#own.restart(now);
+    this.#listener.forgetQuerier();
+    this.#listener.again(now);
+    this.#neighbors.suspect(now);
+    if (this.#started) this.#routers.restart(now);
+    this.#stale = true;
+  }
+
+  /** What did not leave proves nothing: it is sent again. */
+  #unsent(now: Millis, bytes: Uint8Array): void {
+    if (!this.#carrier || this.#own.unsent(now, bytes)) return;
+    const target = this.#questions.get(bytes);
+    if (target !== undefined) this.#neighbors.unasked(now, target);
+    else if (!this.#resending.failed(now, bytes)) this.drops.count('unsent');
   }
 
   #destine(addresses: ReadonlySet<Address>): void {
@@ -215,9 +283,8 @@ export class ForeignLink {
     this.#stale = true;
   }
 
-  /** Routers or prefixes changed. */
-  #changed(now: Millis): void {
-    this.#stale = true;
+  /** The prefixes, or whether their routers are there, may have changed. */
+  #followPrefixes(now: Millis): void {
     const prefixes = this.#routers.prefixes(now);
     if (isSame(prefixes, this.#prefixes)) return;
     this.#prefixes = prefixes;
@@ -227,6 +294,7 @@ export class ForeignLink {
   /** Next-hop determination for everything that packets go to (RFC 4861 5.2). */
   #follow(now: Millis): void {
     this.#stale = false;
+    this.#followPrefixes(now);
     const onLink = new Map<Address, Address>();
     for (const destination of this.#destinations) {
       const redirected = this.#redirects.get(destination);
@@ -277,11 +345,13 @@ export class ForeignLink {
   #solicit(target: Address, mac?: Mac): boolean {
     const source = this.#own.sourceFor(target);
     if (source === undefined) return false;
-    this.#send(source, mac === undefined ? solicitedNode(target) : target, mac ?? ANY_MAC, {
+    const group = mac === undefined ? solicitedNode(target) : target;
+    const question = this.#send(source, group, mac ?? ANY_MAC, {
       kind: 'neighbor-solicitation',
       target,
       options: [this.#sourceOption],
     });
+    this.#questions.set(question, target);
     return true;
   }
 
@@ -289,7 +359,7 @@ export class ForeignLink {
     return { kind: 'source-link-layer-address', mac: this.#config.mac } as const;
   }
 
-  #send(source: Address, destination: Address, mac: Mac, message: NdpMessage): void {
+  #send(source: Address, destination: Address, mac: Mac, message: NdpMessage): Uint8Array {
     const bytes = icmpv6Frame({
       sourceMac: this.#config.mac,
       destinationMac: mac,
@@ -297,7 +367,12 @@ export class ForeignLink {
       destination,
       message,
     });
-    this.#outputs.push({ type: 'frame', bytes });
+    this.#push(bytes);
+    return bytes;
+  }
+
+  #push(bytes: Uint8Array): void {
+    if (this.#carrier) this.#outputs.push({ type: 'frame', bytes });
   }
 
   /** Gives the reason why the frame had no effect, if that is worth counting. */
@@ -336,7 +411,7 @@ export class ForeignLink {
         if (mac !== undefined && !isUnspecified(source)) this.#neighbors.heard(now, source, mac);
         return this.#own.solicited(now, source, mac ?? ethernet.source, message);
       case 'neighbor-advertisement':
-        if (!message.router && this.#routers.resigned(now, message.target)) this.#changed(now);
+        if (!message.router && this.#routers.resigned(now, message.target)) this.#stale = true;
         this.#neighbors.advertised(now, message, mac);
         return this.#own.claimed(now, message.target);
       case 'router-advertisement':
@@ -354,7 +429,6 @@ export class ForeignLink {
   ): string | undefined {
     const reason = this.#routers.advertised(now, source, message);
     this.#neighbors.tell(message.reachableTime, message.retransTimer);
-    this.#changed(now);
     // The router has to be kept before its link-layer address can be.
     this.#follow(now);
     if (mac !== undefined) this.#neighbors.heard(now, source, mac);

@@ -2,6 +2,8 @@ import { MAX_MULTICAST_SOLICIT, RETRANS_TIMER } from '../link/constants.js';
 import type { Millis } from '../time.js';
 import { earliest } from '../time.js';
 import type { Address, Mac, NdpMessage } from '../wire/index.js';
+import { Pace } from './pace.js';
+import { RESEND_PAUSE } from './resending.js';
 
 /** RFC 4861 10 */
 const MAX_UNICAST_SOLICIT = 3;
@@ -15,6 +17,9 @@ const MAX_RETRANS_TIMER: Millis = 60_000;
 /** What a router may tell (RFC 4861 4.2); one that tells nonsense makes nobody flood the link, or never ask. */
 const MAX_REACHABLE_TIME: Millis = 3_600_000;
 const LEAST_TIMER: Millis = 100;
+/** Questions: 400 a second. */
+const AT_ONCE = 20;
+const TURN: Millis = 50;
 
 /** RFC 4861 7.3.2. Every neighbour here is in use: what is STALE there is about to be probed, DELAY, here. */
 type State =
@@ -56,6 +61,7 @@ export class Neighbors {
   readonly #known = new Map<Address, Neighbor>();
   #reachableTime = REACHABLE_TIME;
   #retransTimer = RETRANS_TIMER;
+  readonly #questions = new Pace(AT_ONCE, TURN);
   /** nobody may be asked before an address is proven */
   #mute = false;
 
@@ -65,12 +71,40 @@ export class Neighbors {
 
   wakeAt(): Millis | undefined {
     if (this.#mute) return undefined;
-    return earliest(...[...this.#known.values()].map(({ state }) => deadline(state)));
+    const { readyAt } = this.#questions;
+    return earliest(
+      ...[...this.#known.values()].map(({ state }) => Math.max(deadline(state), readyAt)),
+    );
   }
 
   /** An address may ask now. */
   unmute(): void {
     this.#mute = false;
+  }
+
+  /** Perhaps this is another link by now: nobody counts as reachable until it has answered anew. */
+  suspect(now: Millis): void {
+    for (const [address, known] of [...this.#known]) {
+      const kind = known.mac === undefined ? 'incomplete' : 'probe';
+      const state: State =
+        known.state.kind === 'unreachable'
+          ? { kind: 'unreachable', askAt: now, pause: this.#retransTimer }
+          : { kind, askAt: now, left: MAX_UNICAST_SOLICIT };
+      this.#set(address, { ...known, state });
+    }
+  }
+
+  /** A question did not leave: it does not count, and is asked again. */
+  unasked(now: Millis, address: Address): void {
+    const known = this.#known.get(address);
+    if (known === undefined) return;
+    const { state } = known;
+    const askAt = now + RESEND_PAUSE;
+    if (state.kind === 'probe' || state.kind === 'incomplete') {
+      this.#set(address, { ...known, state: { ...state, askAt, left: state.left + 1 } });
+    } else if (state.kind === 'unreachable') {
+      this.#set(address, { ...known, state: { ...state, askAt } });
+    }
   }
 
   /** RFC 4861 6.3.4: what a router tells; 0: nothing. */
@@ -104,6 +138,11 @@ export class Neighbors {
   isReachable(address: Address): boolean {
     const known = this.#known.get(address);
     return known?.mac !== undefined && known.state.kind !== 'unreachable';
+  }
+
+  /** It has answered lately. */
+  answers(address: Address): boolean {
+    return this.#known.get(address)?.state.kind === 'reachable';
   }
 
   /** Its questions are not answered. */
@@ -147,7 +186,7 @@ export class Neighbors {
   advance(now: Millis): void {
     if (this.#mute) return;
     for (const [address, known] of [...this.#known]) {
-      if (now < deadline(known.state)) continue;
+      if (now < deadline(known.state) || !this.#questions.take(now)) continue;
       if (!this.#step(now, address, known)) {
         this.#mute = true;
         return;

@@ -139,6 +139,20 @@ export class MldListener {
     else this.#report(now, [group], RECORD.toInclude);
   }
 
+  /** Another source from now on (RFC 3590 4), or another link: all groups are reported as if they were joined now. */
+  again(now: Millis): void {
+    const groups = [...this.#groups.keys()];
+    this.#report(now, groups, RECORD.toExclude);
+    for (const [group, known] of [...this.#groups]) {
+      this.#set(group, { ...known, reportAt: this.#within(now, UNSOLICITED_REPORT_INTERVAL) });
+    }
+  }
+
+  /** No querier has spoken on this link yet. */
+  forgetQuerier(): void {
+    this.#version1Until = Number.NEGATIVE_INFINITY;
+  }
+
   /** Answers a query within its maximum response time, each group at most once. */
   query(now: Millis, query: MldQuery): void {
     if (query.version === 1) this.#version1Until = now + OLDER_VERSION_QUERIER_PRESENT_TIMEOUT;

@@ -7,6 +7,7 @@ import {
   type Address,
   parseAddress,
   parseMac,
+  parsePrefix,
   solicitedNode,
   UNSPECIFIED,
 } from '../../src/wire/index.js';
@@ -24,6 +25,7 @@ import { isMldReport } from '../support/mld.js';
 import { CARE_OF, HOME_ADDRESS, HOME_AGENT } from '../support/testbed-addresses.js';
 
 const MAC = parseMac('02:00:00:00:00:01');
+const LINK = { up: true, carrier: true, changes: 2 };
 
 /** What a network looks at of a guest. */
 function guest(name: string, careOfAddress: Address | 'auto' | undefined): GuestConfig {
@@ -34,6 +36,7 @@ function guest(name: string, careOfAddress: Address | 'auto' | undefined): Guest
 function network(t: Pick<Test, 'teardown'>, store = new MemoryStore(), router?: Address) {
   const frames: Uint8Array[] = [];
   let changes = 0;
+  let room = true;
   const device = {
     kind: 'packet' as const,
     device: 'eth0',
@@ -45,12 +48,12 @@ function network(t: Pick<Test, 'teardown'>, store = new MemoryStore(), router?: 
   };
   const made = new ForeignNetwork(
     device,
-    { port: 7, mac: MAC },
+    { port: 7, mac: MAC, link: LINK },
     {
       engine: {
         transmit: (_, bytes) => {
-          frames.push(bytes.slice());
-          return true;
+          if (room) frames.push(bytes.slice());
+          return room;
         },
       },
       store,
@@ -68,6 +71,10 @@ function network(t: Pick<Test, 'teardown'>, store = new MemoryStore(), router?: 
   return {
     network: made,
     changes: () => changes,
+    /** Whether the ring to the engine has room. */
+    letThrough: (has: boolean) => {
+      room = has;
+    },
     sent: () => frames.filter((bytes) => !isMldReport(bytes)).map((bytes) => read(bytes)),
     hear,
     advertise: () =>
@@ -120,6 +127,78 @@ t.test('a configured address waits for its proof, then for a router', async (t) 
   link.network.follow([], [], []);
   const { status } = link.network;
   t.equal(status.kind === 'packet' && status.addresses.length, 1, 'what nobody wants is given up');
+});
+
+const isProbe = ({ source, message }: ReturnType<typeof read>): boolean =>
+  source === UNSPECIFIED && message.kind === 'neighbor-solicitation' && message.target === CARE_OF;
+
+t.test(
+  'what the ring to the engine had no room for is sent again, and proves nothing',
+  async (t) => {
+    const link = network(t, undefined, ROUTER);
+    const one = guest('vm1', CARE_OF);
+    link.letThrough(false);
+    link.network.careOf(one);
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    t.match(link.network.careOf(one), {
+      kind: 'none',
+      reason: /another node has it is being asked/,
+    });
+    link.letThrough(true);
+    await eventually('a probe that leaves', () => link.sent().find(isProbe));
+    const probedAt = performance.now();
+    await eventually('the proof', () =>
+      /being asked/.test(JSON.stringify(link.network.careOf(one))) ? undefined : true,
+    );
+    t.ok(performance.now() - probedAt > 900, 'a second later');
+  },
+);
+
+t.test(
+  'without a carrier there is no proof and no way out; with it everything is asked anew',
+  async (t) => {
+    const link = network(t);
+    const one = guest('vm1', CARE_OF);
+    link.network.onLink({ ...LINK, carrier: false, changes: 3 });
+    t.match(link.network.careOf(one), { kind: 'none', reason: /eth0 has no carrier/ });
+    t.match(link.network.status, { reason: /^eth0 has no carrier/ });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    t.same(link.sent(), []);
+    const before = link.changes();
+    link.network.onLink({ ...LINK, changes: 4 });
+    t.ok(link.changes() > before, 'the daemon is told');
+    link.advertise();
+    await eventually('the proof', () =>
+      link.network.careOf(one).kind === 'address' ? true : undefined,
+    );
+    t.equal(link.sent().filter(isProbe).length, 1);
+    link.network.onLink({ ...LINK, changes: 4 });
+    // What was proven less than a second before would not count.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    link.network.onLink({ ...LINK, changes: 6 });
+    await eventually('another probe: it was away in between', () =>
+      link.sent().filter(isProbe).length === 2 ? true : undefined,
+    );
+    t.same(link.network.careOf(one), { kind: 'address', address: CARE_OF }, 'used all the while');
+    link.network.onLink({ up: false, carrier: false, changes: 7 });
+    t.match(link.network.trouble, /^eth0 is down; run: ip link set eth0 up$/);
+  },
+);
+
+t.test('prefixes that somebody invents by the hundred: a few looks', async (t) => {
+  const link = network(t);
+  link.advertise();
+  const before = link.changes();
+  const end = performance.now() + 1000;
+  for (let i = 0; performance.now() < end; i++) {
+    const prefix = parsePrefix(`2001:db8:${(0x5000 + (i % 0x1000)).toString(16)}::/64`);
+    const source = parseAddress(`fe80::bad:${(i % 0x1000).toString(16)}`);
+    const message = routerAdvertisement({ routerLifetime: 0, options: [prefixOption({ prefix })] });
+    link.hear({ source, destination: parseAddress('ff02::1'), message });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const looks = link.changes() - before;
+  t.ok(looks >= 2 && looks <= 8, `${looks} looks`);
 });
 
 t.test('an address of "auto": another one where somebody has the first, four in all', async (t) => {

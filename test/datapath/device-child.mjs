@@ -1,6 +1,6 @@
 // What test/datapath/devices.test.ts runs inside its namespaces, and as an ordinary user: plain JavaScript over the addon.
 //   open tap|tun|packet NAME    opens the device, says { opened } or { code, message }, and holds it until stdin ends, then says its
-//                               { wakeups, devicesLost }
+//                               { wakeups, devicesLost, uplinksLost }
 //   host TAP TUN, agent TUN     one end of a tunnel, until stdin ends
 //   packet-host JSON            the mobile nodes' end over a packet uplink: { taps, nic, uplink, pairs: [{ home, careOf, mtu? }],
 //                               nextHops?, router? }
@@ -85,6 +85,11 @@ function drops() {
 }
 const region = engine.region();
 process.stdin.resume().on('end', () => {
-  say({ wakeups: counter('wakeups'), devicesLost: counter('devicesLost'), ...drops() });
+  say({
+    wakeups: counter('wakeups'),
+    devicesLost: counter('devicesLost'),
+    uplinksLost: counter('uplinksLost'),
+    ...drops(),
+  });
   engine.close();
 });

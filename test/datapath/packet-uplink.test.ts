@@ -23,6 +23,7 @@ interface Said {
   message?: string;
   wakeups?: number;
   devicesLost?: number;
+  uplinksLost?: number;
   drops?: Record<string, number>;
 }
 
@@ -197,6 +198,7 @@ t.test('a MAC of its own: two guests, against the kernel', { skip }, async (t) =
   await new Promise((resolve) => setTimeout(resolve, 300));
   const said = await engine.end();
   t.equal(said.devicesLost, 1);
+  t.equal(said.uplinksLost, 1);
   t.ok((said.wakeups ?? 0) < 1e6, `${said.wakeups} wakeups`);
   // A busy machine may leave the ring unread for longer than it lasts.
   const { uplink_overrun, ...drops } = said.drops ?? {};

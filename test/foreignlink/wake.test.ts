@@ -67,6 +67,10 @@ const event: fc.Arbitrary<ForeignLinkEvent> = fc.oneof(
   { weight: 4, arbitrary: frame },
   fc.constant<ForeignLinkEvent>({ type: 'start' }),
   fc.record({ type: fc.constant('add' as const), address, optimistic: fc.boolean() }),
+  fc.record({ type: fc.constant('carrier' as const), on: fc.boolean() }),
+  fc
+    .uint8Array({ minLength: 60, maxLength: 90 })
+    .map((bytes): ForeignLinkEvent => ({ type: 'unsent', bytes })),
   fc.record({ type: fc.constant('remove' as const), address }),
   fc.record({ type: fc.constant('destinations' as const), addresses: fc.array(address) }),
   fc.constant<ForeignLinkEvent>({ type: 'frame', bytes: mldQuery({ version: 2 }) }),

@@ -31,6 +31,7 @@ export class ManyGuests {
   readonly agent: Daemon;
   readonly #prefix: string;
   readonly #directory: string;
+  readonly #uplink: string | undefined;
   readonly #made: { remove(): Promise<void> }[];
   #guests: ManyNetns[] = [];
 
@@ -40,6 +41,7 @@ export class ManyGuests {
     rest: {
       readonly prefix: string;
       readonly directory: string;
+      readonly uplink: string | undefined;
       readonly made: { remove(): Promise<void> }[];
     },
   ) {
@@ -49,11 +51,16 @@ export class ManyGuests {
     this.agent = agent;
     this.#prefix = rest.prefix;
     this.#directory = rest.directory;
+    this.#uplink = rest.uplink;
     this.#made = rest.made;
   }
 
-  /** Builds all but the guests, and starts both daemons; the Home Agent knows `most` of them, the host none yet. */
-  static async build(most: number, name = 'm'): Promise<ManyGuests> {
+  /**
+   * Builds all but the guests, and starts both daemons; the Home Agent knows `most` of them, the host none yet.
+   *
+   * @param uplink of the host, as its configuration says it
+   */
+  static async build(most: number, name = 'm', uplink?: string): Promise<ManyGuests> {
     const prefix = `kg${process.pid.toString(36)}${name}-`;
     const directory = await mkdtemp(join(tmpdir(), 'kgtest-'));
     const made: { remove(): Promise<void> }[] = [];
@@ -75,12 +82,12 @@ export class ManyGuests {
       const nodes = numbers.map((n) => node(directory, n)).join('');
       await writeFile(agentFile, `${agentHead(run)}${nodes}`);
       const hostFile = join(directory, 'host.toml');
-      await writeFile(hostFile, hostHead(directory));
+      await writeFile(hostFile, hostHead(directory, uplink));
       const daemons = [
         await startDaemon(homeAgent, 'home-agent', agentFile, `${run}/ha.sock`),
         await startDaemon(host, 'host', hostFile, `${run}/host.sock`),
       ] as const;
-      return new ManyGuests([homeAgent, host], daemons, { prefix, directory, made });
+      return new ManyGuests([homeAgent, host], daemons, { prefix, directory, uplink, made });
     } catch (error) {
       for (const one of made.reverse()) await one.remove();
       await rm(directory, { recursive: true, force: true });
@@ -103,7 +110,7 @@ export class ManyGuests {
     );
     await writeFile(
       join(this.#directory, 'host.toml'),
-      `${hostHead(this.#directory)}${tables.join('')}`,
+      `${hostHead(this.#directory, this.#uplink)}${tables.join('')}`,
     );
     return await request(this.daemon.socket, 'POST', '/v1/reload');
   }
@@ -185,9 +192,10 @@ home_link = "lan0"
 `;
 }
 
-function hostHead(directory: string): string {
+function hostHead(directory: string, uplink: string | undefined): string {
   const run = join(directory, 'run');
-  return `[host]\ncontrol_socket = "${run}/host.sock"\nstate_directory = "${run}/host"\n`;
+  const more = uplink === undefined ? '' : `uplink = ${uplink}\n`;
+  return `[host]\ncontrol_socket = "${run}/host.sock"\nstate_directory = "${run}/host"\n${more}`;
 }
 
 function security(directory: string, n: number, out: number, back: number): string {
