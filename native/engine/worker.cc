@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
@@ -208,6 +209,7 @@ int Worker::wait(std::span<epoll_event> events) {
     const Instant end = preciseNow() + kBusyFor;
     do {
       if (const int count = ::epoll_wait(set, events.data(), most, 0); count != 0) return count;
+      ::sched_yield();  // whoever has this processor to run on may be whom we wait for
     } while (preciseNow() < end);
   }
   return ::epoll_wait(set, events.data(), most, -1);

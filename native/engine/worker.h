@@ -26,8 +26,9 @@ namespace kagemusha {
 //   urgent_   event, timer, uplink, control ports, sendFd()    until it has room again
 class Worker {
  public:
-  // With busy polling: so long after the last packet the thread does not sleep, but asks again and again.
-  static constexpr Instant kBusyFor = kSecond / 100;
+  // With busy polling: so long after the last packet the thread does not sleep, but asks again and again. Who
+  // sends a packet each second meets it awake.
+  static constexpr Instant kBusyFor = 2 * kSecond;
 
   // Reader number `index` of `table`. The worker that also sends what JavaScript transmits has a
   // `transmitRing`.

@@ -34,6 +34,7 @@ import { Gathered } from './gathered.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
+import { LostDevices } from './lost-devices.js';
 import { ProbePace } from './probe-pace.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
@@ -112,6 +113,7 @@ export class HostDaemon {
   /** Guests whose care-of address is yet to be found, or that could not be opened. */
   readonly #waiting = new Map<string, Waiting>();
   #chosen: CareOfChoices;
+  readonly #lostDevices: LostDevices;
   #onGone: (error: KagemushaError) => void = () => {};
   #onLeft: (addresses: readonly Address[]) => void = () => {};
   /** of hundreds of answers at the same time each would write the table of all guests */
@@ -183,12 +185,13 @@ export class HostDaemon {
       log,
       changed: () => this.#republish.soon(),
     });
+    this.#lostDevices = new LostDevices(log);
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
     );
     this.#engine.onLost((which) => {
       if (which === 'uplink') this.#onGone(uplinkGone(config.uplink.device));
-      else this.#streams.lost(which);
+      else this.#lost(which);
     });
     this.#ping = new TunnelPing(Math.floor(Math.random() * 0x10000), this.#tunnels);
     try {
@@ -239,7 +242,8 @@ export class HostDaemon {
   attached(config: HostConfig): ReadonlySet<string> {
     const open = config.guests.filter(({ name, port }) => {
       const guest = this.#guests.get(name);
-      const keeps = guest !== undefined && isSamePort(guest.config.port, port);
+      const keeps =
+        guest !== undefined && isSamePort(guest.config.port, port) && !this.#lostDevices.has(guest);
       return keeps || this.#kept.has(portName(port));
     });
     return new Set(open.map(({ port }) => portName(port)));
@@ -258,8 +262,10 @@ export class HostDaemon {
     this.#atOnce(() => {
       for (const guest of [...this.#guests.values()]) {
         const changed = wanted.get(guest.config.name);
-        if (isDeepStrictEqual(changed, guest.config)) continue;
-        if (changed !== undefined && isMinor(guest.config, changed)) {
+        const lost = this.#lostDevices.has(guest);
+        if (isDeepStrictEqual(changed, guest.config) && !lost) continue;
+        if (lost) this.#remove(guest, undefined);
+        else if (changed !== undefined && isMinor(guest.config, changed)) {
           const careOf = this.#careOf(changed);
           if (careOf.kind === 'address') guest.move(careOf.address);
           guest.reconfigure(changed);
@@ -448,8 +454,26 @@ export class HostDaemon {
     }
   }
 
+  /** A device went away under the engine. */
+  #lost(port: PortId): void {
+    const guest = this.#byPort.get(port);
+    if (guest === undefined) {
+      for (const [name, kept] of this.#kept) {
+        if (kept !== port || this.#streams.status(port) !== undefined) continue;
+        this.#kept.delete(name);
+        this.#closePort(port);
+      }
+    }
+    if (guest !== undefined && this.#streams.status(port) === undefined) {
+      this.#lostDevices.lost(guest, port);
+    } else {
+      this.#streams.lost(port);
+    }
+  }
+
   #closePort(port: PortId): void {
     this.#streams.forget(port);
+    this.#lostDevices.forget(port);
     this.#engine.closePort(port);
   }
 
@@ -544,7 +568,9 @@ export class HostDaemon {
 
   #guestStatus(guest: Guest, now: number): GuestStatus {
     const status = guest.status(now);
-    return { ...status, port: { ...status.port, ...this.#streams.status(guest.port) } };
+    const { port } = guest;
+    const state = this.#lostDevices.status(port) ?? this.#streams.status(port);
+    return { ...status, port: { ...status.port, ...state } };
   }
 
   /** The engine keeps the table that it has where it does not take a new one. */

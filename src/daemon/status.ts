@@ -68,7 +68,7 @@ export interface PortStatus {
   readonly kind: 'tap' | 'qemu-stream';
   /** The device, or the path of the socket. */
   readonly name: string;
-  /** Of a stream: whether QEMU is at its other end. */
+  /** Of a stream: whether QEMU is at its other end. Of a tap, false: it, or the guest's home link, was deleted. */
   readonly connected?: boolean;
   /** Why it is not, one line. */
   readonly reason?: string;

@@ -24,7 +24,7 @@ export interface EngineOptions {
   /** Signalers whose sequence numbers are followed, 2048 unless told. */
   readonly maxSignalers?: number;
   /**
-   * 'sleep' unless told: an engine without packets costs nothing. 'busy': for 10 ms after each packet its threads do not sleep but ask
+   * 'sleep' unless told: an engine without packets costs nothing. 'busy': for two seconds after each packet its threads do not sleep but ask
    * for the next one, which takes whole processors and some of the time that a packet waits.
    */
   readonly poll?: 'sleep' | 'busy';

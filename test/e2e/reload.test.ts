@@ -74,3 +74,37 @@ t.test('SIGHUP follows the file and does not disturb a guest that did not change
   t.equal(lost, 0, 'the first guest was pinged through all of it');
   t.equal(await sequence(), before, 'and did not register again');
 });
+
+t.test('a tap that was deleted is told of, and SIGHUP makes the guest anew', async (t) => {
+  const testbed = await buildTestbed({ register: 'traffic' });
+  t.teardown(() => testbed.remove());
+  const { hostB, guest } = testbed;
+  await testbed.startHomeAgent();
+  const host = await testbed.startHost();
+  await testbed.moveGuestToHostB();
+  const answered = async () =>
+    (await ping(guest, PAPER.hostA, 1, 1000)).received === 1 ? true : undefined;
+  await until('tunnel', answered);
+  await testbed.registered();
+  const port = async () => (await testbed.hostStatus()).guests[0]?.port;
+  t.match(await port(), { kind: 'tap', name: 'kgtap0', reason: undefined });
+
+  const [before] = JSON.parse(await hostB.run(['ip', '-json', 'link', 'show', 'kgtap0']));
+  await hostB.ip('link del kgtap0');
+  const lost = await until('it is told', async () => {
+    const now = await port();
+    return now?.connected === false ? now : undefined;
+  });
+  t.equal(lost.reason, 'its tap kgtap0 was deleted: make it again, then run kagemusha reload');
+  t.match(host.log, /DEVICE_MISSING.*its tap kgtap0 was deleted/);
+
+  await hostB.ip('tuntap add dev kgtap0 mode tap');
+  if (before.master) await hostB.ip(`link set kgtap0 master ${before.master}`);
+  await hostB.ip('link set kgtap0 up');
+  host.process.kill('SIGHUP');
+  await until('the guest', async () => {
+    const now = await port();
+    return now !== undefined && now.connected === undefined ? now : undefined;
+  });
+  await until('it carries', answered);
+});
