@@ -83,7 +83,7 @@ export async function runScale(options: ScaleOptions): Promise<ScaleResult> {
     for (const count of [...new Set([1, Math.min(IDLE_GUESTS, most), most])]) {
       progress(`${count} guests: their devices, registration and namespaces`);
       await grow(many, count);
-      const figures = await stand(many, idleSeconds);
+      const figures = await stand(many, idleSeconds, quick);
       progress(`${count} guests: ${told(figures)}`);
       standing.push({ guests: count, figures });
     }
@@ -134,9 +134,9 @@ function daemonsOf({ daemon, agent }: ManyGuests): Readonly<Record<string, Daemo
 }
 
 /** Memory, and processor time while nothing moves. */
-async function stand(bed: ManyGuests, seconds: number): Promise<Figures> {
-  // What registration and the guests' first words leave to do is done by then.
-  await sleep(2000);
+async function stand(bed: ManyGuests, seconds: number, quick: boolean): Promise<Figures> {
+  // What registration and the guests' first words leave to do, a collection of garbage too, is done by then.
+  await sleep(quick ? 2000 : 15_000);
   const use = new ProcessorUse(daemonsOf(bed));
   await sleep(1000 * seconds);
   const figures: Record<string, number> = { ...use.sinceThen() };
