@@ -1,6 +1,5 @@
 #include "route.h"
 
-#include <bit>
 #include <cstring>
 
 #include "bytes.h"

@@ -220,16 +220,6 @@ class Unwatchable final : public Device {
   const UniqueFd readable_{::epoll_create1(EPOLL_CLOEXEC)};
 };
 
-template <class Call>
-std::string codeOf(Call&& call) {
-  try {
-    call();
-  } catch (const EngineError& error) {
-    return error.code();
-  }
-  return "none";
-}
-
 }  // namespace
 
 TEST_CASE("a device that cannot be watched is not opened, and nothing of it is left") {

@@ -126,14 +126,25 @@ class Neighbor {
   std::unique_ptr<Device> tap_;
 };
 
-template <class Call>
-std::string codeOf(Call&& call) {
-  try {
-    call();
-  } catch (const EngineError& error) {
-    return error.code();
+// Two guests, each with a care-of address of its own; all that they send goes to `router`.
+std::vector<Engine::MemoryPort> openTwoGuests(Engine& engine, const Mac& router) {
+  TableSpec spec;
+  std::vector<Engine::MemoryPort> ports;
+  for (std::uint32_t guest = 0; guest < 2; ++guest) {
+    ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
+    spec.tunnels.push_back({.slot = guest,
+                            .side = Side::kMobileNode,
+                            .local = guest == 0 ? careOf : otherCareOf,
+                            .remote = agent,
+                            .homeAddresses = {guest == 0 ? home : other},
+                            .port = ports[guest].id,
+                            .mtu = kMtu});
   }
-  return "none";
+  spec.locals = {{careOf, Side::kMobileNode}, {otherCareOf, Side::kMobileNode}};
+  spec.defaultNextHop = router;
+  engine.publish(spec);
+  for (const auto& port : ports) engine.setPeerMac(port.id, stranger);
+  return ports;
 }
 
 }  // namespace
@@ -441,22 +452,7 @@ TEST_CASE("packet uplink: an engine's guests wait for a slow interface") {
     Engine engine({.workers = workers, .maxPorts = 4, .maxTunnels = 4}, [] {});
     CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}) == own);
     CHECK(engine.memory().uplinkRing == 64 * 2048);
-    TableSpec spec;
-    std::vector<Engine::MemoryPort> ports;
-    for (std::uint32_t guest = 0; guest < 2; ++guest) {
-      ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
-      spec.tunnels.push_back({.slot = guest,
-                              .side = Side::kMobileNode,
-                              .local = guest == 0 ? careOf : otherCareOf,
-                              .remote = agent,
-                              .homeAddresses = {guest == 0 ? home : other},
-                              .port = ports[guest].id,
-                              .mtu = kMtu});
-    }
-    spec.locals = {{careOf, Side::kMobileNode}, {otherCareOf, Side::kMobileNode}};
-    spec.defaultNextHop = peer.socket.mac;
-    engine.publish(spec);
-    for (const auto& port : ports) engine.setPeerMac(port.id, stranger);
+    const auto ports = openTwoGuests(engine, peer.socket.mac);
     for (std::size_t number = 0; number < kEach; ++number)
       for (std::uint32_t guest = 0; guest < 2; ++guest) {
         Octets packet = test::packetOf(guest == 0 ? home : other, far, 1400);
@@ -485,21 +481,7 @@ TEST_CASE("packet uplink: a guest that always has more to send keeps nobody else
   const Peer peer;
   Engine engine({.workers = 1, .maxPorts = 4, .maxTunnels = 4}, [] {});
   CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}) == own);
-  TableSpec spec;
-  std::vector<Engine::MemoryPort> ports;
-  for (std::uint32_t guest = 0; guest < 2; ++guest) {
-    ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
-    spec.tunnels.push_back({.slot = guest,
-                            .side = Side::kMobileNode,
-                            .local = guest == 0 ? careOf : otherCareOf,
-                            .remote = agent,
-                            .homeAddresses = {guest == 0 ? home : other},
-                            .port = ports[guest].id,
-                            .mtu = kMtu});
-  }
-  spec.locals = {{careOf, Side::kMobileNode}, {otherCareOf, Side::kMobileNode}};
-  spec.defaultNextHop = peer.socket.mac;
-  engine.publish(spec);
+  const auto ports = openTwoGuests(engine, peer.socket.mac);
   // A batch of such trains is more than the interface takes at a time.
   TcpFields fields{.source = home, .destination = far};
   fields.payload = Octets(60000, 1);

@@ -6,9 +6,11 @@
 #include <array>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "../engine/error.h"
 #include "../engine/packet.h"
 #include "../engine/tcp.h"
 #include "reference.h"
@@ -16,6 +18,17 @@
 namespace kagemusha::test {
 
 using Octets = std::vector<std::uint8_t>;
+
+// Of the EngineError that `call` throws.
+template <class Call>
+inline std::string codeOf(Call&& call) {
+  try {
+    call();
+  } catch (const EngineError& error) {
+    return error.code();
+  }
+  return "none";
+}
 
 // "6000 0000 …" in hexadecimal, spaces and newlines ignored.
 inline Octets hex(std::string_view text) {

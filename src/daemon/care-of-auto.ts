@@ -81,8 +81,9 @@ export function makeCareOf(
 }
 
 /**
- * Of several prefixes one whose routers are not gone, then one that is not deprecated, then the one of `current`, then a global one before a unique local one (RFC 4193),
- * then the lowest: always the same answer for the same network. Others than global and unique local ones are left out.
+ * Of several prefixes one whose routers are not gone, then one that is not deprecated, then the one of `current`, then a global one
+ * before a unique local one (RFC 4193), then the lowest: always the same answer for the same network. Others than global and unique local
+ * ones are left out.
  */
 export function preferredPrefix(
   candidates: readonly {

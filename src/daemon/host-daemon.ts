@@ -263,14 +263,13 @@ export class HostDaemon {
       for (const guest of [...this.#guests.values()]) {
         const changed = wanted.get(guest.config.name);
         const lost = this.#lostDevices.has(guest);
-        if (isDeepStrictEqual(changed, guest.config) && !lost) continue;
-        if (lost) this.#remove(guest, undefined);
-        else if (changed !== undefined && isMinor(guest.config, changed)) {
+        if (!lost && isDeepStrictEqual(changed, guest.config)) continue;
+        if (!lost && changed !== undefined && isMinor(guest.config, changed)) {
           const careOf = this.#careOf(changed);
           if (careOf.kind === 'address') guest.move(careOf.address);
           guest.reconfigure(changed);
         } else {
-          this.#remove(guest, changed);
+          this.#remove(guest, lost ? undefined : changed);
         }
       }
       this.#followChoices();
@@ -457,17 +456,17 @@ export class HostDaemon {
   /** A device went away under the engine. */
   #lost(port: PortId): void {
     const guest = this.#byPort.get(port);
-    if (guest === undefined) {
-      for (const [name, kept] of this.#kept) {
-        if (kept !== port || this.#streams.status(port) !== undefined) continue;
-        this.#kept.delete(name);
-        this.#closePort(port);
-      }
-    }
-    if (guest !== undefined && this.#streams.status(port) === undefined) {
-      this.#lostDevices.lost(guest, port);
-    } else {
-      this.#streams.lost(port);
+    if (this.#streams.status(port) !== undefined) this.#streams.lost(port);
+    else if (guest !== undefined) this.#lostDevices.lost(guest, port);
+    else this.#forgetKept(port);
+  }
+
+  /** A guest that is to have this port opens it anew, or says why it cannot. */
+  #forgetKept(port: PortId): void {
+    for (const [name, kept] of this.#kept) {
+      if (kept !== port) continue;
+      this.#kept.delete(name);
+      this.#closePort(port);
     }
   }
 

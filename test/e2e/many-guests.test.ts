@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { Pinging, ping } from '../../src/cli/demo/measure.js';
+import { Pinging } from '../../src/cli/demo/measure.js';
 import { Netns, until } from '../../src/cli/demo/netns.js';
 import {
   cpuSeconds,
@@ -8,7 +8,12 @@ import {
   hostStatus,
   residentBytes,
 } from '../../src/cli/demo/processes.js';
-import { CORRESPONDENT, homeAddress, ManyGuests } from '../support/many-guests.js';
+import {
+  CORRESPONDENT,
+  homeAddress,
+  ManyGuests,
+  neighboursAnswer,
+} from '../support/many-guests.js';
 import { record } from '../support/record.js';
 
 // One host process, one Home Agent, and so many guests, each a network namespace with a tap of its own as its card. The figures that
@@ -49,16 +54,7 @@ t.test(`${GUESTS} guests on one host process, each registered and pinging`, asyn
 
   const guests = await bed.plug(GUESTS);
 
-  // Each pings its left neighbour, which is behind the same host: through both tunnels and the Home Agent.
-  const answers = await guests.each(async (netns, index) => {
-    const neighbour = homeAddress(((index + 1) % GUESTS) + 1);
-    // Hundreds of kernels ask who the router is at the same time; an answer may be late.
-    return await until(`${netns.name}: answers`, async () => {
-      const { received } = await ping(netns, neighbour, 3, 200);
-      return received === 3 ? received : undefined;
-    });
-  });
-  t.equal(answers.length, GUESTS, 'the echo requests of all guests are answered');
+  t.equal(await neighboursAnswer(guests), GUESTS, 'the echo requests of all guests are answered');
   const { guests: carried } = await hostStatus(daemon.socket);
   t.equal(
     carried.filter(({ traffic }) => traffic.toHome.packets >= 6).length,

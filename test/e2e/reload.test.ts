@@ -89,7 +89,8 @@ t.test('a tap that was deleted is told of, and SIGHUP makes the guest anew', asy
   const port = async () => (await testbed.hostStatus()).guests[0]?.port;
   t.match(await port(), { kind: 'tap', name: 'kgtap0', reason: undefined });
 
-  const [before] = JSON.parse(await hostB.run(['ip', '-json', 'link', 'show', 'kgtap0']));
+  const links = await hostB.run(['ip', '-json', 'link', 'show', 'kgtap0']);
+  const [before] = JSON.parse(links) as { readonly master?: string }[];
   await hostB.ip('link del kgtap0');
   const lost = await until('it is told', async () => {
     const now = await port();
@@ -99,7 +100,7 @@ t.test('a tap that was deleted is told of, and SIGHUP makes the guest anew', asy
   t.match(host.log, /DEVICE_MISSING.*its tap kgtap0 was deleted/);
 
   await hostB.ip('tuntap add dev kgtap0 mode tap');
-  if (before.master) await hostB.ip(`link set kgtap0 master ${before.master}`);
+  if (before?.master !== undefined) await hostB.ip(`link set kgtap0 master ${before.master}`);
   await hostB.ip('link set kgtap0 up');
   host.process.kill('SIGHUP');
   await until('the guest', async () => {

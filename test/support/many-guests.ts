@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ping } from '../../src/cli/demo/measure.js';
 import { Netns, until } from '../../src/cli/demo/netns.js';
 import { type Daemon, hostStatus, startDaemon } from '../../src/cli/demo/processes.js';
 import { request } from '../../src/daemon/control-client.js';
@@ -19,6 +20,20 @@ const careOf = (n: number): string => `2001:db8:3000::1:${n.toString(16)}`;
 
 /** Longer than what is done with them takes, so that nobody registers again of its own accord. Seconds. */
 const LIFETIME = 3600;
+
+/** Each guest pings the next one until it has three answers in a row: through both tunnels and the Home Agent. Gives how many have. */
+export async function neighboursAnswer(guests: ManyNetns): Promise<number> {
+  const count = guests.names.length;
+  const answers = await guests.each(async (netns, index) => {
+    const neighbour = homeAddress(((index + 1) % count) + 1);
+    // Hundreds of kernels ask who the router is at the same time; an answer may be late.
+    return await until(`${netns.name}: answers`, async () => {
+      const { received } = await ping(netns, neighbour, 3, 200);
+      return received === 3 ? received : undefined;
+    });
+  });
+  return answers.length;
+}
 
 /**
  * One host process, one Home Agent, one wire, and guests by the hundred, protected by ESP, each a network namespace with a tap of its own
