@@ -4,6 +4,7 @@ import type { Daemon } from '../../src/cli/demo/processes.js';
 import type { Bed } from './bed.js';
 import { kernelRow, nativeRow, vxlanRow } from './kernel-rows.js';
 import { ourRow } from './our-rows.js';
+import type { Profile } from './types.js';
 
 /** A row whose turn it is. */
 export interface Turn {
@@ -24,6 +25,8 @@ export interface Row {
   readonly path: string;
   /** Octets that each packet carries on the wire for the tunnel. */
   readonly overhead: number;
+  /** Where it has turns, everywhere unless told. */
+  readonly profiles?: readonly Profile[];
   /** @throws NotHere with the reason */
   begin(bed: Bed): Promise<Turn>;
 }
@@ -75,8 +78,19 @@ export const ROWS: readonly Row[] = [
     begin: ourRow({ careOf: '2001:db8:3000::53', uplink: PACKET_UPLINK }),
   },
   {
+    name: 'packet-bypass',
+    path: 'the same, bypass_qdisc = true',
+    overhead: IP6IP6,
+    // It would pass by the shaper, too.
+    profiles: ['wire'],
+    begin: ourRow({
+      careOf: '2001:db8:3000::55',
+      uplink: PACKET_UPLINK.replace(' }', ', bypass_qdisc = true }'),
+    }),
+  },
+  {
     name: 'packet-busy',
-    path: 'the same, poll = "busy"',
+    path: 'as packet, poll = "busy"',
     overhead: IP6IP6,
     begin: ourRow({
       careOf: '2001:db8:3000::54',
@@ -85,6 +99,11 @@ export const ROWS: readonly Row[] = [
     }),
   },
 ];
+
+/** Those of `rows` that have turns in this profile. */
+export function rowsOf(profile: Profile, rows: readonly Row[]): readonly Row[] {
+  return rows.filter(({ profiles }) => profiles?.includes(profile) ?? true);
+}
 
 /** The correspondent, as every row's guest reaches it. */
 export const CORRESPONDENT = PAPER.hostA;

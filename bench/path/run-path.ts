@@ -11,7 +11,7 @@ import {
   SHAPED_MEASURES,
   WIRE_MEASURES,
 } from './measures.js';
-import { NotHere, type Row, type Turn } from './rows.js';
+import { NotHere, type Row, rowsOf, type Turn } from './rows.js';
 import { significant } from './statistics.js';
 import { summarise } from './summary.js';
 import type { Figures, PathResult, Profile, Run, Skipped } from './types.js';
@@ -82,7 +82,7 @@ export async function runPath(options: PathOptions): Promise<PathResult> {
       seconds: Math.round((performance.now() - began) / 1000),
       profiles: options.profiles.map((name) => ({
         name,
-        rows: summarise(name, options.rows, runs),
+        rows: summarise(name, rowsOf(name, options.rows), runs),
       })),
       skipped: [...skipped].map(([name, reason]): Skipped => ({ name, reason })),
       runs,
@@ -107,7 +107,7 @@ async function rounds(
   const measures = measuresOf(profile, options.quick);
   const amounts = options.quick ? QUICK : FULL;
   for (let round = 1; round <= options.rounds; round++) {
-    for (const row of options.rows.filter(({ name }) => !skipped.has(name))) {
+    for (const row of rowsOf(profile, options.rows).filter(({ name }) => !skipped.has(name))) {
       const turn = await begin(bed, row, skipped);
       if (turn === undefined) {
         options.progress(`${row.name}: not here: ${skipped.get(row.name)}`);

@@ -239,7 +239,11 @@ Napi::Value EngineWrap::openPacketUplink(const Napi::CallbackInfo& info) {
     if (const Napi::Value queue = object.Get("queueBytes"); !queue.IsUndefined())
       options.rxQueue = number(queue, "queueBytes");
     options.bypassQdisc = object.Get("bypassQdisc").ToBoolean();
-    return macText(info.Env(), engine().openPacketUplink(text(info[0], "interface"), options));
+    const PacketUplink& opened = engine().openPacketUplink(text(info[0], "interface"), options);
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("mac", macText(info.Env(), opened.mac()));
+    if (!opened.withoutXdp().empty()) result.Set("withoutXdp", opened.withoutXdp());
+    return result;
   });
 }
 

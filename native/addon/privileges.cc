@@ -57,7 +57,7 @@ std::vector<char*> pointers(std::vector<std::string>& all) {
 
 Napi::Value openSpareSockets(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    auto opened = openSpareSockets(number(info[0], "count"));
+    auto opened = openSpareSockets(number(info[0], "count"), info[1].ToBoolean());
     Napi::Array list = Napi::Array::New(info.Env(), opened.size());
     std::uint32_t index = 0;
     for (UniqueFd& fd : opened) list.Set(index++, fd.release());

@@ -41,18 +41,21 @@ class Device {
   // What epoll never tells of: look() is called once a second then, by the thread that reads. kGone: it is.
   virtual bool wantsLook() const { return false; }
   virtual Io look() { return Io::kDone; }
-  // Packets that came, since the last call, and could not be taken. By the thread that reads.
-  struct Overruns {
-    std::uint64_t full = 0;     // there was no room for them
-    std::uint64_t stopped = 0;  // the kernel took none
+  // Packets, since the last call. By the thread that reads.
+  struct Losses {
+    std::uint64_t full = 0;     // that came, and there was no room for them
+    std::uint64_t stopped = 0;  // that came, and the kernel took none
+    std::uint64_t unsent = 0;   // that were sent, and did not leave
   };
-  virtual Overruns takeOverruns() { return {}; }
+  virtual Losses takeLosses() { return {}; }
 
-  // Takes packets many at a time, too (see OutgoingQueue); sendFd() tells epoll when there is room again.
+  // Takes packets many at a time, too (see OutgoingQueue); sendFd() tells epoll, by EPOLLIN or EPOLLOUT, when
+  // there is room again.
   virtual bool sendsMany() const { return false; }
   virtual int sendFd() const { return -1; }
   // The first `sent` of `messages`, each a virtio_net_hdr and a packet behind it, were sent; the result is
-  // that of the next one, kDone when there is none. Never blocks. Any thread may call it.
+  // that of the next one, kDone when there is none. kAgain though all were sent: some of them wait inside,
+  // and go with the next call, which may have no messages. Never blocks. Any thread may call it.
   virtual Io send(std::span<mmsghdr> messages, std::size_t& sent) {
     static_cast<void>(messages);
     sent = 0;

@@ -148,13 +148,14 @@ void Engine::openTun(const std::string& device, TunMode mode) {
   setUplink(std::make_shared<Uplink>(openTunDevice(device, mode)));
 }
 
-Mac Engine::openPacketUplink(const std::string& interface, const PacketUplinkOptions& options) {
+const PacketUplink& Engine::openPacketUplink(const std::string& interface,
+                                             const PacketUplinkOptions& options) {
   requireNoUplink();
   auto device = kagemusha::openPacketUplink(interface, options);
   device->setDestinations(localsOf(spec_));
   setUplink(std::make_shared<Uplink>(device, device->mac()));
   packetUplink_ = std::move(device);
-  return packetUplink_->mac();
+  return *packetUplink_;
 }
 
 void Engine::openUplink(std::shared_ptr<Device> device) {

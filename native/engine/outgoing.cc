@@ -33,14 +33,16 @@ bool OutgoingQueue::add(Device& device, const Packet& head, std::span<const iove
 }
 
 bool OutgoingQueue::flush(Device& device) {
-  waiting_ = false;
-  while (first_ != end_) {
-    if (!kept_[first_].live) {
+  // Some may wait in the device although none waits here.
+  bool ask = std::exchange(waiting_, false);
+  while (first_ != end_ || ask) {
+    if (first_ != end_ && !kept_[first_].live) {
       ++first_;
       continue;
     }
     std::size_t last = first_;
     while (last != end_ && kept_[last].live && last - first_ < kBatch) ++last;
+    ask = false;
     std::size_t sent = 0;
     const Io result = device.send(std::span(messages_).subspan(first_, last - first_), sent);
     counters_.add(EngineCounter::uplinkPacketsWritten, sent);
@@ -53,7 +55,7 @@ bool OutgoingQueue::flush(Device& device) {
     gone_ = gone_ || result == Io::kGone;
     if (result == Io::kDown || result == Io::kGone)
       while (first_ != end_) drop(first_++, Drop::uplink_error);
-    else
+    else if (first_ != end_)
       drop(first_++, result == Io::kLost ? Drop::uplink_full : Drop::uplink_error);
   }
   first_ = end_ = mark_ = 0;

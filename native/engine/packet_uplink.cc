@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <cerrno>
+#include <mutex>
 #include <utility>
 
 #include "error.h"
 #include "kernel_device.h"
 #include "packet_filter.h"
 #include "packet_ring.h"
+#include "xdp_sender.h"
 
 namespace kagemusha {
 namespace {
@@ -70,11 +72,13 @@ class RingUplink final : public PacketUplink {
         receiver_(openReceiver(interface, options)),
         mac_(options.mac.value_or(receiver_.mac)),
         byDestination_(!options.mac),
+        xdp_(options.bypassQdisc ? XdpSender::open(interface, withoutXdp_) : nullptr),
         ring_(receiver_, interface, options.rxFrames) {
     bindRaw(receiver_, interface, kEverything);
   }
 
   const Mac& mac() const override { return mac_; }
+  const std::string& withoutXdp() const override { return withoutXdp_; }
   std::size_t ringBytes() const override { return ring_.size(); }
 
   void setDestinations(const std::vector<Address>& addresses) override {
@@ -90,14 +94,15 @@ class RingUplink final : public PacketUplink {
   Io takeError() override;
   bool wantsLook() const override { return true; }
   Io look() override;
-  Overruns takeOverruns() override;
+  Losses takeLosses() override;
 
   Io write(const Packet& head, std::span<const iovec> tail) override;
   bool sendsMany() const override { return true; }
-  int sendFd() const override { return sender_.fd.get(); }
+  int sendFd() const override { return xdp_ ? xdp_->fd() : sender_.fd.get(); }
   Io send(std::span<mmsghdr> messages, std::size_t& sent) override;
 
  private:
+  Io sendBySocket(std::span<mmsghdr> messages, std::size_t& sent);
   Io receiveQueued(Bytes slot, Packet& packet);
   std::uint64_t takeDrops();
   ssize_t receive(std::span<std::uint8_t> into);
@@ -105,10 +110,13 @@ class RingUplink final : public PacketUplink {
   const RawSocket sender_, receiver_;
   const Mac mac_;
   const bool byDestination_;
+  std::string withoutXdp_;
+  const std::unique_ptr<XdpSender> xdp_;
+  std::mutex sending_;  // by xdp_
   PacketRing ring_;
   bool losing_ = false;
   bool failed_ = false;  // an error was met that epoll does not report any more
-  Overruns overruns_;
+  Losses losses_;
 
   // So many looks, a minute, without a ring: see look().
   static constexpr std::uint64_t kWithoutRing = 60;
@@ -123,9 +131,9 @@ Io RingUplink::read(Bytes slot, Packet& packet) {
     losing_ = losing_ || frame.losing;
     if (frame.queued) {
       if (receiveQueued(slot, packet) == Io::kDone) return Io::kDone;
-      ++overruns_.full;
+      ++losses_.full;
     } else if (frame.cut || frame.bytes.size() < kEthernetHeader) {
-      ++overruns_.full;
+      ++losses_.full;
     } else {
       packet = {frame.bytes, frame.offload};
       trimFront(packet, kEthernetHeader);
@@ -135,7 +143,7 @@ Io RingUplink::read(Bytes slot, Packet& packet) {
   if (!ring_.isOpen()) {
     const Io result = receiveQueued(slot, packet);
     if (result == Io::kDone) return Io::kDone;
-    if (result != Io::kAgain) ++overruns_.stopped;  // only this one: epoll tells of what is behind it
+    if (result != Io::kAgain) ++losses_.stopped;  // only this one: epoll tells of what is behind it
   }
   return std::exchange(failed_, false) && takeError() == Io::kGone ? Io::kGone : Io::kAgain;
 }
@@ -183,9 +191,10 @@ std::uint64_t RingUplink::takeDrops() {
   return told ? statistics.tp_drops : 0;
 }
 
-Device::Overruns RingUplink::takeOverruns() {
-  if (losing_) overruns_.full += takeDrops();
-  return std::exchange(overruns_, {});
+Device::Losses RingUplink::takeLosses() {
+  if (losing_) losses_.full += takeDrops();
+  if (xdp_) losses_.unsent += xdp_->takeLost();
+  return std::exchange(losses_, {});
 }
 
 // A ring that drops what comes although it is empty, all the time between two looks, has stopped (see
@@ -193,20 +202,21 @@ Device::Overruns RingUplink::takeOverruns() {
 // come without a ring, one call each, and such a frame is only dropped itself.
 Io RingUplink::look() {
   if (isOrphan(fd())) return Io::kGone;
+  if (xdp_) xdp_->learnMtu();
   ++looks_;
   const bool idle = std::exchange(takenBefore_, taken_) == taken_;
   const auto drops = takeDrops();
   if (!ring_.isOpen()) {
-    overruns_.full += drops;
+    losses_.full += drops;
     if (looks_ - stoppedAt_ >= kWithoutRing) ring_.open();
   } else if (drops != 0 && idle && ring_.isEmpty()) {
-    overruns_.stopped += drops;
+    losses_.stopped += drops;
     ring_.close();
     const bool again = stoppedAt_ != 0 && looks_ - stoppedAt_ < kWithoutRing;
     stoppedAt_ = looks_;
     if (!again) ring_.open();
   } else {
-    overruns_.full += drops;
+    losses_.full += drops;
   }
   return Io::kDone;
 }
@@ -221,13 +231,29 @@ Io RingUplink::write(const Packet& head, std::span<const iovec> tail) {
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = tail.size() + 1;
-  return ::sendmsg(sendFd(), &message, MSG_DONTWAIT) < 0 ? ioError(errno) : Io::kDone;
+  return ::sendmsg(sender_.fd.get(), &message, MSG_DONTWAIT) < 0 ? ioError(errno) : Io::kDone;
 }
 
+// In order: what AF_XDP does not take goes by the socket when nothing waits before it.
 Io RingUplink::send(std::span<mmsghdr> messages, std::size_t& sent) {
+  if (!xdp_) return sendBySocket(messages, sent);
+  const std::lock_guard lock(sending_);
+  for (sent = 0;;) {
+    std::size_t count = 0;
+    Io result = xdp_->send(messages.subspan(sent), count);
+    sent += count;
+    if (result != Io::kRefused) return result;
+    result = sendBySocket(messages.subspan(sent, 1), count);
+    sent += count;
+    if (result == Io::kAgain) xdp_->retryLater();
+    if (result != Io::kDone) return result;
+  }
+}
+
+Io RingUplink::sendBySocket(std::span<mmsghdr> messages, std::size_t& sent) {
   sent = 0;
   while (sent != messages.size()) {
-    const int count = ::sendmmsg(sendFd(), messages.data() + sent,
+    const int count = ::sendmmsg(sender_.fd.get(), messages.data() + sent,
                                  static_cast<unsigned>(messages.size() - sent), MSG_DONTWAIT);
     if (count > 0)
       sent += static_cast<std::size_t>(count);

@@ -19,7 +19,9 @@ struct PacketUplinkOptions {
   std::uint32_t rxFrames = 1024;  // of the receive ring, 2 KiB each; a multiple of 64
   // Octets of larger packets, as the NIC merged them, that may wait beside the ring.
   std::uint32_t rxQueue = 4 << 20;
-  bool bypassQdisc = false;  // what the interface's queueing discipline says does not hold for us
+  // What we send passes by the interface's queueing discipline and captures, and where AF_XDP can be had by
+  // netfilter, too: see XdpSender.
+  bool bypassQdisc = false;
 };
 
 // Receives by a ring that the kernel writes, sends many packets with one call.
@@ -29,6 +31,8 @@ class PacketUplink : public Device {
   // Which packets are for us, where the interface's own MAC is used. Throws EngineError OUT_OF_MEMORY. Up to
   // kMaxFiltered (packet_filter.h) addresses; with more, all IPv6 for that MAC comes.
   virtual void setDestinations(const std::vector<Address>& addresses) = 0;
+  // Why it does not send by AF_XDP; empty: it does, or that was not asked for.
+  virtual const std::string& withoutXdp() const = 0;
   // Of the receive ring, octets.
   virtual std::size_t ringBytes() const = 0;
 };

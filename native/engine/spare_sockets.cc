@@ -15,20 +15,22 @@ namespace {
 
 std::mutex mutex;
 std::size_t adopted = 0;
-std::vector<UniqueFd>& spares() {
-  static std::vector<UniqueFd> all;
-  return all;
+// By family.
+std::vector<UniqueFd>& spares(int family) {
+  static std::vector<UniqueFd> packet, xdp;
+  return family == AF_XDP ? xdp : packet;
 }
 
-bool isPacketSocket(int fd) {
-  int domain = 0;
-  socklen_t size = sizeof domain;
-  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_PACKET;
+int familyOf(int fd) {
+  int family = AF_UNSPEC;
+  socklen_t size = sizeof family;
+  ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+  return family;
 }
 
 }  // namespace
 
-std::vector<UniqueFd> openSpareSockets(unsigned count) {
+std::vector<UniqueFd> openSpareSockets(unsigned count, bool xdp) {
   std::vector<UniqueFd> opened;
   for (unsigned index = 0; index < count; ++index) {
     UniqueFd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0));
@@ -37,16 +39,19 @@ std::vector<UniqueFd> openSpareSockets(unsigned count) {
                                                  std::strerror(errno) + "): run as root or with CAP_NET_RAW");
     opened.push_back(std::move(fd));
   }
+  if (xdp)
+    if (UniqueFd fd(::socket(AF_XDP, SOCK_RAW, 0)); fd) opened.push_back(std::move(fd));
   return opened;
 }
 
 void adoptSpareSockets(std::span<const int> fds) {
   const std::lock_guard lock(mutex);
   for (const int fd : fds) {
-    if (!isPacketSocket(fd)) continue;
+    const int family = familyOf(fd);
+    if (family != AF_PACKET && family != AF_XDP) continue;
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    spares().emplace_back(fd);
-    ++adopted;
+    spares(family).emplace_back(fd);
+    adopted += family == AF_PACKET;
   }
 }
 
@@ -57,14 +62,15 @@ std::size_t spareSocketsAdopted() {
 
 void returnSpareSocket(UniqueFd fd) {
   const std::lock_guard lock(mutex);
-  spares().push_back(std::move(fd));
+  spares(AF_PACKET).push_back(std::move(fd));
 }
 
-UniqueFd takeSpareSocket() {
+UniqueFd takeSpareSocket(int family) {
   const std::lock_guard lock(mutex);
-  if (spares().empty()) return {};
-  UniqueFd fd = std::move(spares().back());
-  spares().pop_back();
+  auto& all = spares(family);
+  if (all.empty()) return {};
+  UniqueFd fd = std::move(all.back());
+  all.pop_back();
   return fd;
 }
 

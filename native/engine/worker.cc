@@ -238,7 +238,7 @@ void Worker::settle() {
   if (waits && !waiting_) {
     // Once: everything that leaves the device would wake us otherwise.
     epoll_event event{};
-    event.events = EPOLLOUT | EPOLLONESHOT;
+    event.events = EPOLLIN | EPOLLOUT | EPOLLONESHOT;
     event.data.fd = sender_->sendFd();
     ::epoll_ctl(urgent_.get(), EPOLL_CTL_MOD, event.data.fd, &event);
   }
@@ -275,7 +275,7 @@ void Worker::look() {
       gone.push_back(&source.device());
     else
       goesOn = true;
-    if (source.uplink) countOverruns(source.device());
+    if (source.uplink) countLosses(source.device());
   }
   for (Device* device : gone) lose(*device, Io::kGone);
   if (!goesOn) setTimer(timer_.get(), false);
@@ -335,16 +335,17 @@ void Worker::serveUplink(Device& device) {
   }
   forwarder_.endBatch();
   device.endBatch();
-  countOverruns(device);
+  countLosses(device);
   table_.leave(index_);
   settle();
   if (result == Io::kGone) lose(device, result);
 }
 
-void Worker::countOverruns(Device& device) {
-  const auto [full, stopped] = device.takeOverruns();
+void Worker::countLosses(Device& device) {
+  const auto [full, stopped, unsent] = device.takeLosses();
   if (full != 0) counters_.drop(Drop::uplink_overrun, full);
   if (stopped != 0) counters_.drop(Drop::uplink_stopped, stopped);
+  if (unsent != 0) counters_.drop(Drop::uplink_full, unsent);
 }
 
 // The device is in no list afterwards, and may be gone.

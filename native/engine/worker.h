@@ -74,7 +74,7 @@ class Worker {
   void servePort(Port& port);
   // After a second: see Device::look().
   void look();
-  void countOverruns(Device& device);
+  void countLosses(Device& device);
   void toTheEnd(Device& device);
   void serveUplink(Device& device);
   // It is not watched any more. `why`: kGone or kNonsense.

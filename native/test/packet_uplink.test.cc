@@ -13,38 +13,13 @@
 #include "../engine/packet_socket.h"
 #include "../engine/raw_socket.h"
 #include "../engine/tun_device.h"
+#include "peer.h"
 #include "wire.h"
-#include "world.h"
 
 using namespace kagemusha;
 using namespace kagemusha::test;
 
 namespace {
-
-const Mac own{{2, 0, 0, 0, 0, 0x44}}, stranger{{2, 0, 0, 0, 0, 0x45}};
-
-// What is at the other end.
-struct Peer {
-  RawSocket socket = openRawSocket("kgu1");
-  Peer() {
-    setRawOption(socket, "kgu1", PACKET_IGNORE_OUTGOING, 1);
-    const int much = 16 << 20;
-    ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &much, sizeof much);
-    bindRaw(socket, "kgu1", kEtherTypeIpv6);
-  }
-  void send(const Octets& frame) const {
-    REQUIRE(::send(socket.fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
-  }
-  std::optional<Octets> receive(int milliseconds = 2000) const {
-    pollfd readable{socket.fd.get(), POLLIN, 0};
-    if (::poll(&readable, 1, milliseconds) != 1) return std::nullopt;
-    Octets frame(70000);
-    const auto count = ::recv(socket.fd.get(), frame.data(), frame.size(), 0);
-    if (count < 0) return std::nullopt;
-    frame.resize(static_cast<std::size_t>(count));
-    return frame;
-  }
-};
 
 // An IPv6 packet of `length` octets whose hop limit is its number.
 Octets packetOf(std::size_t number, std::size_t length, const Address& destination = addressOf(9)) {
@@ -126,27 +101,6 @@ class Neighbor {
   std::unique_ptr<Device> tap_;
 };
 
-// Two guests, each with a care-of address of its own; all that they send goes to `router`.
-std::vector<Engine::MemoryPort> openTwoGuests(Engine& engine, const Mac& router) {
-  TableSpec spec;
-  std::vector<Engine::MemoryPort> ports;
-  for (std::uint32_t guest = 0; guest < 2; ++guest) {
-    ports.push_back(engine.openMemoryPort(Mac{{2, 0, 0, 0, 0, 1}}));
-    spec.tunnels.push_back({.slot = guest,
-                            .side = Side::kMobileNode,
-                            .local = guest == 0 ? careOf : otherCareOf,
-                            .remote = agent,
-                            .homeAddresses = {guest == 0 ? home : other},
-                            .port = ports[guest].id,
-                            .mtu = kMtu});
-  }
-  spec.locals = {{careOf, Side::kMobileNode}, {otherCareOf, Side::kMobileNode}};
-  spec.defaultNextHop = router;
-  engine.publish(spec);
-  for (const auto& port : ports) engine.setPeerMac(port.id, stranger);
-  return ports;
-}
-
 }  // namespace
 
 TEST_CASE("packet uplink: what is for our MAC is read where it lies, with headroom before it") {
@@ -174,7 +128,7 @@ TEST_CASE("packet uplink: what is for our MAC is read where it lies, with headro
   CHECK(uplink->read(memory.batch().next(), none) == Io::kAgain);
   uplink->endBatch();
   CHECK_FALSE(readable(*uplink, 50));
-  CHECK(uplink->takeOverruns().full == 0);
+  CHECK(uplink->takeLosses().full == 0);
 }
 
 TEST_CASE("packet uplink: the ring goes round, and what it had no room for is counted") {
@@ -196,7 +150,7 @@ TEST_CASE("packet uplink: the ring goes round, and what it had no room for is co
     peer.send(frameTo(own, packetOf(200, 500)));
     CHECK(readOne(*uplink, slot) == packetOf(200, 500));
     uplink->endBatch();
-    CHECK(uplink->takeOverruns().full == burst - fits);
+    CHECK(uplink->takeLosses().full == burst - fits);
   }
 }
 
@@ -222,18 +176,18 @@ TEST_CASE(
   neighbor->sendPoison();
   REQUIRE_FALSE(passes(1));
   CHECK(uplink->look() == Io::kDone);
-  auto overruns = uplink->takeOverruns();
-  CHECK(overruns.stopped == 2);
-  CHECK(overruns.full == 0);
+  auto losses = uplink->takeLosses();
+  CHECK(losses.stopped == 2);
+  CHECK(losses.full == 0);
   for (std::size_t number = 0; number < 100; ++number) REQUIRE(passes(number));
   CHECK(uplink->look() == Io::kDone);
-  CHECK(uplink->takeOverruns().stopped == 0);
+  CHECK(uplink->takeLosses().stopped == 0);
 
   // Again: without a ring only the frame itself is lost.
   neighbor->sendPoison();
   REQUIRE_FALSE(passes(2));
   CHECK(uplink->look() == Io::kDone);
-  CHECK(uplink->takeOverruns().stopped == 2);
+  CHECK(uplink->takeLosses().stopped == 2);
   for (std::size_t number = 0; number < 10; ++number) {
     neighbor->sendPoison();
     REQUIRE(readable(*uplink));
@@ -241,7 +195,7 @@ TEST_CASE(
     CHECK(uplink->read(slot, none) == Io::kAgain);
     REQUIRE(passes(number));
   }
-  CHECK(uplink->takeOverruns().stopped == 10);
+  CHECK(uplink->takeLosses().stopped == 10);
   neighbor->send(packetOf(3, kIpv6Header));
   CHECK(readOne(*uplink, slot) == packetOf(3, kIpv6Header));
   CHECK_FALSE(readable(*uplink, 0));
@@ -272,10 +226,10 @@ TEST_CASE("packet uplink: a ring that was only full is not taken for one that st
   };
   burst();
   CHECK(uplink->look() == Io::kDone);
-  CHECK(uplink->takeOverruns().full == 36);  // nobody need send anything for it
+  CHECK(uplink->takeLosses().full == 36);  // nobody need send anything for it
   burst();
   CHECK(uplink->look() == Io::kDone);
-  CHECK(uplink->takeOverruns().full == 100);
+  CHECK(uplink->takeLosses().full == 100);
   for (std::size_t number = 0; number < 64; ++number)
     CHECK(readOne(*uplink, memory.batch().next()) == packetOf(number, 500));
   uplink->endBatch();
@@ -283,9 +237,9 @@ TEST_CASE("packet uplink: a ring that was only full is not taken for one that st
   for (std::size_t number = 0; number < 64; ++number) CHECK(readOne(*uplink, memory.batch().next()));
   uplink->endBatch();
   CHECK(uplink->look() == Io::kDone);
-  const auto overruns = uplink->takeOverruns();
-  CHECK(overruns.full == 36);
-  CHECK(overruns.stopped == 0);
+  const auto losses = uplink->takeLosses();
+  CHECK(losses.full == 36);
+  CHECK(losses.stopped == 0);
 }
 
 TEST_CASE("packet uplink: an engine's ring that stopped goes on by itself") {
@@ -347,7 +301,7 @@ TEST_CASE("packet uplink: packets longer than a frame come whole, in order, into
     CHECK(*packet == expected);
   }
   uplink->endBatch();
-  CHECK(uplink->takeOverruns().full == 0);
+  CHECK(uplink->takeLosses().full == 0);
 }
 
 TEST_CASE("packet uplink: larger packets than there is room for are counted, too") {
@@ -363,10 +317,10 @@ TEST_CASE("packet uplink: larger packets than there is room for are counted, too
     ++read;
   }
   uplink->endBatch();
-  const auto overruns = uplink->takeOverruns().full;
+  const auto losses = uplink->takeLosses().full;
   CHECK(read > 0);
-  CHECK(overruns > 0);
-  CHECK(read + overruns == 40);
+  CHECK(losses > 0);
+  CHECK(read + losses == 40);
   CHECK(last == read - 1);
   peer.send(frameTo(own, packetOf(99, 8000)));
   CHECK(readOne(*uplink, memory.batch().next()) == packetOf(99, 8000));
@@ -450,7 +404,7 @@ TEST_CASE("packet uplink: an engine's guests wait for a slow interface") {
     CAPTURE(workers);
     const Peer peer;
     Engine engine({.workers = workers, .maxPorts = 4, .maxTunnels = 4}, [] {});
-    CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}) == own);
+    CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}).mac() == own);
     CHECK(engine.memory().uplinkRing == 64 * 2048);
     const auto ports = openTwoGuests(engine, peer.socket.mac);
     for (std::size_t number = 0; number < kEach; ++number)
@@ -480,7 +434,7 @@ TEST_CASE("packet uplink: a guest that always has more to send keeps nobody else
   REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 20mbit burst 128kb limit 10mb"));
   const Peer peer;
   Engine engine({.workers = 1, .maxPorts = 4, .maxTunnels = 4}, [] {});
-  CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}) == own);
+  CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64}).mac() == own);
   const auto ports = openTwoGuests(engine, peer.socket.mac);
   // A batch of such trains is more than the interface takes at a time.
   TcpFields fields{.source = home, .destination = far};

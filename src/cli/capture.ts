@@ -12,6 +12,7 @@ import {
   sectionHeader,
 } from './pcapng.js';
 import { chooseSocket } from './socket.js';
+import { PASSED } from './status.js';
 
 export interface CaptureArguments {
   readonly socket?: string;
@@ -48,7 +49,10 @@ export async function capture(options: CaptureArguments): Promise<number> {
   const explicit = options.interface.map((text) => parseInterface(text, options.filter));
   const known = await askDaemon(options, explicit.length > 0);
   const targets = explicit.length > 0 ? explicit : targetsOf(known, options);
-  if (explicit.length === 0) tellOfStreams(known, options.guest);
+  if (explicit.length === 0) {
+    tellOfStreams(known, options.guest);
+    tellOfBypass(known);
+  }
   const Session = await loadCap();
   const output = new Output(options.write);
   try {
@@ -140,6 +144,16 @@ function tellOfStreams(known: Known | undefined, only: string | undefined): void
     const how = `-object filter-dump,id=dump,netdev=NETDEV,file=${name}.pcap`;
     process.stderr.write(`${name}: only its tunnel is captured; inside of it: QEMU's ${how}\n`);
   }
+}
+
+/** With `bypass_qdisc` only one direction is there to be seen. */
+function tellOfBypass(known: Known | undefined): void {
+  const status = known?.status;
+  if (status?.role !== 'host' || status.uplink.kind === 'tun') return;
+  const { device, sending } = status.uplink;
+  if (sending === 'queued') return;
+  const how = 'capture at the next hop, or start the daemon without bypass_qdisc';
+  process.stderr.write(`uplink ${device}: what leaves passes by ${PASSED[sending]}; ${how}\n`);
 }
 
 /** Of a network card, only what is ours; what the link says to all its nodes, too. */

@@ -75,14 +75,18 @@ function hostTable(host: HostStatus): string {
   return [table, ...more, ...uplinkOf(host), ...dropsOf(host.drops)].join('\n');
 }
 
+/** What does not hold for, and does not see, what leaves by a packet uplink. */
+export const PASSED = { direct: 'tc and captures', xdp: 'tc, nftables and captures' } as const;
+
 /** The link of a packet uplink. */
 function uplinkOf({ uplink }: HostStatus): string[] {
   if (uplink.kind === 'tun') return [];
-  const { device, mac, router, reason, addresses } = uplink;
+  const { device, mac, router, reason, addresses, sending } = uplink;
   const way = router === undefined ? 'no router' : `router ${router.address} ${router.state}`;
   const taken = addresses.filter(({ state }) => state === 'duplicate');
   return [
     `uplink ${device} (${mac}): ${reason ?? way}`,
+    ...(sending === 'queued' ? [] : [`uplink ${device}: what leaves passes by ${PASSED[sending]}`]),
     ...taken.map(({ address }) => `uplink ${device}: another node has ${address}`),
   ];
 }

@@ -13,7 +13,7 @@ import { Driver } from './driver.js';
 import { Gathered } from './gathered.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
-import type { UplinkStatus } from './status.js';
+import type { Sending, UplinkStatus } from './status.js';
 import { CARE_OF_SECRET, type Store } from './store/index.js';
 
 const LINK_LOCAL = parsePrefix('fe80::/64');
@@ -47,6 +47,8 @@ export interface NetworkPort {
   readonly mac: Mac;
   /** The interface when it was opened. */
   readonly link: LinkState;
+  /** With `bypass_qdisc`: why packets are not sent by AF_XDP. */
+  readonly withoutXdp?: string;
 }
 
 /** What the network needs of its daemon. */
@@ -66,6 +68,7 @@ type Use = 'checked' | 'usable' | 'duplicate';
 export class ForeignNetwork {
   readonly port: PortId;
   readonly #mac: Mac;
+  readonly #sending: Sending;
   readonly #config: PacketUplinkConfig;
   readonly #services: NetworkServices;
   readonly #link: ForeignLink;
@@ -92,11 +95,16 @@ export class ForeignNetwork {
 
   constructor(
     config: PacketUplinkConfig,
-    { port, mac, link }: NetworkPort,
+    { port, mac, link, withoutXdp }: NetworkPort,
     services: NetworkServices,
   ) {
     this.port = port;
     this.#mac = mac;
+    this.#sending = config.bypassQdisc ? (withoutXdp === undefined ? 'xdp' : 'direct') : 'queued';
+    if (this.#sending === 'direct') {
+      const what = `uplink ${config.device}: bypass_qdisc without AF_XDP (${withoutXdp})`;
+      services.log.warn(`${what}: a packet socket is used`);
+    }
     this.#interface = link;
     this.#prefixes = new Gathered(() => services.changed(), PREFIXES_PAUSE);
     this.#config = config;
@@ -215,6 +223,7 @@ export class ForeignNetwork {
       kind: 'packet',
       device: this.#config.device,
       mac: this.#mac,
+      sending: this.#sending,
       ...(router === undefined ? {} : { router }),
       addresses: [...this.#addresses].map(([address, state]) => ({ address, state })),
       ...(reason === undefined ? {} : { reason }),

@@ -97,6 +97,12 @@ export interface GuestStatus {
   readonly drops: Drops;
 }
 
+/**
+ * How packets leave by a packet uplink: through the device's queueing discipline, or, with `bypass_qdisc`, past it and past captures
+ * on this host, `xdp` past netfilter, too.
+ */
+export type Sending = 'queued' | 'direct' | 'xdp';
+
 /** The network side of a host. */
 export type UplinkStatus =
   | { readonly kind: 'tun'; readonly device: string }
@@ -105,6 +111,7 @@ export type UplinkStatus =
       readonly device: string;
       /** The link-layer address of the care-of addresses. */
       readonly mac: Mac;
+      readonly sending: Sending;
       /** Left out while none is known. */
       readonly router?: {
         readonly address: Address;

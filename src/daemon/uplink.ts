@@ -70,7 +70,7 @@ export async function uplinkOpener(
     const station = mac === 'device' ? {} : { mac };
     const opened = engine.openPacketUplink(device, { ...station, memory, bypassQdisc });
     const { port } = engine.openPacketPort(device, { mac: opened.mac });
-    return { port, mac: opened.mac, link };
+    return { ...opened, port, link };
   };
 }
 

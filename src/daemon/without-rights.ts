@@ -27,7 +27,7 @@ export function goOnWithoutRights({ uplink, guests }: HostConfig): void {
   const { netAdmin, netRaw } = readCapabilities();
   if (uplink.kind !== 'packet' || !netRaw || netAdmin || process.getuid?.() === 0) return;
   const links = guests.filter(({ homeLink }) => homeLink !== undefined).length;
-  const fds = openSpareSockets(OF_UPLINK + links + FOR_LATER);
+  const fds = openSpareSockets(OF_UPLINK + links + FOR_LATER, uplink.bypassQdisc);
   const environment = Object.entries({ ...process.env, [VARIABLE]: fds.join(',') });
   replaceProcess(
     process.execPath,

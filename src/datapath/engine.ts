@@ -6,6 +6,7 @@ import {
   type NativeEngine,
   type NativeMemoryDevice,
   type Offload,
+  type OpenedPacketUplink,
   type PacketUplinkMemory,
   type PortId,
   type Table,
@@ -53,7 +54,10 @@ export interface PacketUplinkOptions {
    */
   readonly mac?: Mac;
   readonly memory?: PacketUplinkMemory;
-  /** The device's queueing discipline (tc) does not hold for us. */
+  /**
+   * What we send passes by the device's queueing discipline (tc) and by captures on this machine: by AF_XDP, which passes by
+   * nftables, too, or else by a packet socket.
+   */
   readonly bypassQdisc?: boolean;
 }
 
@@ -201,13 +205,12 @@ export class Engine {
   /**
    * An Ethernet interface as the uplink: packet sockets with a receive ring, past the kernel's IP. Neighbor Discovery is left to a
    * packet port with the same `mac`, and `nextHops` and `router` of the table say where packets go. Needs CAP_NET_RAW, no longer once
-   * it is open. Gives the MAC that is ours. Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, OUT_OF_MEMORY, UPLINK_OPTIONS,
+   * it is open. Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, OUT_OF_MEMORY, UPLINK_OPTIONS,
    * UPLINK_OPEN.
    */
-  openPacketUplink(device: string, options: PacketUplinkOptions = {}): { mac: Mac } {
+  openPacketUplink(device: string, options: PacketUplinkOptions = {}): OpenedPacketUplink {
     const { memory, ...rest } = options;
-    const mac = translated(() => this.native.openPacketUplink(device, { ...memory, ...rest }));
-    return { mac };
+    return translated(() => this.native.openPacketUplink(device, { ...memory, ...rest }));
   }
 
   /** The uplink in memory. Throws UPLINK_OPEN. */

@@ -130,6 +130,13 @@ export interface PacketUplinkMemory {
   readonly queueBytes?: number;
 }
 
+export interface OpenedPacketUplink {
+  /** That our frames come from. */
+  readonly mac: Mac;
+  /** With `bypassQdisc`: why AF_XDP cannot be had, in the kernel's words. */
+  readonly withoutXdp?: string;
+}
+
 export interface NativeMemoryDevice {
   inject(bytes: Uint8Array, offload?: Partial<Offload>): boolean;
   take(): { bytes: Uint8Array; offload: Offload } | undefined;
@@ -165,7 +172,7 @@ export interface NativeEngine {
   openPacketUplink(
     device: string,
     options: PacketUplinkMemory & { readonly mac?: Mac; readonly bypassQdisc?: boolean },
-  ): Mac;
+  ): OpenedPacketUplink;
   openMemoryUplink(): NativeMemoryDevice;
   closePort(port: PortId): void;
   setPeerMac(port: PortId, mac: Mac): void;
@@ -192,7 +199,7 @@ export interface NativeModule {
     onReadable: () => void,
   ) => NativeEngine;
   notifySocket(path: string, message: string): void;
-  openSpareSockets(count: number): number[];
+  openSpareSockets(count: number, xdp: boolean): number[];
   adoptSpareSockets(fds: readonly number[]): void;
   replaceProcess(path: string, argv: readonly string[], environment: readonly string[]): never;
   /** In a sequence word: nothing is known of the next number. */
@@ -251,11 +258,11 @@ export function translated<T>(call: () => T): T {
 }
 
 /**
- * Packet sockets for later, descriptors that stay open over {@link replaceProcess}. Needs CAP_NET_RAW. Throws KagemushaError
+ * Packet sockets for later, and with `xdp` an AF_XDP socket where there is any, descriptors that stay open over {@link replaceProcess}. Needs CAP_NET_RAW. Throws KagemushaError
  * DEVICE_PERMISSION.
  */
-export function openSpareSockets(count: number): number[] {
-  return translated(() => loadNative().openSpareSockets(count));
+export function openSpareSockets(count: number, xdp: boolean): number[] {
+  return translated(() => loadNative().openSpareSockets(count, xdp));
 }
 
 /** Whoever opens a packet port or a packet uplink from now on uses these, and needs no right to it. A closed packet port gives its one back. */

@@ -45,6 +45,7 @@ export const hostStatus: HostStatus = {
     kind: 'packet',
     device: 'eth0',
     mac: parseMac('02:00:00:00:00:01'),
+    sending: 'xdp',
     router: { address: parseAddress('fe80::1'), state: 'unreachable' },
     addresses: [
       { address: parseAddress('2001:db8:3000::44'), state: 'usable' },

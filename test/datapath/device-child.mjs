@@ -35,7 +35,7 @@ const commands = {
   'packet-host'(json) {
     const { taps, nic, uplink, pairs, ...more } = JSON.parse(json);
     const ports = taps.map((tap) => engine.openTap(tap, ROUTER_MAC));
-    const mac = engine.openPacketUplink(nic, uplink);
+    const { mac, withoutXdp = null } = engine.openPacketUplink(nic, uplink);
     const tunnels = pairs.map(({ home, careOf, mtu }, slot) => ({
       slot,
       side: 'mobile-node',
@@ -48,7 +48,7 @@ const commands = {
     }));
     const locals = pairs.map(({ careOf }) => ({ address: careOf, side: 'mobile-node' }));
     engine.publish({ tunnels, locals, ...more });
-    return { opened: nic, mac };
+    return { opened: nic, mac, withoutXdp };
   },
   agent(tun) {
     engine.openTun(tun);

@@ -167,45 +167,48 @@ async function iperf(guest: Netns, reverse: boolean): Promise<number> {
 
 const skip = process.getuid?.() === 0 ? false : 'needs root';
 
-t.test('a MAC of its own: two guests, against the kernel', { skip }, async (t) => {
-  const world = await World.create('pu', 2);
-  t.teardown(async () => await world.remove());
-  const engine = world.engine({ mac: OWN });
-  t.match(await engine.opened(), { opened: 'w0', mac: OWN });
-  await world.homeAgent(OWN);
-  await world.plug();
-  t.match(await world.host.ip('-d link show w0'), /promiscuity 1/);
+for (const bypassQdisc of [false, true]) {
+  const how = bypassQdisc ? 'AF_XDP' : 'a packet socket';
+  t.test(`a MAC of its own, by ${how}: two guests, against the kernel`, { skip }, async (t) => {
+    const world = await World.create(bypassQdisc ? 'px' : 'pu', 2);
+    t.teardown(async () => await world.remove());
+    const engine = world.engine({ mac: OWN, bypassQdisc });
+    t.match(await engine.opened(), { opened: 'w0', mac: OWN, withoutXdp: null });
+    await world.homeAgent(OWN);
+    await world.plug();
+    t.match(await world.host.ip('-d link show w0'), /promiscuity 1/);
 
-  for (const guest of [0, 1]) {
-    t.match(await world.ping(guest), / 0% packet loss/);
-    // 1412 octets of data: an inner packet of the tunnel's MTU exactly.
-    t.match(await world.ping(guest, '-s', '1412'), / 0% packet loss/);
-  }
-  const server = world.far.spawn(['iperf3', '-s'], { stdio: 'ignore' });
-  const ended = new Promise((resolve) => server.once('close', resolve));
-  for (const guest of world.guests) {
-    t.ok((await iperf(guest, false)) > 15e6, 'TCP gets out');
-    t.ok((await iperf(guest, true)) > 15e6, 'and in');
-  }
-  server.kill();
-  await ended;
+    for (const guest of [0, 1]) {
+      t.match(await world.ping(guest), / 0% packet loss/);
+      // 1412 octets of data: an inner packet of the tunnel's MTU exactly.
+      t.match(await world.ping(guest, '-s', '1412'), / 0% packet loss/);
+    }
+    const server = world.far.spawn(['iperf3', '-s'], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => server.once('close', resolve));
+    for (const guest of world.guests) {
+      t.ok((await iperf(guest, false)) > 15e6, 'TCP gets out');
+      t.ok((await iperf(guest, true)) > 15e6, 'and in');
+    }
+    server.kill();
+    await ended;
 
-  await world.host.ip('link set w0 down');
-  t.match(await world.ping(0), / 100% packet loss/);
-  await world.host.ip('link set w0 up');
-  t.match(await world.ping(0), / 0% packet loss/, 'up again');
+    await world.host.ip('link set w0 down');
+    t.match(await world.ping(0), / 100% packet loss/);
+    await world.host.ip('link set w0 up');
+    t.match(await world.ping(0), / 0% packet loss/, 'up again');
 
-  await world.host.ip('link delete w0');
-  await world.ping(0);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const said = await engine.end();
-  t.equal(said.devicesLost, 1);
-  t.equal(said.uplinksLost, 1);
-  t.ok((said.wakeups ?? 0) < 1e6, `${said.wakeups} wakeups`);
-  // A busy machine may leave the ring unread for longer than it lasts.
-  const { uplink_overrun, ...drops } = said.drops ?? {};
-  t.same(drops, {}, 'nothing was dropped by the engine itself');
-});
+    await world.host.ip('link delete w0');
+    await world.ping(0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const said = await engine.end();
+    t.equal(said.devicesLost, 1);
+    t.equal(said.uplinksLost, 1);
+    t.ok((said.wakeups ?? 0) < 1e6, `${said.wakeups} wakeups`);
+    // A busy machine may leave the ring unread for longer than it lasts.
+    const { uplink_overrun, ...drops } = said.drops ?? {};
+    t.same(drops, {}, 'nothing was dropped by the engine itself');
+  });
+}
 
 t.test("the interface's own MAC: only what is for a care-of address", { skip }, async (t) => {
   const world = await World.create('pv', 1);

@@ -172,7 +172,7 @@ t.test('with the MAC of the card a kernel that forwards is kept quiet', async (t
 });
 
 t.test('CAP_NET_RAW is enough, and given up', async (t) => {
-  const hostUplink = `${WAN}, router = "${PAPER.foreignRouter}" }`;
+  const hostUplink = `${WAN}, router = "${PAPER.foreignRouter}", bypass_qdisc = true }`;
   const testbed = await buildTestbed({ register: 'traffic', hostUplink });
   t.teardown(() => testbed.remove());
   const user = await ordinaryUser('net_raw');
@@ -202,4 +202,11 @@ t.test('CAP_NET_RAW is enough, and given up', async (t) => {
   await moveAway(testbed);
   t.equal((await twenty(hostA, PAPER.guest)).lost, 0);
   t.equal((await twenty(guest, PAPER.hostA)).lost, 0);
+
+  t.equal((await uplinkOf(testbed)).sending, 'xdp', 'by a socket from before, too');
+  const { bits_per_second } = await iperf(guest, hostA, PAPER.hostA, { seconds: 1, down: false });
+  t.ok(bits_per_second > 50e6, 'TCP up');
+  const told = ['capture', '--socket', files.hostSocket, '--seconds', '1', '--write', '/dev/null'];
+  const both = ['sh', '-c', '"$@" 2>&1', 'sh', ...nodeCommand(KAGEMUSHA, ...told)];
+  t.match(await hostB.run(both), /uplink wan0: what leaves passes by tc, nftables and captures/);
 });

@@ -1,0 +1,91 @@
+// Sends many Ethernet frames with one call, straight to the interface's driver: an AF_XDP socket in copy mode
+// (Documentation/networking/af_xdp.rst).
+#pragma once
+
+#include <linux/if_xdp.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "device.h"
+#include "mapping.h"
+#include "unique_fd.h"
+
+namespace kagemusha {
+
+// Half of what a packet socket costs: no message for each frame, no queueing discipline. Whoever captures on
+// this machine does not see them, and none of its rules (tc, nftables) applies to them.
+//
+//   slots      │ request │ frame ···      │ request │ frame ···      │    written here, copied by the kernel
+//   transmit   [ slot, length ][ slot, length ]···                        which of them, in order
+//   completed  [ slot ]···                                                what the interface is done with
+//
+// One thread at a time sends.
+class XdpSender {
+ public:
+  // So many frames may wait here for the interface to have room.
+  static constexpr std::uint32_t kSlots = 64;
+
+  // kComplete: also where the kernel could be asked to, it is not left to compute a checksum.
+  enum class Checksums { kAsked, kComplete };
+
+  // By the interface's first queue. Null, and `why`: this kernel, this interface, this process' limits do not
+  // allow it. Needs CAP_NET_RAW, or a spare socket.
+  static std::unique_ptr<XdpSender> open(const std::string& interface, std::string& why,
+                                         Checksums checksums = Checksums::kAsked);
+  ~XdpSender();
+  XdpSender(const XdpSender&) = delete;
+  XdpSender& operator=(const XdpSender&) = delete;
+
+  // As Device::send(): where all were sent some may wait here. kRefused: nothing waits, and the next one is a
+  // train, or too long for this way. kDown, kGone: what waited from calls before is lost.
+  Io send(std::span<const mmsghdr> messages, std::size_t& sent);
+  // Readable when it is time for another attempt, after kAgain or retryLater().
+  int fd() const { return timer_.get(); }
+  // Frames that were taken and lost since the last call. Any thread.
+  std::uint64_t takeLost() { return lost_.exchange(0, std::memory_order_relaxed); }
+  void retryLater();
+  // Once in a while: the interface's may have changed.
+  void learnMtu();
+
+ private:
+  // Memory that the kernel shares: two counters that only grow, and as many entries as a power of two.
+  struct Ring {
+    Bytes memory;
+    std::uint32_t* produced = nullptr;
+    std::uint32_t* consumed = nullptr;
+    std::uint8_t* entries = nullptr;
+  };
+
+  XdpSender(UniqueFd fd, UniqueFd timer, const std::string& interface, std::size_t mtu);
+  bool prepare(Checksums checksums);
+  bool registerSlots(Checksums checksums);
+  bool map(Ring& ring, std::uint64_t place, const ::xdp_ring_offset& offsets, std::size_t entry,
+           std::uint32_t count) const;
+  std::uint32_t waiting() const;
+  std::uint32_t room();
+  bool put(const msghdr& message);
+  Io kick();
+  // What waits is not sent any more; how many of the last `given` frames that is: all others are lost.
+  std::size_t forgetWaiting(std::size_t given);
+
+  const UniqueFd fd_, timer_;
+  const std::string interface_;
+  const std::size_t slot_;         // octets
+  std::atomic<std::size_t> most_;  // octets of a frame
+  Mapping slots_;
+  Ring transmit_, completed_;
+  std::uint32_t forgotten_ =
+      0;                        // of transmit_: none before this one waits, though the kernel has not seen it
+  std::uint32_t produced_ = 0;  // of transmit_
+  bool hasRequests_ = false;    // the kernel takes a checksum as a request
+  std::uint32_t uncompleted_ = 0;  // of produced_: never completed
+  bool full_ = false;              // as many are on their way as may be
+  std::int64_t pause_ = 0;         // nanoseconds until the next attempt
+  std::atomic<std::uint64_t> lost_ = 0;
+};
+
+}  // namespace kagemusha
