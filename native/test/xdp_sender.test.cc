@@ -139,7 +139,7 @@ TEST_CASE("AF_XDP: when the interface is slow frames wait, and none is lost") {
   ON_A_WIRE(wire);
   // What leaves by this one has the other one's queue before it.
   if (!run("ip link add link kgu0 name kguv type macvlan mode private && ip link set kguv up && "
-           "tc qdisc add dev kgu0 root tbf rate 100mbit burst 128kb limit 10mb")) {
+           "tc qdisc add dev kgu0 root tbf rate 20mbit burst 128kb limit 10mb")) {
     MESSAGE("needs macvlan: not looked at");
     return;
   }
