@@ -16,7 +16,7 @@
 
 namespace kagemusha {
 
-// Half of what a packet socket costs: no message for each frame, no queueing discipline. Whoever captures on
+// Cheaper than a packet socket: no message for each frame, no queueing discipline. Whoever captures on
 // this machine does not see them, and none of its rules (tc, nftables) applies to them.
 //
 //   slots      │ request │ frame ···      │ request │ frame ···      │    written here, copied by the kernel
