@@ -246,6 +246,12 @@ export class GuestHome {
         this.#services.unbound(this.address, output.reason);
         changed();
         break;
+      case 'released':
+        this.#tunnel = undefined;
+        store.deleteRegistration(this.address);
+        this.#services.unbound(this.address, 'the guest is on another host');
+        changed();
+        break;
       case 'returned':
         log.info({ homeAddress: this.address }, 'the guest is at home');
         this.#tunnel = undefined;
