@@ -9,6 +9,7 @@ import {
 import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
+import type { VmChange } from '../migration/index.js';
 import {
   type Address,
   attempt,
@@ -32,13 +33,12 @@ import { FewAtATime } from './few-at-a-time.js';
 import { ForeignNetwork, type NetworkPort } from './foreign-network.js';
 import { Gathered } from './gathered.js';
 import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
-import type { VmChange } from '../migration/index.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { LostDevices } from './lost-devices.js';
 import { ProbePace } from './probe-pace.js';
-import { drainSlowPath } from './slow-path.js';
 import { QmpMonitors } from './qmp-monitors.js';
+import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
 import { StreamPorts } from './stream-ports.js';

@@ -35,7 +35,12 @@ export type VmChange =
 /** Run states in which a machine is not here yet. */
 const AWAITED: ReadonlySet<string> = new Set(['inmigrate', 'prelaunch', 'preconfig']);
 /** And those in which it is not here any more. */
-const GONE: ReadonlySet<string> = new Set(['postmigrate', 'shutdown', 'guest-panicked', 'internal-error']);
+const GONE: ReadonlySet<string> = new Set([
+  'postmigrate',
+  'shutdown',
+  'guest-panicked',
+  'internal-error',
+]);
 /** Migration statuses after which it stays. */
 const FAILED: ReadonlySet<string> = new Set(['failed', 'cancelled']);
 

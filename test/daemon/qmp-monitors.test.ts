@@ -2,8 +2,9 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { QmpMonitors } from '../../src/daemon/qmp-monitors.js';
 import { until } from '../../src/cli/demo/netns.js';
+import { QmpMonitors } from '../../src/daemon/qmp-monitors.js';
+import { shortDirectory } from '../support/short-directory.js';
 
 const GREETING = '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 9}}}}\r\n';
 
@@ -46,7 +47,7 @@ function monitors(t: Test): { monitors: QmpMonitors; changes: string[]; path: st
   const log = pino({ level: 'silent' });
   const made = new QmpMonitors(log, (guest, change) => changes.push(`${guest} ${change}`));
   t.teardown(() => made.stop());
-  return { monitors: made, changes, path: join(t.testdir(), 'q') };
+  return { monitors: made, changes, path: join(shortDirectory(t), 'q') };
 }
 
 t.test('QEMU comes, says what happens, ends, and comes again', async (t) => {

@@ -33,33 +33,36 @@ t.test('one that comes arrives when it runs, not when its state is here', async 
   t.strictSame(after(status('prelaunch'), resume).changes, [undefined, 'arrived']);
 });
 
-t.test('one that goes is leaving when it stops, and has left when all of it is there', async (t) => {
-  const going = [status('running'), migration('setup'), migration('active')];
-  t.strictSame(after(...going, stop, migration('completed')), {
-    changes: ['arrived', undefined, undefined, 'leaving', 'left'],
-    state: 'gone',
-  });
-  t.strictSame(
-    after(...going, stop, migration('failed'), resume).changes.slice(3),
-    ['leaving', undefined, 'returned'],
-    'it comes back',
-  );
-  t.strictSame(
-    after(...going, migration('cancelled'), stop, resume).changes.slice(3),
-    [undefined, undefined, undefined],
-    'cancelled while it ran; a pause afterwards is nothing',
-  );
-  t.strictSame(
-    after(status('running'), stop, migration('active'), migration('completed')).changes.slice(1),
-    [undefined, undefined, 'left'],
-    'paused before',
-  );
-  t.strictSame(after(status('finish-migrate'), migration('completed')).changes, [
-    'leaving',
-    'left',
-  ]);
-  t.strictSame(after(status('postmigrate')).changes, ['left'], 'it left while nobody looked');
-});
+t.test(
+  'one that goes is leaving when it stops, and has left when all of it is there',
+  async (t) => {
+    const going = [status('running'), migration('setup'), migration('active')];
+    t.strictSame(after(...going, stop, migration('completed')), {
+      changes: ['arrived', undefined, undefined, 'leaving', 'left'],
+      state: 'gone',
+    });
+    t.strictSame(
+      after(...going, stop, migration('failed'), resume).changes.slice(3),
+      ['leaving', undefined, 'returned'],
+      'it comes back',
+    );
+    t.strictSame(
+      after(...going, migration('cancelled'), stop, resume).changes.slice(3),
+      [undefined, undefined, undefined],
+      'cancelled while it ran; a pause afterwards is nothing',
+    );
+    t.strictSame(
+      after(status('running'), stop, migration('active'), migration('completed')).changes.slice(1),
+      [undefined, undefined, 'left'],
+      'paused before',
+    );
+    t.strictSame(after(status('finish-migrate'), migration('completed')).changes, [
+      'leaving',
+      'left',
+    ]);
+    t.strictSame(after(status('postmigrate')).changes, ['left'], 'it left while nobody looked');
+  },
+);
 
 t.test('there and back again; and the end', async (t) => {
   const away = [status('running'), migration('active'), stop, migration('completed')];

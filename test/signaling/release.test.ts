@@ -16,7 +16,11 @@ t.test('released: the binding is forgotten, and nothing is said', async (t) => {
   t.strictSame(harness.handle({ type: 'release' }), [], 'once is enough');
 
   harness.register();
-  t.equal(harness.latest.sequence, before.update.sequence + 1, 'it comes back: a number of its own');
+  t.equal(
+    harness.latest.sequence,
+    before.update.sequence + 1,
+    'it comes back: a number of its own',
+  );
   t.match(harness.acknowledge(), [{ type: 'bound' }]);
 });
 

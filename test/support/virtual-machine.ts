@@ -23,8 +23,7 @@ export const streamNetdev = (path: string): string =>
   `stream,server=on,addr.type=unix,addr.path=${path}`;
 
 /** A tap that is there already. */
-export const tapNetdev = (device: string): string =>
-  `tap,ifname=${device},script=no,downscript=no`;
+export const tapNetdev = (device: string): string => `tap,ifname=${device},script=no,downscript=no`;
 
 export interface MachineOptions {
   /** As QEMU has it, without its id. */
