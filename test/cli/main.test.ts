@@ -155,8 +155,9 @@ t.test('status: a table for people, the contract for programs', async (t) => {
   t.match(lines[2], /^vm2 +rejected .* - +- +0 packets 0 B +0 packets 0 B +-$/);
   t.equal(lines[3], 'vm2: not home subnet, next try in 10 s');
   t.equal(lines[4], 'uplink eth0 (02:00:00:00:00:01): router fe80::1 on eth0 does not answer');
-  t.equal(lines[5], 'uplink eth0: another node has 2001:db8:3000::45');
-  t.equal(lines[6], 'other drops: unknown_tunnel 7');
+  t.equal(lines[5], 'uplink eth0: what leaves passes by tc, nftables and captures');
+  t.equal(lines[6], 'uplink eth0: another node has 2001:db8:3000::45');
+  t.equal(lines[7], 'other drops: unknown_tunnel 7');
 
   const json = await kagemusha(['status', '--json', '--socket', host]);
   t.same(JSON.parse(json.out), hostStatus);
