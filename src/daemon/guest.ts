@@ -181,11 +181,16 @@ export class Guest {
     if (this.#arrived) this.#arrive();
   }
 
-  /** The guest is on this host from now on: it is told of its router, and registered. */
+  /** The guest may come at any moment. */
+  prepare(): void {
+    for (const home of this.#homes) home.prepare();
+  }
+
+  /** The guest is on this host from now on: it is registered, first of all, and told of its router. */
   adopt(): void {
-    this.#log.info('the guest is here');
-    this.#arrive();
     this.bind();
+    this.#arrive();
+    this.#log.info('the guest is here');
   }
 
   /** The guest is on another host: its binding is that host's, and nothing is said of it, nor to it. */

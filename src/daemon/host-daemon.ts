@@ -472,7 +472,8 @@ export class HostDaemon {
   /** What a guest's machine does. */
   #onMachine(name: string, change: VmChange): void {
     const guest = this.#guests.get(name);
-    if (change === 'arrived') guest?.adopt();
+    if (change === 'awaited') guest?.prepare();
+    else if (change === 'arrived') guest?.adopt();
     else if (change === 'left') guest?.release();
   }
 

@@ -23,6 +23,8 @@ export type VmState =
 
 /** What it means for the guest. */
 export type VmChange =
+  /** It is to come here; told again while it does. */
+  | 'awaited'
   /** It runs here, and did not before. */
   | 'arrived'
   /** It has stopped to go to another host; it may come back. */
@@ -85,16 +87,16 @@ export class VirtualMachine {
     return this.#become('paused');
   }
 
-  /** Both ends tell of it: of the one that the machine comes to nothing else than RESUME counts. */
+  /**
+   * Both ends tell of it. Of the one that the machine comes to nothing else than RESUME counts; `completed` comes before it or after it.
+   * Where the machine left it stands still by then.
+   */
   #onMigration(status: string): VmChange | undefined {
-    if (this.#state === 'awaited' || this.#state === 'unknown') return undefined;
-    if (status === 'completed') {
-      this.#migrating = false;
-      return this.#become('gone');
-    }
-    this.#migrating = !FAILED.has(status);
-    // QEMU resumes it then, and says so: it may not, where it was paused before.
-    return undefined;
+    if (this.#state === 'awaited') return 'awaited';
+    if (this.#state === 'unknown') return undefined;
+    const completed = status === 'completed';
+    this.#migrating = !completed && !FAILED.has(status);
+    return completed && this.#state !== 'running' ? this.#become('gone') : undefined;
   }
 
   #become(state: VmState): VmChange | undefined {
@@ -113,7 +115,7 @@ export class VirtualMachine {
         return 'left';
       case 'awaited':
         this.#here = false;
-        return undefined;
+        return 'awaited';
       default:
         return undefined;
     }

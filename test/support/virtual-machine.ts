@@ -99,8 +99,9 @@ export class VirtualMachine {
     return said.replace(end, '');
   }
 
-  /** As `kill -9` does; resolves when it is gone. */
+  /** As `kill -9` does; resolves when it is gone, as it may be already. */
   async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const closed = new Promise<void>((resolve) => this.#child.once('close', () => resolve()));
     this.#child.kill('SIGKILL');
     await closed;
