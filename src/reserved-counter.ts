@@ -39,24 +39,31 @@ export class ReservedCounter {
 
   /** The next number; undefined when there is none left, or it could not be reserved (a KagemushaError, which the store told of). */
   take(): number | undefined {
-    const { last, wraps = false, block, reserve, floor } = this.#options;
-    if (floor !== undefined) this.#skipTo(floor());
+    const { last, wraps = false } = this.#options;
+    if (!this.prepare()) return undefined;
     const number = this.#next;
-    if (number > last) return undefined;
-    if (this.#left === 0) {
-      // One past the last number stands for "all used".
-      const end = number + block;
-      try {
-        reserve(wraps ? end % (last + 1) : Math.min(end, last + 1));
-      } catch (error) {
-        if (error instanceof KagemushaError) return undefined;
-        throw error;
-      }
-      this.#left = wraps ? block : Math.min(block, last + 1 - number);
-    }
     this.#left -= 1;
     this.#next = wraps ? (number + 1) % (last + 1) : number + 1;
     return number;
+  }
+
+  /** Reserves what `take` is about to need: to write it down takes its time. False: `take` would give nothing. */
+  prepare(): boolean {
+    const { last, wraps = false, block, reserve, floor } = this.#options;
+    if (floor !== undefined) this.#skipTo(floor());
+    const number = this.#next;
+    if (number > last) return false;
+    if (this.#left > 0) return true;
+    // One past the last number stands for "all used".
+    const end = number + block;
+    try {
+      reserve(wraps ? end % (last + 1) : Math.min(end, last + 1));
+    } catch (error) {
+      if (error instanceof KagemushaError) return false;
+      throw error;
+    }
+    this.#left = wraps ? block : Math.min(block, last + 1 - number);
+    return true;
   }
 
   /** What is skipped of the reserved block is given up. */

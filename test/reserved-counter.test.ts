@@ -121,3 +121,27 @@ test('what cannot be reserved is not given out', async (t) => {
   full = false;
   t.equal(counter.take(), 1, 'the same number later');
 });
+
+test('prepared: the next number is written down before anybody needs it', async (t) => {
+  const written: number[] = [];
+  let floor = 0;
+  const counter = new ReservedCounter({
+    next: 1,
+    last: 50,
+    block: 10,
+    reserve: (until) => written.push(until),
+    floor: () => floor,
+  });
+  t.equal(counter.prepare(), true);
+  t.strictSame(written, [11]);
+  t.equal(counter.prepare(), true);
+  t.equal(counter.take(), 1);
+  t.strictSame(written, [11], 'once');
+  floor = 30;
+  counter.prepare();
+  t.strictSame(written, [11, 40], 'the floor has left the block behind');
+  t.equal(counter.take(), 30);
+  floor = 51;
+  t.equal(counter.prepare(), false, 'none is left');
+  t.equal(counter.take(), undefined);
+});

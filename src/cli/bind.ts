@@ -14,14 +14,29 @@ const PATIENCE_MS = 10_000;
 
 /** `kagemusha bind GUEST`: registers now, or at home de-registers, and waits for the outcome. */
 export async function bind(guest: string, options: BindArguments): Promise<number> {
-  return await change(guest, 'bind', options, ({ binding, bindings }) => {
-    if (binding.state === 'registered')
-      return { exitCode: 0, text: `registered${granted(binding)}` };
-    if (binding.state === 'at-home' && bindings.every(({ state }) => state === 'at-home'))
-      return { exitCode: 0, text: why('at home', binding) };
-    if (binding.state === 'rejected') return { exitCode: 1, text: why('rejected', binding) };
-    return undefined;
-  });
+  return await change(guest, 'bind', options, registration);
+}
+
+/** `kagemusha adopt GUEST`: the guest has come to this host; registers as `bind`, and tells the guest of its router. */
+export async function adopt(guest: string, options: BindArguments): Promise<number> {
+  return await change(guest, 'adopt', options, registration);
+}
+
+/** `kagemusha release GUEST`: the guest has left for another host; what was registered is that host's. */
+export async function release(guest: string, options: BindArguments): Promise<number> {
+  return await change(guest, 'release', options, ({ binding, bindings }) =>
+    [binding, ...bindings].every(({ state }) => state === 'idle' || state === 'at-home')
+      ? { exitCode: 0, text: 'released; another host may register it' }
+      : undefined,
+  );
+}
+
+function registration({ binding, bindings }: GuestStatus): Outcome | undefined {
+  if (binding.state === 'registered') return { exitCode: 0, text: `registered${granted(binding)}` };
+  if (binding.state === 'at-home' && bindings.every(({ state }) => state === 'at-home'))
+    return { exitCode: 0, text: why('at home', binding) };
+  if (binding.state === 'rejected') return { exitCode: 1, text: why('rejected', binding) };
+  return undefined;
 }
 
 /** `kagemusha unbind GUEST`: de-registers now and waits for the outcome. */
@@ -42,7 +57,7 @@ interface Outcome {
 
 async function change(
   guest: string,
-  verb: 'bind' | 'unbind',
+  verb: 'bind' | 'unbind' | 'adopt' | 'release',
   options: BindArguments,
   outcomeOf: (guest: GuestStatus) => Outcome | undefined,
 ): Promise<number> {

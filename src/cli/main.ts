@@ -140,6 +140,8 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
   for (const [name, description] of [
     ['bind', 'register a guest with its Home Agent now'],
     ['unbind', 'de-register a guest now'],
+    ['adopt', 'a guest has come from another host: it is told so, and registered here'],
+    ['release', 'a guest has left for another host: forget it, de-register nothing'],
   ] as const) {
     program
       .command(name)

@@ -66,6 +66,7 @@ function hostTable(host: HostStatus): string {
   const more = host.guests.flatMap((guest) =>
     [
       ...portOf(guest),
+      ...machineOf(guest),
       ...reasonsOf(guest),
       ...prefixesOf(guest),
       ...correspondentsOf(guest),
@@ -89,6 +90,15 @@ function uplinkOf({ uplink }: HostStatus): string[] {
     ...(sending === 'queued' ? [] : [`uplink ${device}: what leaves passes by ${PASSED[sending]}`]),
     ...taken.map(({ address }) => `uplink ${device}: another node has ${address}`),
   ];
+}
+
+/** What a guest's machine does, where that is not to run. */
+function machineOf({ machine }: GuestStatus): string[] {
+  if (machine === undefined) return [];
+  const { state, reason } = machine;
+  return [reason, state === 'running' ? undefined : `its machine is ${state}`].filter(
+    (line) => line !== undefined,
+  );
 }
 
 /** What a guest's port waits for. */

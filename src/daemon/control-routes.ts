@@ -27,6 +27,10 @@ export interface GuestHandlers {
   bind(guest: string): void | Promise<void>;
   /** Begins to de-register. */
   unbind(guest: string): void;
+  /** The guest has come to this host: it is told of its router, and registered; `status` tells what came of it. */
+  adopt(guest: string): void | Promise<void>;
+  /** The guest has left for another host, which looks after its binding: it is forgotten, not de-registered. */
+  release(guest: string): void;
   /** Echo requests through the tunnel to the Home Agent. */
   ping(guest: string, count: number, size: number): Promise<PingAnswer>;
   /**
@@ -78,6 +82,22 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
       path: '/v1/guests/:name/unbind',
       handle: ({ parameters }) => {
         guests.unbind(parameters.name ?? '');
+        return { status: 202, json: {} };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/adopt',
+      handle: async ({ parameters }) => {
+        await guests.adopt(parameters.name ?? '');
+        return { status: 202, json: {} };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/release',
+      handle: ({ parameters }) => {
+        guests.release(parameters.name ?? '');
         return { status: 202, json: {} };
       },
     },

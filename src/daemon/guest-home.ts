@@ -1,4 +1,5 @@
 import type { Engine, PortId, SignalerSpec, TunnelSpec } from '../datapath/index.js';
+import type { ReservedCounter } from '../reserved-counter.js';
 import {
   HomeRegistration,
   type HomeRegistrationEvent,
@@ -60,6 +61,7 @@ export class GuestHome {
   readonly protection: Protection;
   readonly #services: GuestHomeServices;
   readonly #registration: HomeRegistration;
+  readonly #sequence: ReservedCounter;
   readonly #driver: Driver<HomeRegistrationEvent, HomeRegistrationOutput>;
   #careOfAddress: Address;
   #tunnel: TunnelBetween | undefined;
@@ -91,13 +93,14 @@ export class GuestHome {
     );
     const binding = stored === undefined ? undefined : revive(stored);
     this.#tunnel = binding;
+    this.#sequence = mobilityNumbers(store, address);
     this.#registration = new HomeRegistration({
       homeAddress: address,
       homePrefix: config.homePrefix,
       homeAgents: config.homeAgents,
       careOfAddress,
       lifetime: config.lifetime,
-      sequence: mobilityNumbers(store, address),
+      sequence: this.#sequence,
       random: Math.random,
       protection: this.protection.kind,
       livenessInterval: config.livenessInterval,
@@ -115,6 +118,12 @@ export class GuestHome {
   /** The ends of the tunnel while it is open. */
   get ends(): TunnelEnds | undefined {
     return this.#tunnel && { homeAddress: this.address, ...this.#tunnel };
+  }
+
+  /** A Binding Update may have to leave at any moment: the numbers that it needs are written down now. */
+  prepare(): void {
+    this.#sequence.prepare();
+    if (this.protection.kind === 'esp') this.protection.prepare();
   }
 
   send(event: HomeRegistrationEvent): void {
@@ -244,6 +253,12 @@ export class GuestHome {
         this.#tunnel = undefined;
         store.deleteRegistration(this.address);
         this.#services.unbound(this.address, output.reason);
+        changed();
+        break;
+      case 'released':
+        this.#tunnel = undefined;
+        store.deleteRegistration(this.address);
+        this.#services.unbound(this.address, 'the guest is on another host');
         changed();
         break;
       case 'returned':

@@ -168,16 +168,38 @@ export class Guest {
       return;
     }
     // What a process before this one had registered is open again, but the guest may have left meanwhile (with a host that was
-    // started anew, say): its answer is the sign that it is here.
+    // started anew, say): its answer is the sign that it is here, or its machine's monitor says so.
     const resumed = register !== 'start' && (this.#isOpen || this.#wasElsewhere);
-    if (register === 'traffic' || resumed) this.#watch();
-    if (register !== 'traffic' || resumed) this.#arrive();
+    const awaited = register === 'traffic' || register === 'qmp';
+    if (register === 'traffic' || (register === 'command' && resumed)) this.#watch();
+    if (!awaited || resumed) this.#arrive();
     if (register === 'start') this.bind();
   }
 
   /** The port has another end again: whoever is there now is told of its router, and asked for its address. */
   onPortConnected(): void {
     if (this.#arrived) this.#arrive();
+  }
+
+  /** The guest may come at any moment. */
+  prepare(): void {
+    for (const home of this.#homes) home.prepare();
+  }
+
+  /** The guest is on this host from now on: it is registered, first of all, and told of its router. */
+  adopt(): void {
+    this.bind();
+    this.#arrive();
+    this.#log.info('the guest is here');
+  }
+
+  /** The guest is on another host: its binding is that host's, and nothing is said of it, nor to it. */
+  release(): void {
+    this.#log.info('the guest has left');
+    this.#arrived = false;
+    this.#linkDriver.send({ type: 'left' });
+    for (const home of this.#homes) home.send({ type: 'release' });
+    if (this.#config.register === 'traffic') this.#watch();
   }
 
   /** Registers every home address now; at home: de-registers them. */
@@ -501,9 +523,7 @@ export class Guest {
   /** With `register = "traffic"`: the guest is here, or something else spoke and we go on listening. */
   #onFirstFrame(bytes: Uint8Array): void {
     if (isSignOfGuest(bytes, this.#config.homeAddresses)) {
-      this.#log.info('the guest is here');
-      this.#arrive();
-      this.bind();
+      this.adopt();
     } else {
       this.#watching = setTimeout(() => this.#watch(), WATCH_AGAIN_MS);
     }

@@ -9,6 +9,7 @@ import {
 import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
+import type { VmChange } from '../migration/index.js';
 import {
   type Address,
   attempt,
@@ -36,6 +37,7 @@ import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { LostDevices } from './lost-devices.js';
 import { ProbePace } from './probe-pace.js';
+import { QmpMonitors } from './qmp-monitors.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
@@ -133,6 +135,7 @@ export class HostDaemon {
   #publishing = true;
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #streams: StreamPorts;
+  readonly #monitors: QmpMonitors;
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
   readonly #pace = new ProbePace();
@@ -189,6 +192,7 @@ export class HostDaemon {
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
     );
+    this.#monitors = new QmpMonitors(log, (name, change) => this.#onMachine(name, change));
     this.#engine.onLost((which) => {
       if (which === 'uplink') this.#onGone(uplinkGone(config.uplink.device));
       else this.#lost(which);
@@ -294,6 +298,17 @@ export class HostDaemon {
     this.#guest(name).bind();
   }
 
+  /** The guest has come to this host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
+  async adopt(name: string): Promise<void> {
+    await this.#proven(name);
+    this.#guest(name).adopt();
+  }
+
+  /** The guest has left for another host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
+  release(name: string): void {
+    this.#guest(name).release();
+  }
+
   /** A guest whose care-of address is being proven is about to be served: waits for that a little. */
   async #proven(name: string): Promise<void> {
     const end = monotonicNow() + PROOF_WAIT;
@@ -360,6 +375,7 @@ export class HostDaemon {
     this.#republish.stop();
     this.#turns.stop();
     this.#streams.stop();
+    this.#monitors.stop();
     this.#publishing = false;
     for (const guest of this.#guests.values()) guest.stop();
     this.#network?.stop();
@@ -453,6 +469,14 @@ export class HostDaemon {
     }
   }
 
+  /** What a guest's machine does. */
+  #onMachine(name: string, change: VmChange): void {
+    const guest = this.#guests.get(name);
+    if (change === 'awaited') guest?.prepare();
+    else if (change === 'arrived') guest?.adopt();
+    else if (change === 'left') guest?.release();
+  }
+
   /** A device went away under the engine. */
   #lost(port: PortId): void {
     const guest = this.#byPort.get(port);
@@ -511,6 +535,9 @@ export class HostDaemon {
       if (config.port.kind === 'qemu-stream') {
         this.#streams.follow({ guest: config.name, port, path: config.port.path });
       }
+      if (config.qmp !== undefined) {
+        this.#monitors.follow({ guest: config.name, path: config.qmp });
+      }
       return guest;
     } catch (error) {
       if (kept === undefined) this.#closePort(port);
@@ -541,6 +568,7 @@ export class HostDaemon {
     for (const slot of guest.slots) this.#bySlots.delete(slot);
     if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
     this.#turns.forget(guest);
+    this.#monitors.forget(guest.config.name);
     const unstarted = this.#added.indexOf(guest);
     if (unstarted >= 0) this.#added.splice(unstarted, 1);
     guest.stop();
@@ -569,7 +597,12 @@ export class HostDaemon {
     const status = guest.status(now);
     const { port } = guest;
     const state = this.#lostDevices.status(port) ?? this.#streams.status(port);
-    return { ...status, port: { ...status.port, ...state } };
+    const machine = this.#monitors.status(status.name);
+    return {
+      ...status,
+      port: { ...status.port, ...state },
+      ...(machine === undefined ? {} : { machine }),
+    };
   }
 
   /** The engine keeps the table that it has where it does not take a new one. */

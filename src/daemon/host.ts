@@ -47,6 +47,8 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
         guests: {
           bind: async (guest) => await host.bind(guest),
           unbind: (guest) => host.unbind(guest),
+          adopt: async (guest) => await host.adopt(guest),
+          release: (guest) => host.release(guest),
           ping: async (guest, count, size) => await host.ping(guest, count, size),
           put: async (guest, text) => await following.put(guest, text),
           remove: async (guest) => await following.remove(guest),

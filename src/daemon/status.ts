@@ -1,3 +1,4 @@
+import type { VmState } from '../migration/index.js';
 import type { BindingSummary } from '../signaling/index.js';
 import type { Address } from '../wire/address.js';
 import type { Mac } from '../wire/mac.js';
@@ -74,9 +75,19 @@ export interface PortStatus {
   readonly reason?: string;
 }
 
+/** With `register = "qmp"`: the guest's machine, as its monitor last told. */
+export interface MachineStatus {
+  /** The path of QEMU's monitor. */
+  readonly monitor: string;
+  readonly state: VmState;
+  /** Why there is no connection, one line. */
+  readonly reason?: string;
+}
+
 export interface GuestStatus {
   readonly name: string;
   readonly port: PortStatus;
+  readonly machine?: MachineStatus;
   readonly homeAddresses: readonly Address[];
   /** Left out while `auto` has found none. */
   readonly careOfAddress?: Address;

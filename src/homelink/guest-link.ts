@@ -56,6 +56,8 @@ export interface GuestLinkConfig {
 export type GuestLinkEvent =
   /** The port opened, or the guest showed up on it. */
   | { readonly type: 'arrived' }
+  /** The guest is on another host: nothing is said on this link any more unless somebody asks. */
+  | { readonly type: 'left' }
   /** An Ethernet frame from the guest. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** A frame of the guest, its end perhaps cut off, whose packet is larger than the tunnel's MTU (octets). */
@@ -157,6 +159,11 @@ export class GuestLink {
         this.#announcement = { kind: 'pending', sendAt: now, left: MAX_NEIGHBOR_ADVERTISEMENT };
         this.#guest = { kind: 'sought', askedAt: Number.NEGATIVE_INFINITY, askAt: now, asked: 0 };
         this.#schedule.start(now);
+        break;
+      case 'left':
+        this.#announcement = { kind: 'done' };
+        this.#guest = { kind: 'absent' };
+        this.#schedule.stop();
         break;
       case 'frame':
         this.#count(this.#frame(now, event.bytes));

@@ -53,6 +53,12 @@ export class RouterSchedule {
     this.#toAllAt = this.#allowedFrom(now);
   }
 
+  /** The interface has ceased to advertise. */
+  stop(): void {
+    this.#toAllAt = undefined;
+    this.#solicitors.clear();
+  }
+
   /**
    * A solicitation, or (without `solicitor`: the sender has no address yet) news for all nodes (RFC 4861 6.2.6): the answer has a random delay,
    * goes to the solicitor alone while there are few of them, and otherwise to all nodes, not more often than allowed. What leaves for all

@@ -49,6 +49,8 @@ export type HomeRegistrationEvent =
   | { readonly type: 'echo-reply'; readonly identifier: number; readonly sequence: number }
   /** This host is on the home link. */
   | { readonly type: 'at-home' }
+  /** The guest is on another host, which looks after the binding from now on: it is forgotten, and nothing is said. */
+  | { readonly type: 'release' }
   | {
       readonly type: 'reconfigure';
       readonly homeAgents: HomeAgents;
@@ -76,5 +78,7 @@ export type HomeRegistrationOutput =
     }
   /** The prefixes of the home link, as they are now. */
   | { readonly type: 'prefixes'; readonly prefixes: readonly LearntPrefix[] }
+  /** What was bound is another host's. */
+  | { readonly type: 'released' }
   /** At home and de-registered: announce the home address on the home link with Override set (RFC 6275 11.5.5). */
   | { readonly type: 'returned' };

@@ -145,6 +145,9 @@ export class HomeRegistration {
       case 'at-home':
         this.#returnHome(now);
         break;
+      case 'release':
+        this.#release();
+        break;
       case 'reconfigure':
         this.#reconfigure(now, event);
         break;
@@ -196,6 +199,15 @@ export class HomeRegistration {
     }
     this.#discovery.stop();
     this.#home.start(now, homeAgent, binding);
+  }
+
+  #release(): void {
+    this.#wanted = 'nothing';
+    this.#discovery.stop();
+    this.#home.leave();
+    const binding = this.#node.surrender();
+    this.#liveness.stop();
+    if (binding !== undefined) this.#outputs.push({ type: 'released' });
   }
 
   #discover(now: Millis, wanted: 'binding' | 'home'): void {

@@ -32,6 +32,7 @@ export interface EspOptions {
 export class EspProtection {
   readonly kind = 'esp';
   readonly spiIn: number;
+  readonly #counter: ReservedCounter;
   readonly #outbound: OutboundAssociation;
   readonly #inbound: Peers<Address, InboundAssociation>;
 
@@ -39,6 +40,7 @@ export class EspProtection {
   constructor(options: EspOptions) {
     const { algorithms, keys, spiOut, counter, replayWindow, randomBytes } = options;
     this.spiIn = options.spiIn;
+    this.#counter = counter;
     const random = randomBytes === undefined ? {} : { randomBytes };
     this.#outbound = new OutboundAssociation({
       spi: spiOut,
@@ -55,6 +57,11 @@ export class EspProtection {
     this.#inbound = new Peers((peer) =>
       inbound(windowFrom(options.replayTop?.(peer)), (top) => options.accepted?.(peer, top)),
     );
+  }
+
+  /** The number of the next packet is reserved now, which takes its time. */
+  prepare(): void {
+    this.#counter.prepare();
   }
 
   /** From now on packets of this peer are expected. */

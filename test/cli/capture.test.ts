@@ -14,7 +14,8 @@ import { createControlServer } from '../../src/daemon/control-server.js';
 import type { CaptureDevice, HostStatus } from '../../src/daemon/status.js';
 import { parseAddress } from '../../src/wire/address.js';
 import { changes, hostStatus, reload } from '../daemon/fixtures.js';
-import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
+import { shortDirectory } from '../support/short-directory.js';
+import { COMMAND, kagemusha } from './kagemusha.js';
 
 const root = process.getuid?.() === 0;
 

@@ -1,7 +1,4 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const KAGEMUSHA = fileURLToPath(new URL('../../bin/kagemusha', import.meta.url));
@@ -30,11 +27,4 @@ export function kagemusha(words: readonly string[], wrap: readonly string[] = []
     });
     child.once('close', (code) => resolve({ code, out, err }));
   });
-}
-
-/** A directory whose name leaves room for a socket's, gone at the end of the test. */
-export function shortDirectory(t: { teardown(end: () => void): void }): string {
-  const directory = mkdtempSync(join(tmpdir(), 'kgtest-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
 }

@@ -14,7 +14,8 @@ import type {
 import { KagemushaError } from '../../src/errors.js';
 import { parseAddress } from '../../src/wire/address.js';
 import { changes, home, homeAgentStatus, hostStatus, reload } from '../daemon/fixtures.js';
-import { COMMAND, kagemusha, shortDirectory } from './kagemusha.js';
+import { shortDirectory } from '../support/short-directory.js';
+import { COMMAND, kagemusha } from './kagemusha.js';
 
 /** One line on stderr with the code in front, nothing on stdout. */
 const fails = (code: number, line: RegExp) => ({
@@ -128,6 +129,8 @@ async function stand(
         unbind: () => act('unbind'),
         ping: async (_, count, size) => ({ sent: count, received: count, rtts_ms: [size / 8] }),
         ...changes,
+        adopt: () => act('adopt'),
+        release: () => act('release'),
         ...guests,
       },
     }),

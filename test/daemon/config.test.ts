@@ -83,6 +83,7 @@ t.test('a host: what is not said has its default', async (t) => {
       livenessInterval: 30,
       routeOptimisation: false,
       register: 'start',
+      qmp: undefined,
       port: { kind: 'tap', device: 'kgtap0' },
       routerAdvertisement: {
         autonomous: false,
@@ -270,11 +271,19 @@ t.test('an unknown key names the nearest known one, and hides what follows from 
   t.strictSame(problems('[host]\n[hots]\n'), ['2: hots: unknown key; did you mean host?']);
 });
 
-t.test('what the contract names and this version does not build says so', async (t) => {
+t.test('the monitor of QEMU goes with register = qmp, and with nothing else', async (t) => {
+  const lines = (text: string) => HOST.replace('name =', `${text}\nname =`);
+  const { guests } = loadHostConfig(write(lines('register = "qmp"\nqmp = "/run/vm1.qmp"')));
+  t.match(guests, [{ register: 'qmp', qmp: '/run/vm1.qmp' }]);
   t.match(
-    problems(HOST.replace('name =', 'register = "qmp"\nname ='))[0],
-    /^3: guest.register: "qmp" is not built/,
+    problems(lines('register = "qmp"'))[0],
+    /guest.qmp: is missing; write qmp = "\/run\/.*-qmp unix:PATH/,
   );
+  t.match(
+    problems(lines('qmp = "/run/vm1.qmp"'))[0],
+    /guest.qmp: is only used with register = "qmp"/,
+  );
+  t.match(problems(lines('register = "qmp"\nqmp = "vm1.qmp"'))[0], /guest.qmp: /);
 });
 
 t.test('ports: a tap, or a stream socket of QEMU', async (t) => {

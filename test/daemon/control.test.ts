@@ -1,22 +1,15 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { request, requestDevices, requestStatus } from '../../src/daemon/control-client.js';
 import { type ControlHandlers, controlRoutes } from '../../src/daemon/control-routes.js';
 import { type ControlServer, createControlServer } from '../../src/daemon/control-server.js';
 import { KagemushaError } from '../../src/errors.js';
+import { shortDirectory } from '../support/short-directory.js';
 import { changes, hostStatus, reload } from './fixtures.js';
-
-/** The path of a socket has 107 octets at most: the fixtures of this test are too deep. */
-function shortDirectory(t: { teardown(end: () => void): void }): string {
-  const directory = mkdtempSync(join(tmpdir(), 'kgtest-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
 
 const handlers: ControlHandlers = {
   status: () => hostStatus,
@@ -132,6 +125,7 @@ t.test('guests are added, changed and removed', async (t) => {
       throw new KagemushaError('CONFIG_INVALID', 'host.toml:3: guest.lifetime: is wrong');
     },
     guests: {
+      ...changes,
       bind: () => {},
       unbind: () => {},
       ping: async () => ({ sent: 0, received: 0, rtts_ms: [] }),

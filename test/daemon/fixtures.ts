@@ -111,6 +111,8 @@ export const homeAgentStatus: HomeAgentStatus = {
 /** Of a daemon that follows nothing. */
 export const reload = async (): Promise<ReloadAnswer> => ({ notes: [], failures: [] });
 export const changes = {
+  adopt: (): void => {},
+  release: (): void => {},
   put: async (): Promise<GuestChange> => ({ change: 'added' }),
   remove: async (): Promise<void> => {},
 };

@@ -8,7 +8,7 @@ import { until } from '../../src/cli/demo/netns.js';
 import { KAGEMUSHA, nodeCommand, startDaemon } from '../../src/cli/demo/processes.js';
 import { buildTestbed } from '../../src/cli/demo/testbed.js';
 import { ORDINARY_USER, ordinaryUser } from '../support/ordinary-user.js';
-import { noVirtualMachine, VirtualMachine } from '../support/virtual-machine.js';
+import { noVirtualMachine, streamNetdev, VirtualMachine } from '../support/virtual-machine.js';
 
 const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
 
@@ -62,7 +62,10 @@ t.test(
       (await testbed.hostStatus()).guests[0]?.binding.state;
 
     for (const round of ['first', 'second']) {
-      const machine = await VirtualMachine.boot(hostB, socket, user.wrap);
+      const machine = await VirtualMachine.boot(hostB, {
+        netdev: streamNetdev(socket),
+        wrap: user.wrap,
+      });
       await connected(true);
       t.match(
         await hostB.run(user.wrap(nodeCommand(KAGEMUSHA, 'check', '--config', files.host))),

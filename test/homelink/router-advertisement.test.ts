@@ -377,3 +377,17 @@ t.test(
     t.end();
   },
 );
+
+t.test('the guest left: silence until somebody asks, or it comes back', (t) => {
+  const harness = new GuestLinkHarness();
+  harness.handle({ type: 'arrived' });
+  harness.pass(60_000);
+  harness.handle({ type: 'left' });
+  t.same(harness.pass(3_600_000), []);
+  harness.frame(FROM_GUEST);
+  t.equal(harness.pass(1000).length, 1);
+  t.same(harness.pass(3_600_000), [], 'the answer begins nothing');
+  harness.handle({ type: 'arrived' });
+  t.ok(harness.pass(60_000).length > 3);
+  t.end();
+});

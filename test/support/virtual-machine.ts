@@ -18,6 +18,22 @@ export const noVirtualMachine =
 /** Of its network card: QEMU's own range. */
 const MAC = '52:54:00:12:34:56';
 
+/** What its network card is connected to: the socket at `path`, where it listens. */
+export const streamNetdev = (path: string): string =>
+  `stream,server=on,addr.type=unix,addr.path=${path}`;
+
+/** A tap that is there already. */
+export const tapNetdev = (device: string): string => `tap,ifname=${device},script=no,downscript=no`;
+
+export interface MachineOptions {
+  /** As QEMU has it, without its id. */
+  readonly netdev: string;
+  /** Paths of its monitors. */
+  readonly qmp?: readonly string[];
+  /** Makes QEMU's command another's, that of another user say. */
+  readonly wrap?: (argv: readonly string[]) => string[];
+}
+
 /** A Linux of its own in QEMU, emulated (it runs where there is no KVM), with a shell on its console and nothing else. */
 export class VirtualMachine {
   readonly #child: ChildProcess;
@@ -30,25 +46,9 @@ export class VirtualMachine {
     });
   }
 
-  /**
-   * Boots one whose network card is the stream socket at `socket`; resolves when its shell answers.
-   *
-   * @param wrap makes QEMU's command another's, that of another user say
-   */
-  static async boot(
-    netns: Netns,
-    socket: string,
-    wrap: (argv: readonly string[]) => string[] = (argv) => [...argv],
-  ): Promise<VirtualMachine> {
-    const argv = [
-      ...[QEMU, '-nodefaults', '-no-user-config', '-machine', 'q35,accel=tcg', '-m', '160'],
-      ...['-display', 'none', '-serial', 'stdio', '-no-reboot'],
-      ...['-kernel', KERNEL, '-initrd', INITRAMFS, '-append', 'console=ttyS0 quiet panic=-1'],
-      ...['-netdev', `stream,id=net,server=on,addr.type=unix,addr.path=${socket}`],
-      ...['-device', `virtio-net-pci,netdev=net,romfile=,mac=${MAC}`],
-    ];
-    const child = netns.spawn(wrap(argv), { stdio: ['pipe', 'pipe', 'inherit'] });
-    const machine = new VirtualMachine(child);
+  /** Boots one; resolves when its shell answers. */
+  static async boot(netns: Netns, options: MachineOptions): Promise<VirtualMachine> {
+    const machine = VirtualMachine.#start(netns, options);
     await until(
       'a shell in the virtual machine',
       () => machine.#ended() || /\/ # /.test(machine.#said) || undefined,
@@ -56,6 +56,35 @@ export class VirtualMachine {
     );
     await machine.run('stty -echo; PS1=');
     return machine;
+  }
+
+  /** The place that another one migrates to: it takes its state from the socket at `from`, which it makes. */
+  static async await(
+    netns: Netns,
+    options: MachineOptions & { readonly qmp: readonly string[] },
+    from: string,
+  ): Promise<VirtualMachine> {
+    const machine = VirtualMachine.#start(netns, options, ['-incoming', `unix:${from}`]);
+    await until('a socket to migrate to', () => machine.#ended() || existsSync(from) || undefined);
+    return machine;
+  }
+
+  static #start(
+    netns: Netns,
+    { netdev, qmp = [], wrap = (argv) => [...argv] }: MachineOptions,
+    more: readonly string[] = [],
+  ): VirtualMachine {
+    const argv = [
+      ...[QEMU, '-nodefaults', '-no-user-config', '-machine', 'q35,accel=tcg', '-m', '160'],
+      ...['-display', 'none', '-serial', 'stdio', '-no-reboot'],
+      ...['-kernel', KERNEL, '-initrd', INITRAMFS, '-append', 'console=ttyS0 quiet panic=-1'],
+      ...['-netdev', `${netdev},id=net`],
+      ...['-device', `virtio-net-pci,netdev=net,romfile=,mac=${MAC}`],
+      ...qmp.flatMap((path) => ['-qmp', `unix:${path},server=on,wait=off`]),
+      ...more,
+    ];
+    const child = netns.spawn(wrap(argv), { stdio: ['pipe', 'pipe', 'inherit'] });
+    return new VirtualMachine(child);
   }
 
   /** Runs a line of shell to its end and gives what it said. Throws when it fails. */
@@ -70,8 +99,9 @@ export class VirtualMachine {
     return said.replace(end, '');
   }
 
-  /** As `kill -9` does; resolves when it is gone. */
+  /** As `kill -9` does; resolves when it is gone, as it may be already. */
   async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const closed = new Promise<void>((resolve) => this.#child.once('close', () => resolve()));
     this.#child.kill('SIGKILL');
     await closed;

@@ -19,7 +19,7 @@ export const SPI = { toHomeAgent: 1000, toMobileNode: 1001 } as const;
 
 export interface ConfigurationOptions {
   /** When the host registers the guest; `traffic`: with the guest's first frame. */
-  register?: 'start' | 'traffic' | 'command';
+  register?: 'start' | 'traffic' | 'command' | 'qmp';
   /** seconds */
   lifetime?: number;
   /** How Binding Updates and Acknowledgements are protected; `esp` unless told. */

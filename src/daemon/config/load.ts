@@ -5,7 +5,6 @@ import { associationFaults } from './associations.js';
 import { ConfigError, type ConfigProblem, parseToml } from './config-error.js';
 import { guestTable } from './guest-table.js';
 import { locate, type Path } from './locate.js';
-import { isNotBuilt } from './not-built.js';
 import { type Association, type Fault, type LoadOptions, Reading } from './reading.js';
 import { homeAgentFaults, hostFaults } from './rules.js';
 import {
@@ -255,23 +254,14 @@ function faultsOf(issue: z.core.$ZodIssue): Fault[] {
 
 /** Leaves out what only follows from another fault. */
 function telling(faults: readonly Fault[]): Fault[] {
-  const unbuilt = faults.filter((fault) => isNotBuilt(fault.message));
   const guessed = faults.flatMap(({ path, message }) => {
     const near = /did you mean (\w+)\?$/.exec(message)?.[1];
     return near === undefined ? [] : [JSON.stringify([...path.slice(0, -1), near])];
   });
-  return faults.filter((fault) => {
-    if (fault.message.startsWith('is missing') && guessed.includes(JSON.stringify(fault.path)))
-      return false;
-    return !unbuilt.some((other) => other !== fault && beside(other.path, fault.path));
-  });
-}
-
-/** Whether `path` lies in the inner table of which `kind` is a key (`port.kind` beside `port.path`). */
-function beside(kind: Path, path: Path): boolean {
-  if (kind.at(-1) !== 'kind') return false;
-  const table = kind.slice(0, -1);
-  return table.every((step, i) => path[i] === step) && path.length > table.length;
+  return faults.filter(
+    ({ message, path }) =>
+      !(message.startsWith('is missing') && guessed.includes(JSON.stringify(path))),
+  );
 }
 
 function refuse(places: Places, faults: readonly Fault[], code?: string): void {

@@ -12,7 +12,6 @@ import {
 } from '../../wire/address.js';
 import { isUnicastMac, type Mac, parseMac } from '../../wire/mac.js';
 import { nearest } from './nearest.js';
-import { notBuilt } from './not-built.js';
 
 /*
  * The kinds of values a configuration holds. Every message says what is wrong with the value and what to write
@@ -231,17 +230,11 @@ export function flag(example: boolean) {
   return z.boolean({ error: (issue) => wrong(issue.input, 'true or false', String(example)) });
 }
 
-/** One of a few words, some of which are in the contract but not built yet. */
-export function choice<const Words extends readonly [string, ...string[]]>(
-  words: Words,
-  later: readonly string[] = [],
-) {
+/** One of a few words. */
+export function choice<const Words extends readonly [string, ...string[]]>(words: Words) {
   const list = words.map((word) => JSON.stringify(word)).join(' or ');
   return z.enum(words, {
     error: (issue) => {
-      if (typeof issue.input === 'string' && later.includes(issue.input)) {
-        return notBuilt(shown(issue.input), `write ${list}`);
-      }
       return wrong(issue.input, 'known here', list);
     },
   });

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { KagemushaError } from '../../errors.js';
 import { type Address, formatPrefix } from '../../wire/address.js';
 import { DEFAULT_HOME_AGENT_SOCKET, DEFAULT_HOST_SOCKET } from '../default-sockets.js';
-import { NOT_BUILT } from './not-built.js';
 import type { Fault, Reading } from './reading.js';
 import {
   absolutePath,
@@ -131,7 +130,8 @@ const guest = table({
     orZero: true,
   }).default(30),
   route_optimisation: flag(false).default(false),
-  register: choice(['start', 'traffic', 'command'], NOT_BUILT.register).default('start'),
+  register: choice(['start', 'traffic', 'command', 'qmp']).default('start'),
+  qmp: socketPath('/run/kagemusha/vm1.qmp').optional(),
   port,
   router_advertisement: routerAdvertisement.prefault({}),
   security: guestSecurity,
@@ -283,6 +283,7 @@ function toGuest(raw: z.output<typeof guest>, index: number, reading: Reading): 
     livenessInterval: raw.liveness_interval,
     routeOptimisation: raw.route_optimisation,
     register: raw.register,
+    qmp: raw.qmp,
     port: raw.port,
     routerAdvertisement: {
       autonomous: advertisement.autonomous,
@@ -315,6 +316,21 @@ function toHomeAgents(raw: 'auto' | Address | readonly Address[]): HomeAgents {
   const [first, ...others] = typeof raw === 'string' ? [raw] : raw;
   if (first === undefined) throw new KagemushaError('CONFIG_INVALID', 'home_agent is empty');
   return { kind: 'list', addresses: [first, ...others] };
+}
+
+/** What is wrong between `register` and `qmp`. */
+function registerFaults(raw: z.output<typeof guest>, index: number): Fault[] {
+  const fault = (key: string, message: string): Fault[] => [
+    { path: ['guest', index, key], message },
+  ];
+  if (raw.register === 'qmp' && raw.qmp === undefined) {
+    const how = "the path of QEMU's monitor, that QEMU has as -qmp unix:PATH,server=on,wait=off";
+    return fault('qmp', `is missing; write "/run/kagemusha/vm1.qmp", ${how}`);
+  }
+  if (raw.register !== 'qmp' && raw.qmp !== undefined) {
+    return fault('qmp', 'is only used with register = "qmp"; write that, or take it away');
+  }
+  return [];
 }
 
 /** What is wrong between `home_link` and what goes with it, before they become one value. */
@@ -363,7 +379,7 @@ export function toHostConfig(
   raw: z.output<typeof hostSchema>,
   reading: Reading,
 ): HostConfig {
-  reading.faults.push(...raw.guest.flatMap(linkFaults));
+  reading.faults.push(...raw.guest.flatMap(linkFaults), ...raw.guest.flatMap(registerFaults));
   return {
     ...daemonPart(path, raw.host),
     role: 'host',

@@ -86,7 +86,9 @@ export interface GuestConfig {
   /** Seconds without traffic after which the Home Agent is probed; 0: never. */
   readonly livenessInterval: number;
   readonly routeOptimisation: boolean;
-  readonly register: 'start' | 'traffic' | 'command';
+  readonly register: 'start' | 'traffic' | 'command' | 'qmp';
+  /** The socket of QEMU's monitor, with `register` "qmp". */
+  readonly qmp: string | undefined;
   readonly port: PortConfig;
   readonly routerAdvertisement: RouterAdvertisementConfig;
   /** One for each home address, in their order. */

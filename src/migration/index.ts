@@ -1,0 +1,2 @@
+export { QmpSession, type QmpSessionOutput } from './qmp-session.js';
+export { VirtualMachine, type VmChange, type VmState } from './virtual-machine.js';

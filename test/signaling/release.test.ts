@@ -1,0 +1,52 @@
+import t from 'tap';
+import { ofType } from '../support/drain.js';
+import { RegistrationHarness } from '../support/registration-harness.js';
+
+const HOUR = 3_600_000;
+
+t.test('released: the binding is forgotten, and nothing is said', async (t) => {
+  const harness = RegistrationHarness.registered();
+  const before = harness.last;
+  harness.pass(5000);
+  t.strictSame(harness.handle({ type: 'release' }), [{ type: 'released' }]);
+  t.match(harness.summary, { state: 'idle' });
+  t.equal(harness.registration.wakeAt(), undefined);
+  t.strictSame(harness.pass(HOUR), [], 'no refresh, no expiry');
+  t.strictSame(harness.acknowledge({}, {}, before), [], 'an answer that comes late');
+  t.strictSame(harness.handle({ type: 'release' }), [], 'once is enough');
+
+  harness.register();
+  t.equal(
+    harness.latest.sequence,
+    before.update.sequence + 1,
+    'it comes back: a number of its own',
+  );
+  t.match(harness.acknowledge(), [{ type: 'bound' }]);
+});
+
+t.test('released while a Binding Update waits for its answer', async (t) => {
+  for (const registered of [false, true]) {
+    const harness = registered ? RegistrationHarness.registered() : new RegistrationHarness();
+    harness.pass(5000);
+    harness.register();
+    t.strictSame(harness.handle({ type: 'release' }), registered ? [{ type: 'released' }] : []);
+    t.strictSame(harness.acknowledge(), [], 'the answer opens no tunnel');
+    t.strictSame(harness.pass(HOUR), []);
+  }
+});
+
+t.test('released while a home agent is sought, or at home', async (t) => {
+  const seeking = new RegistrationHarness({ homeAgents: { kind: 'auto' } });
+  seeking.register();
+  t.equal(seeking.icmpv6.length, 1);
+  t.strictSame(seeking.handle({ type: 'release' }), []);
+  t.strictSame(seeking.pass(HOUR), []);
+
+  const home = RegistrationHarness.registered();
+  home.pass(5000);
+  home.handle({ type: 'at-home' });
+  home.acknowledge();
+  t.strictSame(ofType(home.handle({ type: 'release' }), 'released'), []);
+  t.match(home.summary, { state: 'idle' });
+  t.strictSame(home.pass(HOUR), []);
+});
