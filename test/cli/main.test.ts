@@ -27,7 +27,7 @@ const fails = (code: number, line: RegExp) => ({
 t.test('usage: exit code 2 and one line', async (t) => {
   const cases: [words: string[], line: RegExp][] = [
     [['stauts'], /USAGE: unknown command 'stauts'; did you mean status\?/],
-    [['release', 'vm1'], /USAGE: unknown command 'release'; there are host, home-agent, /],
+    [['frobnicate', 'vm1'], /USAGE: unknown command 'frobnicate'; there are host, home-agent, /],
     [['--socket', '/x', 'bnd', 'vm1'], /USAGE: unknown command 'bnd'; did you mean bind\?/],
     [['status', '--jsno'], /USAGE: unknown option '--jsno' \(Did you mean --json\?\)/],
     [['status', 'too', 'many'], /USAGE: too many arguments/],
@@ -211,6 +211,11 @@ t.test(
           connected: false,
           reason: 'waiting for QEMU at /run/vm1.sock',
         },
+        machine: {
+          monitor: '/run/vm1.qmp',
+          state: 'leaving' as const,
+          reason: "waiting for QEMU's monitor at /run/vm1.qmp",
+        },
         correspondents,
         events: { ...guest.events, ecnAlarms: 5 },
       })),
@@ -219,6 +224,8 @@ t.test(
     const { out } = await kagemusha(['--socket', socket]);
     t.strictSame(out.split('\n').slice(2), [
       'vm1: waiting for QEMU at /run/vm1.sock',
+      "vm1: waiting for QEMU's monitor at /run/vm1.qmp",
+      'vm1: its machine is leaving',
       'vm1: 2001:db8:2000::20 lost: no answer',
       'vm1: 2001:db8:2000::30 idle',
       'vm1: home prefixes: 2001:db8:2000::/64 valid for ever, 2001:db8:2001::/64 valid for 700 s',
@@ -229,7 +236,7 @@ t.test(
   },
 );
 
-t.test('bind and unbind wait for the outcome', async (t) => {
+t.test('bind, unbind, adopt and release wait for the outcome', async (t) => {
   let binding: BindingStatus = { state: 'idle' };
   let then: BindingStatus = binding;
   let second: BindingStatus | undefined;
@@ -244,7 +251,7 @@ t.test('bind and unbind wait for the outcome', async (t) => {
   const socket = await stand(t, status, (verb) => {
     if (then.state === 'rejected' && verb === 'unbind')
       throw new KagemushaError('GUEST_UNKNOWN', 'no guest "x"');
-    binding = { state: verb === 'bind' ? 'registering' : 'deregistering' };
+    binding = { state: verb === 'unbind' ? 'deregistering' : 'registering' };
     setTimeout(() => {
       binding = then;
     }, 300);
@@ -252,9 +259,12 @@ t.test('bind and unbind wait for the outcome', async (t) => {
   const call = (verb: string) => kagemusha([verb, 'vm1', '--socket', socket]);
 
   then = { state: 'registered', status: 0, lifetime: 60, expiresIn: 60 };
-  t.match(await call('bind'), { code: 0, out: 'vm1: registered for 60 s\n', err: '' });
+  for (const verb of ['bind', 'adopt']) {
+    t.match(await call(verb), { code: 0, out: 'vm1: registered for 60 s\n', err: '' });
+  }
   then = { state: 'idle' };
   t.match(await call('unbind'), { code: 0, out: 'vm1: not registered any more\n' });
+  t.match(await call('release'), { code: 0, out: 'vm1: released; another host may register it\n' });
   then = { state: 'at-home', reason: 'the guest is at home and needs no binding' };
   t.match(await call('unbind'), { code: 0, out: 'vm1: is at home, has no binding\n', err: '' });
   second = { state: 'deregistering' };
