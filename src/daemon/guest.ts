@@ -193,6 +193,11 @@ export class Guest {
     this.#log.info('the guest is here');
   }
 
+  /** The guest stands still to go to another host: no Binding Update of ours may overtake that host's. */
+  hold(): void {
+    for (const home of this.#homes) home.send({ type: 'hold' });
+  }
+
   /** The guest is on another host: its binding is that host's, and nothing is said of it, nor to it. */
   release(): void {
     this.#log.info('the guest has left');

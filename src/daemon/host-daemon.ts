@@ -473,8 +473,9 @@ export class HostDaemon {
   #onMachine(name: string, change: VmChange): void {
     const guest = this.#guests.get(name);
     if (change === 'awaited') guest?.prepare();
-    else if (change === 'arrived') guest?.adopt();
-    else if (change === 'left') guest?.release();
+    else if (change === 'arrived' || change === 'returned') guest?.adopt();
+    else if (change === 'leaving') guest?.hold();
+    else guest?.release();
   }
 
   /** A device went away under the engine. */
