@@ -50,6 +50,7 @@ bool OutgoingQueue::flush(Device& device) {
     if (result == Io::kDone) continue;
     if (result == Io::kAgain) {
       waiting_ = true;
+      if (first_ == end_) first_ = end_ = mark_ = 0;
       return false;
     }
     gone_ = gone_ || result == Io::kGone;

@@ -245,7 +245,7 @@ Io RingUplink::send(std::span<mmsghdr> messages, std::size_t& sent) {
     if (result != Io::kRefused) return result;
     result = sendBySocket(messages.subspan(sent, 1), count);
     sent += count;
-    if (result == Io::kAgain) xdp_->retryLater();
+    if (result == Io::kAgain) xdp_->retryLater(sent != 0);
     if (result != Io::kDone) return result;
   }
 }

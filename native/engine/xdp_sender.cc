@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 #include <thread>
 
 #include "checksum.h"
@@ -43,12 +44,13 @@ struct Request {
 constexpr std::size_t kBefore = 64;
 static_assert(sizeof(Request) == 24 && sizeof(Request) <= kBefore);
 
-// A veth, a NIC's ring takes 256 frames, and drops what is more.
+// A veth, a tap takes 256 frames or more, and drops what it has no room for.
 constexpr std::uint32_t kMostOnTheWay = 224;
-// The kernel has a room for each of them.
-constexpr std::uint32_t kCompleted = 256;
 // It asks for a ring of frames to receive to, too.
 constexpr std::uint32_t kFill = 2;
+
+// A page: the kernel takes no longer ones.
+constexpr std::size_t kLongestSlot = 4096;
 
 // As of the packet socket: see packet_uplink.cc.
 constexpr int kSendBuffer = 256 * 1024;
@@ -88,8 +90,12 @@ std::unique_ptr<XdpSender> XdpSender::open(const std::string& interface, std::st
   if (!fd) fd = UniqueFd(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!fd || !timer) return refused();
-  std::unique_ptr<XdpSender> sender(
-      new XdpSender(std::move(fd), std::move(timer), interface, mtuOf(interface)));
+  const std::size_t mtu = mtuOf(interface);
+  if (kBefore + kEthernetHeader + mtu > kLongestSlot) {
+    why = "frames of an MTU of " + std::to_string(mtu) + " are too long for it";
+    return nullptr;
+  }
+  std::unique_ptr<XdpSender> sender(new XdpSender(std::move(fd), std::move(timer), interface, mtu));
   if (!sender->prepare(checksums)) return refused();
   return sender;
 }
@@ -98,9 +104,14 @@ XdpSender::XdpSender(UniqueFd fd, UniqueFd timer, const std::string& interface, 
     : fd_(std::move(fd)),
       timer_(std::move(timer)),
       interface_(interface),
-      slot_(kBefore + kEthernetHeader + mtu <= 2048 ? 2048 : 4096),
+      slot_(kBefore + kEthernetHeader + mtu <= kLongestSlot / 2 ? kLongestSlot / 2 : kLongestSlot),
       most_(std::min(slot_ - kBefore, kEthernetHeader + mtu)),
-      slots_(kSlots * slot_, Mapping::Sharing::kPrivate) {}
+      slots_(kSlots * slot_, Mapping::Sharing::kPrivate),
+      freeCount_(kSlots),
+      pause_(kFirstPause) {
+  static_assert(kMostOnTheWay <= kSlots);
+  std::iota(free_.begin(), free_.end(), std::uint16_t{0});
+}
 
 XdpSender::~XdpSender() {
   for (const Ring& ring : {transmit_, completed_})
@@ -112,15 +123,15 @@ bool XdpSender::prepare(Checksums checksums) {
     return ::setsockopt(fd_.get(), SOL_XDP, option, &entries, sizeof entries) == 0;
   };
   if (!registerSlots(checksums) || !sized(XDP_UMEM_FILL_RING, kFill) ||
-      !sized(XDP_UMEM_COMPLETION_RING, kCompleted) || !sized(XDP_TX_RING, kSlots))
+      !sized(XDP_UMEM_COMPLETION_RING, kSlots) || !sized(XDP_TX_RING, kWaiting))
     return false;
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
-  sized(kMostInACall, kSlots);  // since Linux 6.17
+  isExact_ = sized(kMostInACall, kWaiting);  // both since Linux 6.17
   xdp_mmap_offsets offsets{};
   socklen_t length = sizeof offsets;
   if (::getsockopt(fd_.get(), SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) != 0 ||
-      !map(transmit_, XDP_PGOFF_TX_RING, offsets.tx, sizeof(xdp_desc), kSlots) ||
-      !map(completed_, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, sizeof(std::uint64_t), kCompleted))
+      !map(transmit_, XDP_PGOFF_TX_RING, offsets.tx, sizeof(xdp_desc), kWaiting) ||
+      !map(completed_, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, sizeof(std::uint64_t), kSlots))
     return false;
   sockaddr_xdp address{};
   address.sxdp_family = AF_XDP;
@@ -173,8 +184,8 @@ std::uint32_t XdpSender::waiting() const { return produced_ - load(transmit_.con
 
 // False: it cannot go this way.
 bool XdpSender::put(const msghdr& message) {
-  const std::uint32_t index = produced_ % kSlots;
-  auto* frame = slots_.bytes().data() + index * slot_ + kBefore;
+  const std::size_t place = free_[freeCount_ - 1] * slot_ + kBefore;
+  auto* frame = slots_.bytes().data() + place;
   auto* at = frame - sizeof(Offload);
   const auto* end = frame + most_.load(std::memory_order_relaxed);
   for (const iovec& part : std::span(message.msg_iov, message.msg_iovlen)) {
@@ -186,7 +197,7 @@ bool XdpSender::put(const msghdr& message) {
   std::memcpy(&packet.offload, frame - sizeof(Offload), sizeof(Offload));
   if (packet.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE) return false;
   xdp_desc entry{};
-  entry.addr = index * slot_ + kBefore;
+  entry.addr = place;
   entry.len = static_cast<std::uint32_t>(packet.bytes.size());
   if (packet.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
     if (hasRequests_) {
@@ -197,20 +208,36 @@ bool XdpSender::put(const msghdr& message) {
       return false;
     }
   }
-  std::memcpy(transmit_.entries + index * sizeof entry, &entry, sizeof entry);
+  std::memcpy(transmit_.entries + produced_ % kWaiting * sizeof entry, &entry, sizeof entry);
   ++produced_;
+  used_[free_[--freeCount_]] = true;
   return true;
+}
+
+// The kernel may complete what names no slot, too.
+void XdpSender::release(std::uint64_t slot) {
+  if (slot >= kSlots || !used_[slot]) return;
+  used_[slot] = false;
+  free_[freeCount_++] = static_cast<std::uint16_t>(slot);
+}
+
+void XdpSender::takeCompleted() {
+  const std::uint32_t end = load(completed_.produced);
+  for (std::uint32_t index = load(completed_.consumed); index != end; ++index) {
+    std::uint64_t place;
+    std::memcpy(&place, completed_.entries + index % kSlots * sizeof place, sizeof place);
+    release(place / slot_);
+  }
+  store(completed_.consumed, end);
 }
 
 // How many more frames may be taken now. Who filled the interface comes again when half of them are gone.
 std::uint32_t XdpSender::room() {
-  const auto onTheWay = static_cast<std::int32_t>(produced_ - load(completed_.produced) - uncompleted_);
-  if (onTheWay < 0) uncompleted_ += static_cast<std::uint32_t>(onTheWay);
-  const auto most = static_cast<std::int32_t>(full_ ? kMostOnTheWay / 2 : kMostOnTheWay);
+  takeCompleted();
+  const std::uint32_t onTheWay = kSlots - freeCount_;
+  const std::uint32_t most = full_ ? kMostOnTheWay / 2 : kMostOnTheWay;
   full_ = onTheWay >= most;
-  return full_ ? 0
-               : std::min(kMostOnTheWay - static_cast<std::uint32_t>(std::max(onTheWay, 0)),
-                          kSlots - waiting());
+  return full_ ? 0 : std::min(kMostOnTheWay - onTheWay, kWaiting - waiting());
 }
 
 Io XdpSender::send(std::span<const mmsghdr> messages, std::size_t& sent) {
@@ -224,14 +251,13 @@ Io XdpSender::send(std::span<const mmsghdr> messages, std::size_t& sent) {
     }
     const Io result = kick();
     if (result == Io::kDown || result == Io::kGone) {
-      sent -= forgetWaiting(sent);
+      sent -= withdraw(sent);
       return result;
     }
-    if (sent != before) pause_ = kFirstPause;
     if (result == Io::kDone && sent == messages.size()) return Io::kDone;
     if (result == Io::kDone && !taken) return Io::kRefused;
     if (result == Io::kAgain || full_) {
-      retryLater();
+      retryLater(sent != before);
       return Io::kAgain;
     }
   }
@@ -240,9 +266,8 @@ Io XdpSender::send(std::span<const mmsghdr> messages, std::size_t& sent) {
 // A kernel before 6.17 copies 32 frames in a call, and tells how many when it has taken all, or with the next
 // call: whether there is no room, or only the call was over, is seen by calling again.
 Io XdpSender::kick() {
-  store(completed_.consumed, load(completed_.produced));
   store(transmit_.produced, produced_);
-  unsigned more = kSlots / 32 + 1;
+  unsigned more = kWaiting / 32 + 1;
   while (waiting() != 0) {
     const bool all = ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0;
     if (!all && errno == EBUSY) {  // the interface dropped one
@@ -256,23 +281,28 @@ Io XdpSender::kick() {
   return Io::kDone;
 }
 
-// An entry that names no slot is passed over.
-std::size_t XdpSender::forgetWaiting(std::size_t given) {
-  const std::uint32_t consumed = load(transmit_.consumed);
-  const std::uint32_t first = static_cast<std::int32_t>(forgotten_ - consumed) > 0 ? forgotten_ : consumed;
-  const std::size_t count = produced_ - first, back = std::min(count, given);
-  for (std::uint32_t index = first; index != produced_; ++index) {
-    xdp_desc entry{};
+// An entry that names no slot is passed over. Where nobody knows which ones the kernel has taken they stay,
+// and leave when the interface is up again.
+std::size_t XdpSender::withdraw(std::size_t given) {
+  if (!isExact_) return 0;
+  const std::uint32_t count = std::min(waiting(), produced_ - withdrawn_);
+  for (std::uint32_t index = produced_ - count; index != produced_; ++index) {
+    auto* at = transmit_.entries + index % kWaiting * sizeof(xdp_desc);
+    xdp_desc entry;
+    std::memcpy(&entry, at, sizeof entry);
+    release(entry.addr / slot_);
+    entry = {};
     entry.addr = slots_.bytes().size();
-    std::memcpy(transmit_.entries + index % kSlots * sizeof entry, &entry, sizeof entry);
+    std::memcpy(at, &entry, sizeof entry);
   }
-  forgotten_ = produced_;
+  withdrawn_ = produced_;
+  const std::size_t back = std::min<std::size_t>(count, given);
   lost_.fetch_add(count - back, std::memory_order_relaxed);
-  uncompleted_ = produced_ - load(completed_.produced);  // and what is still on its way makes that less
   return back;
 }
 
-void XdpSender::retryLater() {
+void XdpSender::retryLater(bool progress) {
+  if (progress) pause_ = kFirstPause;
   itimerspec time{};
   time.it_value.tv_nsec = pause_;
   ::timerfd_settime(timer_.get(), 0, &time, nullptr);

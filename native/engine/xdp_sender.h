@@ -5,6 +5,7 @@
 #include <linux/if_xdp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <span>
@@ -19,15 +20,16 @@ namespace kagemusha {
 // Cheaper than a packet socket: no message for each frame, no queueing discipline. Whoever captures on
 // this machine does not see them, and none of its rules (tc, nftables) applies to them.
 //
-//   slots      │ request │ frame ···      │ request │ frame ···      │    written here, copied by the kernel
-//   transmit   [ slot, length ][ slot, length ]···                        which of them, in order
-//   completed  [ slot ]···                                                what the interface is done with
+//   slots      │ request │ frame ···      │ request │ frame ···      │    written here
+//   transmit   [ slot, length ][ slot, length ]···                        the kernel is to take these, in
+//   order completed  [ slot ]···                                                it has no more use for these
 //
-// One thread at a time sends.
+// The kernel copies a frame when it takes it, or (virtio_net) has the interface read it from the slot: that
+// one is ours again when it is completed. One thread at a time sends.
 class XdpSender {
  public:
   // So many frames may wait here for the interface to have room.
-  static constexpr std::uint32_t kSlots = 64;
+  static constexpr std::uint32_t kWaiting = 64;
 
   // kComplete: also where the kernel could be asked to, it is not left to compute a checksum.
   enum class Checksums { kAsked, kComplete };
@@ -47,7 +49,8 @@ class XdpSender {
   int fd() const { return timer_.get(); }
   // Frames that were taken and lost since the last call. Any thread.
   std::uint64_t takeLost() { return lost_.exchange(0, std::memory_order_relaxed); }
-  void retryLater();
+  // @param progress: something has left since the last attempt.
+  void retryLater(bool progress);
   // Once in a while: the interface's may have changed.
   void learnMtu();
 
@@ -66,11 +69,16 @@ class XdpSender {
   bool map(Ring& ring, std::uint64_t place, const ::xdp_ring_offset& offsets, std::size_t entry,
            std::uint32_t count) const;
   std::uint32_t waiting() const;
+  void takeCompleted();
+  void release(std::uint64_t slot);
   std::uint32_t room();
   bool put(const msghdr& message);
   Io kick();
   // What waits is not sent any more; how many of the last `given` frames that is: all others are lost.
-  std::size_t forgetWaiting(std::size_t given);
+  std::size_t withdraw(std::size_t given);
+
+  // As many frames as may be on their way, and those that wait.
+  static constexpr std::uint32_t kSlots = 256;
 
   const UniqueFd fd_, timer_;
   const std::string interface_;
@@ -78,13 +86,16 @@ class XdpSender {
   std::atomic<std::size_t> most_;  // octets of a frame
   Mapping slots_;
   Ring transmit_, completed_;
-  std::uint32_t forgotten_ =
-      0;                        // of transmit_: none before this one waits, though the kernel has not seen it
+  std::array<std::uint16_t, kSlots> free_;  // the last one first: it is in the cache
+  std::uint32_t freeCount_ = 0;
+  std::array<bool, kSlots> used_{};
   std::uint32_t produced_ = 0;  // of transmit_
-  bool hasRequests_ = false;    // the kernel takes a checksum as a request
-  std::uint32_t uncompleted_ = 0;  // of produced_: never completed
-  bool full_ = false;              // as many are on their way as may be
-  std::int64_t pause_ = 0;         // nanoseconds until the next attempt
+  std::uint32_t withdrawn_ =
+      0;                      // of transmit_: what was produced before waits no more, whatever the kernel saw
+  bool hasRequests_ = false;  // the kernel takes a checksum as a request
+  bool isExact_ = false;      // the kernel tells at once what it has taken
+  bool full_ = false;         // as many are on their way as may be
+  std::int64_t pause_;        // nanoseconds until the next attempt
   std::atomic<std::uint64_t> lost_ = 0;
 };
 
