@@ -21,7 +21,7 @@
 namespace kagemusha {
 namespace {
 
-// Linux 6.11 and before that have not all of these in their headers.
+// Linux 6.16 and before have not all of these in their headers.
 constexpr std::uint32_t kUmemHasRequests = 1 << 2;    // XDP_UMEM_TX_METADATA_LEN
 constexpr std::uint32_t kFrameHasRequest = 1 << 1;    // XDP_TX_METADATA
 constexpr int kMostInACall = 9;                       // XDP_MAX_TX_SKB_BUDGET

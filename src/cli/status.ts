@@ -67,6 +67,7 @@ function hostTable(host: HostStatus): string {
     [
       ...portOf(guest),
       ...machineOf(guest),
+      ...moveOf(guest),
       ...reasonsOf(guest),
       ...prefixesOf(guest),
       ...correspondentsOf(guest),
@@ -90,6 +91,16 @@ function uplinkOf({ uplink }: HostStatus): string[] {
     ...(sending === 'queued' ? [] : [`uplink ${device}: what leaves passes by ${PASSED[sending]}`]),
     ...taken.map(({ address }) => `uplink ${device}: another node has ${address}`),
   ];
+}
+
+/** How its last move went. */
+function moveOf({ move }: GuestStatus): string[] {
+  if (move === undefined) return [];
+  const { at, trigger, answer } = move;
+  const answered =
+    answer === undefined ? 'no answer yet' : `answered ${answer.toFixed(1)} ms later`;
+  const when = new Date(at).toISOString();
+  return [`moved here ${when}: Binding Update after ${trigger.toFixed(1)} ms, ${answered}`];
 }
 
 /** What a guest's machine does, where that is not to run. */

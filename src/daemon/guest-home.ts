@@ -126,6 +126,12 @@ export class GuestHome {
     if (this.protection.kind === 'esp') this.protection.prepare();
   }
 
+  /** The binding is another host's, whatever is stored of it. */
+  release(): void {
+    this.send({ type: 'release' });
+    this.#services.store.deleteRegistration(this.address);
+  }
+
   send(event: HomeRegistrationEvent): void {
     if (event.type === 'move') this.#careOfAddress = event.careOfAddress;
     this.#driver.send(event);
@@ -257,7 +263,6 @@ export class GuestHome {
         break;
       case 'released':
         this.#tunnel = undefined;
-        store.deleteRegistration(this.address);
         this.#services.unbound(this.address, 'the guest is on another host');
         changed();
         break;

@@ -7,6 +7,7 @@ import type {
 } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
+import { Move } from '../migration/index.js';
 import {
   type Envelope,
   type HomeRegistrationEvent,
@@ -14,6 +15,7 @@ import {
   SecurityPolicies,
   UpdateRate,
 } from '../signaling/index.js';
+import type { Millis } from '../time.js';
 import type { TokenBucket } from '../token-bucket.js';
 import { parameterProblem, readProbe } from '../tunnel/index.js';
 import {
@@ -40,7 +42,7 @@ import { Driver } from './driver.js';
 import { sumDrops } from './drop-counts.js';
 import { ErrorBudget } from './error-budget.js';
 import { GuestAtHome } from './guest-at-home.js';
-import { GuestHome } from './guest-home.js';
+import { GuestHome, type TunnelBetween } from './guest-home.js';
 import { GuestTunnels } from './guest-tunnels.js';
 import type { Logger } from './log.js';
 import { RouteOptimisation } from './route-optimisation.js';
@@ -108,6 +110,8 @@ export class Guest {
   /** The guest is on its port, as far as we know: it was told of its router. */
   #arrived = false;
   #mac: Mac | undefined;
+  /** the last one to this host */
+  #move: Move | undefined;
   #watching: NodeJS.Timeout | undefined;
 
   /**
@@ -181,24 +185,35 @@ export class Guest {
     if (this.#arrived) this.#arrive();
   }
 
-  /** The guest may come at any moment. */
+  /** The guest is to come, and is elsewhere until then. */
   prepare(): void {
+    if (this.#arrived || this.#isOpen) this.release();
     for (const home of this.#homes) home.prepare();
   }
 
-  /** The guest is on this host from now on: it is registered, first of all, and told of its router. */
-  adopt(): void {
+  /**
+   * The guest is on this host from now on: it is registered, first of all, and told of its router.
+   *
+   * @param at since when, milliseconds since 1970, where that is known
+   */
+  adopt(at = wallClock()): void {
+    this.#move = new Move(at);
     this.bind();
-    this.#arrive();
+    if (this.#atHome === undefined) this.#arrive();
     this.#log.info('the guest is here');
+  }
+
+  /** The guest stands still to go to another host: no Binding Update of ours may overtake that host's. */
+  hold(): void {
+    for (const home of this.#homes) home.send({ type: 'hold' });
   }
 
   /** The guest is on another host: its binding is that host's, and nothing is said of it, nor to it. */
   release(): void {
     this.#log.info('the guest has left');
-    this.#arrived = false;
+    this.#arrived = this.#wasElsewhere = false;
     this.#linkDriver.send({ type: 'left' });
-    for (const home of this.#homes) home.send({ type: 'release' });
+    for (const home of this.#homes) home.release();
     if (this.#config.register === 'traffic') this.#watch();
   }
 
@@ -391,6 +406,7 @@ export class Guest {
       return { ...home.status(now), ...(tunnel === undefined ? {} : { tunnel }) };
     });
     const tunnel = this.#tunnels.narrowest;
+    const move = this.#move?.report;
     const homeAgent = bindings.find((home) => home.homeAgent !== undefined)?.homeAgent;
     const sum = (pick: (counter: (typeof counters)[number]) => number): number =>
       counters.reduce((total, counter) => total + pick(counter), 0);
@@ -404,6 +420,7 @@ export class Guest {
       binding: mostUrgent(bindings),
       bindings,
       ...(tunnel === undefined ? {} : { tunnel }),
+      ...(move === undefined ? {} : { move }),
       ...(this.#routes === undefined ? {} : { correspondents: this.#routes.summary() }),
       traffic: {
         toHome: {
@@ -452,15 +469,24 @@ export class Guest {
         store,
         rate,
         log: this.#log,
-        transmit: (signal) => this.#transmit(this.#policies.emit(signal), signal),
+        transmit: (signal) => {
+          this.#transmit(this.#policies.emit(signal), signal);
+          this.#move?.sent(wallClock());
+        },
         transmitIcmpv6: (output) => this.#transmit(this.#policies.emitIcmpv6(output), output),
         changed: () => this.#services.changed(),
         prefixes: (prefixes) => this.#renumber(prefixes),
-        bound: (home, ends) => this.#routes?.bound(home, ends),
+        bound: (home, ends) => this.#bound(home, ends),
         unbound: (home, reason) => this.#routes?.unbound(home, reason),
         returned: (home) => this.#atHome?.announce(home),
       });
     });
+  }
+
+  #bound(home: Address, ends: TunnelBetween): void {
+    this.#routes?.bound(home, ends);
+    if (this.#move?.answered(wallClock()))
+      this.#log.info({ move: this.#move.report }, 'moved here');
   }
 
   #transmit(packet: Uint8Array | string, { source, destination }: Envelope): void {
@@ -560,6 +586,11 @@ export class Guest {
       this.#services.engine.setPeerMac(this.port, output.mac);
     }
   }
+}
+
+/** Milliseconds since 1970, finer than Date.now(). */
+function wallClock(): Millis {
+  return performance.timeOrigin + performance.now();
 }
 
 /** The binding that needs attention most: the first that is not registered, else the first. */

@@ -10,6 +10,7 @@ import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
 import type { VmChange } from '../migration/index.js';
+import type { Millis } from '../time.js';
 import {
   type Address,
   attempt,
@@ -192,7 +193,7 @@ export class HostDaemon {
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
     );
-    this.#monitors = new QmpMonitors(log, (name, change) => this.#onMachine(name, change));
+    this.#monitors = new QmpMonitors(log, (name, change, at) => this.#onMachine(name, change, at));
     this.#engine.onLost((which) => {
       if (which === 'uplink') this.#onGone(uplinkGone(config.uplink.device));
       else this.#lost(which);
@@ -470,11 +471,12 @@ export class HostDaemon {
   }
 
   /** What a guest's machine does. */
-  #onMachine(name: string, change: VmChange): void {
+  #onMachine(name: string, change: VmChange, at: Millis | undefined): void {
     const guest = this.#guests.get(name);
     if (change === 'awaited') guest?.prepare();
-    else if (change === 'arrived') guest?.adopt();
-    else if (change === 'left') guest?.release();
+    else if (change === 'arrived' || change === 'returned') guest?.adopt(at);
+    else if (change === 'leaving') guest?.hold();
+    else guest?.release();
   }
 
   /** A device went away under the engine. */

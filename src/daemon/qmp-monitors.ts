@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
-import { QmpSession, VirtualMachine, type VmChange } from '../migration/index.js';
+import { QmpSession, VirtualMachine, type VmChange, type VmState } from '../migration/index.js';
+import type { Millis } from '../time.js';
 import type { Logger } from './log.js';
 import type { MachineStatus } from './status.js';
 
@@ -8,12 +9,19 @@ const RETRY_MS = { first: 100, longest: 3000 };
 /** A monitor greets whom it serves at once; another client before us is served first, for as long as it stays. */
 const GREETING_MS = 2000;
 
+/** Between two questions about a machine that stands still, milliseconds. */
+const ASK_MS = 1000;
+const STANDING: ReadonlySet<VmState> = new Set(['paused', 'leaving']);
+
 /** A guest and the monitor of its machine. */
 export interface Monitored {
   readonly guest: string;
   /** QEMU listens there: `-qmp unix:PATH,server=on,wait=off`. */
   readonly path: string;
 }
+
+/** Something happened to a guest's machine. @param at when, milliseconds since 1970; undefined: some time before */
+type OnChange = (guest: string, change: VmChange, at: Millis | undefined) => void;
 
 interface Monitor extends Monitored {
   readonly machine: VirtualMachine;
@@ -32,10 +40,10 @@ interface Monitor extends Monitored {
  */
 export class QmpMonitors {
   readonly #log: Logger;
-  readonly #onChange: (guest: string, change: VmChange) => void;
+  readonly #onChange: OnChange;
   readonly #monitors = new Map<string, Monitor>();
 
-  constructor(log: Logger, onChange: (guest: string, change: VmChange) => void) {
+  constructor(log: Logger, onChange: OnChange) {
     this.#log = log;
     this.#onChange = onChange;
   }
@@ -95,9 +103,7 @@ export class QmpMonitors {
     socket.on('error', (error: NodeJS.ErrnoException) => {
       failure = whatFor(path, error);
     });
-    socket.on('data', (text) => {
-      clearTimeout(monitor.timer);
-      session.receive(String(text));
+    const flush = (): void => {
       for (let output = session.poll(); output !== undefined; output = session.poll()) {
         switch (output.type) {
           case 'send':
@@ -111,7 +117,7 @@ export class QmpMonitors {
             break;
           case 'news': {
             const change = monitor.machine.tell(output.news);
-            if (change !== undefined) this.#onChange(guest, change);
+            if (change !== undefined) this.#onChange(guest, change, output.at);
             break;
           }
           case 'useless':
@@ -120,8 +126,19 @@ export class QmpMonitors {
             break;
         }
       }
+    };
+    socket.on('data', (text) => {
+      clearTimeout(monitor.timer);
+      session.receive(String(text));
+      flush();
     });
+    // A machine that stands still: no event tells of all that may become of it (of a migration that began before we came, say).
+    const asking = setInterval(() => {
+      if (STANDING.has(monitor.machine.state)) session.ask();
+      flush();
+    }, ASK_MS);
     socket.on('close', () => {
+      clearInterval(asking);
       if (this.#monitors.get(guest) !== monitor) return;
       monitor.waitsFor = failure ?? `${waitingFor(path)}: it closed the connection`;
       this.#retry(monitor);

@@ -28,6 +28,7 @@ export class RouterSchedule {
   readonly #bucket = new TokenBucket(SOLICITED_BURST, SOLICITED_RATE);
   /** bounded by the bucket: nobody waits longer than MAX_RA_DELAY_TIME */
   readonly #solicitors = new Map<Address, { readonly mac: Mac; readonly at: Millis }>();
+  #started = false;
   #initial = 0;
   #toAllAt: Millis | undefined;
   #sentAt: Millis = Number.NEGATIVE_INFINITY;
@@ -44,17 +45,19 @@ export class RouterSchedule {
 
   /** Whether it advertises on its own; until `start`, only who asks is answered. */
   get isStarted(): boolean {
-    return this.#toAllAt !== undefined;
+    return this.#started;
   }
 
   /** The interface has just begun to advertise (RFC 4861 6.2.4). */
   start(now: Millis): void {
+    this.#started = true;
     this.#initial = MAX_INITIAL_RTR_ADVERTISEMENTS;
     this.#toAllAt = this.#allowedFrom(now);
   }
 
   /** The interface has ceased to advertise. */
   stop(): void {
+    this.#started = false;
     this.#toAllAt = undefined;
     this.#solicitors.clear();
   }
@@ -108,8 +111,8 @@ export class RouterSchedule {
     const max = Math.max(LEAST_MAX_INTERVAL, shortest / 3);
     const min = Math.max(LEAST_MIN_INTERVAL, 0.33 * max);
     const interval = 1000 * (min + (max - min) * this.#random());
-    this.#toAllAt =
-      now + (this.#initial > 0 ? Math.min(interval, MAX_INITIAL_RTR_ADVERT_INTERVAL) : interval);
+    const next = this.#initial > 0 ? Math.min(interval, MAX_INITIAL_RTR_ADVERT_INTERVAL) : interval;
+    this.#toAllAt = this.#started ? now + next : undefined;
   }
 
   #allowedFrom(now: Millis): Millis {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Millis } from '../time.js';
 
 /** What a QEMU says over its monitor, one line of JSON each (QEMU, docs/interop/qmp-spec). */
 export type QmpMessage =
@@ -9,6 +10,8 @@ export type QmpMessage =
       readonly kind: 'event';
       readonly name: string;
       readonly data: Readonly<Record<string, unknown>>;
+      /** When it happened, milliseconds since 1970. */
+      readonly at: Millis;
     };
 
 const part = z.number().int();
@@ -25,6 +28,7 @@ const error = z.looseObject({
 const event = z.looseObject({
   event: z.string(),
   data: z.record(z.string(), z.unknown()).default({}),
+  timestamp: z.looseObject({ seconds: z.number(), microseconds: z.number() }),
 });
 
 /** One line of a monitor; undefined: a QEMU says no such thing. */
@@ -33,7 +37,9 @@ export function parseQmp(line: string): QmpMessage | undefined {
   if (typeof json !== 'object' || json === null) return undefined;
   if ('event' in json) {
     const told = event.safeParse(json).data;
-    return told && { kind: 'event', name: told.event, data: told.data };
+    if (told === undefined) return undefined;
+    const at = 1000 * told.timestamp.seconds + told.timestamp.microseconds / 1000;
+    return { kind: 'event', name: told.event, data: told.data, at };
   }
   if ('return' in json) {
     const told = answer.safeParse(json).data;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Millis } from '../time.js';
 import { parseQmp, type QmpMessage } from './qmp-message.js';
 import type { VmNews } from './virtual-machine.js';
 
@@ -7,7 +8,8 @@ export type QmpSessionOutput =
   | { readonly type: 'send'; readonly line: string }
   /** It answers, and tells from now on what happens. */
   | { readonly type: 'ready'; readonly version: string }
-  | { readonly type: 'news'; readonly news: VmNews }
+  /** `at`: when it happened, milliseconds since 1970; undefined: some time before. */
+  | { readonly type: 'news'; readonly news: VmNews; readonly at?: Millis }
   /** It is no monitor of QEMU's, or does not let us in: one sentence. */
   | { readonly type: 'useless'; readonly reason: string };
 
@@ -34,11 +36,17 @@ const migration = z.looseObject({ status: z.string() });
 export class QmpSession {
   #version: string | undefined;
   #rest = '';
+  #ready = false;
   #over = false;
   readonly #outputs: QmpSessionOutput[] = [];
 
   poll(): QmpSessionOutput | undefined {
     return this.#outputs.shift();
+  }
+
+  /** Asks for the state of its machine once more. */
+  ask(): void {
+    if (this.#ready && !this.#over) this.#command(ASK);
   }
 
   /** What was received, cut anywhere. */
@@ -65,7 +73,7 @@ export class QmpSession {
   #onMessage(message: QmpMessage, version: string): void {
     switch (message.kind) {
       case 'event':
-        this.#onEvent(message.name, message.data);
+        this.#onEvent(message);
         break;
       case 'error':
         if (message.id === ENTER) this.#useless(`QEMU says: ${message.description}`);
@@ -87,22 +95,22 @@ export class QmpSession {
       this.#useless('QEMU does not tell whether its machine runs');
       return;
     }
-    this.#outputs.push({ type: 'ready', version });
+    if (!this.#ready) this.#outputs.push({ type: 'ready', version });
+    this.#ready = true;
     this.#outputs.push({ type: 'news', news: { kind: 'status', status: told.status } });
   }
 
-  #onEvent(name: string, data: Readonly<Record<string, unknown>>): void {
-    if (name === 'STOP') this.#tell({ kind: 'stop' });
-    else if (name === 'RESUME') this.#tell({ kind: 'resume' });
-    else if (name === 'SHUTDOWN') this.#tell({ kind: 'shutdown' });
+  #onEvent({ name, data, at }: Extract<QmpMessage, { kind: 'event' }>): void {
+    const tell = (news: VmNews): void => {
+      this.#outputs.push({ type: 'news', news, at });
+    };
+    if (name === 'STOP') tell({ kind: 'stop' });
+    else if (name === 'RESUME') tell({ kind: 'resume' });
+    else if (name === 'SHUTDOWN') tell({ kind: 'shutdown' });
     else if (name === 'MIGRATION') {
       const told = migration.safeParse(data).data;
-      if (told !== undefined) this.#tell({ kind: 'migration', status: told.status });
+      if (told !== undefined) tell({ kind: 'migration', status: told.status });
     }
-  }
-
-  #tell(news: VmNews): void {
-    this.#outputs.push({ type: 'news', news });
   }
 
   #command(id: number): void {

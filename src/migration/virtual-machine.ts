@@ -23,7 +23,7 @@ export type VmState =
 
 /** What it means for the guest. */
 export type VmChange =
-  /** It is to come here; told again while it does. */
+  /** It is to come here, and is elsewhere or nowhere until then; told again while it comes. */
   | 'awaited'
   /** It runs here, and did not before. */
   | 'arrived'
@@ -36,15 +36,13 @@ export type VmChange =
 
 /** Run states in which a machine is not here yet. */
 const AWAITED: ReadonlySet<string> = new Set(['inmigrate', 'prelaunch', 'preconfig']);
-/** And those in which it is not here any more. */
-const GONE: ReadonlySet<string> = new Set([
-  'postmigrate',
-  'shutdown',
-  'guest-panicked',
-  'internal-error',
-]);
-/** Migration statuses after which it stays. */
-const FAILED: ReadonlySet<string> = new Set(['failed', 'cancelled']);
+/** In which it is not here any more. */
+const GONE: ReadonlySet<string> = new Set(['postmigrate', 'shutdown']);
+/** In which it is here and is to be reached: a guest that sleeps may be woken by a packet. */
+const RUNNING: ReadonlySet<string> = new Set(['running', 'suspended']);
+
+/** Migration statuses in which none is under way. A snapshot has a `setup`, and no more. */
+const NONE: ReadonlySet<string> = new Set(['none', 'setup', 'completed', 'failed', 'cancelled']);
 
 /** Where a virtual machine is, by what its monitor tells. */
 export class VirtualMachine {
@@ -66,37 +64,38 @@ export class VirtualMachine {
       case 'resume':
         return this.#become('running');
       case 'stop':
+        if (this.#state === 'gone') return undefined;
         return this.#become(this.#migrating ? 'leaving' : 'paused');
       case 'migration':
         return this.#onMigration(news.status);
       case 'shutdown':
-        this.#migrating = false;
         return this.#become('gone');
     }
   }
 
   #onStatus(status: string): VmChange | undefined {
-    if (status === 'running') return this.#become('running');
+    if (RUNNING.has(status)) return this.#become('running');
     if (AWAITED.has(status)) return this.#become('awaited');
     if (GONE.has(status)) return this.#become('gone');
     if (status === 'finish-migrate') {
       this.#migrating = true;
       return this.#become('leaving');
     }
-    // Paused by somebody; whether it was here before it was, who can tell.
-    return this.#become('paused');
+    // Whether it was here before somebody paused it, who can tell.
+    return this.#become(this.#state === 'leaving' ? 'leaving' : 'paused');
   }
 
   /**
    * Both ends tell of it. Of the one that the machine comes to nothing else than RESUME counts; `completed` comes before it or after it.
-   * Where the machine left it stands still by then.
+   * Where the machine left it stands still by then. With postcopy it runs elsewhere from `postcopy-active` on.
    */
   #onMigration(status: string): VmChange | undefined {
     if (this.#state === 'awaited') return 'awaited';
-    if (this.#state === 'unknown') return undefined;
-    const completed = status === 'completed';
-    this.#migrating = !completed && !FAILED.has(status);
-    return completed && this.#state !== 'running' ? this.#become('gone') : undefined;
+    if (this.#state === 'unknown' || this.#state === 'gone') return undefined;
+    const was = this.#migrating;
+    this.#migrating = !NONE.has(status);
+    const over = (status === 'completed' && was) || status === 'postcopy-active';
+    return over && this.#state !== 'running' ? this.#become('gone') : undefined;
   }
 
   #become(state: VmState): VmChange | undefined {
@@ -105,16 +104,17 @@ export class VirtualMachine {
     if (state === before) return undefined;
     switch (state) {
       case 'running':
+        if (before === 'leaving') this.#migrating = false;
         if (this.#here) return before === 'leaving' ? 'returned' : undefined;
         this.#here = true;
         return 'arrived';
       case 'leaving':
         return 'leaving';
       case 'gone':
-        this.#here = false;
+        this.#here = this.#migrating = false;
         return 'left';
       case 'awaited':
-        this.#here = false;
+        this.#here = this.#migrating = false;
         return 'awaited';
       default:
         return undefined;

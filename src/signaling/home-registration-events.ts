@@ -49,6 +49,8 @@ export type HomeRegistrationEvent =
   | { readonly type: 'echo-reply'; readonly identifier: number; readonly sequence: number }
   /** This host is on the home link. */
   | { readonly type: 'at-home' }
+  /** The guest stands still, and may be about to be another host's: nothing is sent until it is registered again, or released. */
+  | { readonly type: 'hold' }
   /** The guest is on another host, which looks after the binding from now on: it is forgotten, and nothing is said. */
   | { readonly type: 'release' }
   | {

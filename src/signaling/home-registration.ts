@@ -28,6 +28,14 @@ type Reconfigure = Extract<HomeRegistrationEvent, { type: 'reconfigure' }>;
 /** Rounds in which the machines answer each other; more would be a loop. */
 const MAX_ROUNDS = 100;
 
+/** Events that end a hold. What else is said meanwhile is asked for again, or lost on the way. */
+const DECISIONS: ReadonlySet<HomeRegistrationEvent['type']> = new Set([
+  'register',
+  'deregister',
+  'at-home',
+  'release',
+]);
+
 /**
  * The mobile node's side of one home address (RFC 6275 section 11): the binding, which home agent keeps it, whether that
  * one lives, what the home prefixes are, and the way home. Each is a machine of its own; this one lets them speak to
@@ -51,6 +59,7 @@ export class HomeRegistration {
   #lifetime: number;
   /** what waits until a home agent is known */
   #wanted: 'nothing' | 'binding' | 'home' = 'nothing';
+  #held = false;
   readonly #outputs: HomeRegistrationOutput[] = [];
 
   constructor(config: HomeRegistrationConfig) {
@@ -92,6 +101,7 @@ export class HomeRegistration {
 
   /** When `handle` wants a tick at the latest; later than the last event. */
   wakeAt(): Millis | undefined {
+    if (this.#held) return undefined;
     return earliest(
       this.#node.wakeAt(),
       this.#discovery.wakeAt(),
@@ -111,6 +121,8 @@ export class HomeRegistration {
   }
 
   handle(now: Millis, event: HomeRegistrationEvent): void {
+    this.#held = event.type === 'hold' || (this.#held && !DECISIONS.has(event.type));
+    if (this.#held) return;
     this.#limitLifetime(now);
     switch (event.type) {
       case 'register':
@@ -151,6 +163,7 @@ export class HomeRegistration {
       case 'reconfigure':
         this.#reconfigure(now, event);
         break;
+      case 'hold':
       case 'tick':
         break;
     }

@@ -33,7 +33,8 @@ class Qemu {
   }
 
   says(event: object): void {
-    this.client?.write(`${JSON.stringify({ timestamp: {}, ...event })}\r\n`);
+    const timestamp = { seconds: 1_700_000_000, microseconds: 0 };
+    this.client?.write(`${JSON.stringify({ timestamp, ...event })}\r\n`);
   }
 
   async end(): Promise<void> {

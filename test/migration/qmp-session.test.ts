@@ -77,6 +77,12 @@ t.test('what its machine does', async (t) => {
   ]);
   t.strictSame(told({ event: 'NIC_RX_FILTER_CHANGED', data: { name: 'x' } }), [], 'others');
   t.strictSame(told({ event: 'MIGRATION' }), [], 'one without a status');
+  monitor.session.ask();
+  t.match(sent(monitor.says('')), [{ execute: 'query-status', id: 2 }], 'asked once more');
+  t.strictSame(
+    monitor.says('{"return": {"status": "postmigrate", "running": false}, "id": 2}\r\n'),
+    [{ type: 'news', news: { kind: 'status', status: 'postmigrate' } }],
+  );
 });
 
 t.test('what is no monitor, or does not let us in', async (t) => {

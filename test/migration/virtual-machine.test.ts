@@ -70,6 +70,42 @@ t.test(
   },
 );
 
+t.test('what looks like leaving, and is not; what leaves without saying so', async (t) => {
+  const snapshot = [migration('setup'), stop, migration('completed'), resume];
+  t.strictSame(
+    after(status('running'), ...snapshot).changes,
+    ['arrived', undefined, undefined, undefined, undefined],
+    'savevm',
+  );
+  t.strictSame(
+    after(status('running'), migration('active'), stop, migration('postcopy-active')).changes,
+    ['arrived', undefined, 'leaving', 'left'],
+    'it runs there already',
+  );
+  t.strictSame(
+    after(status('inmigrate'), migration('active'), resume, stop, migration('completed')).changes,
+    ['awaited', 'awaited', 'arrived', undefined, undefined],
+    'somebody pauses it before all of it is here',
+  );
+  t.strictSame(after(status('running'), stop, status('postmigrate')).changes, [
+    'arrived',
+    undefined,
+    'left',
+  ]);
+  t.strictSame(
+    after(status('running'), status('inmigrate')).changes,
+    ['arrived', 'awaited'],
+    'another QEMU at the same place',
+  );
+  t.strictSame(after(status('running'), { kind: 'shutdown' }, stop).state, 'gone', '-no-shutdown');
+  t.strictSame(after(status('suspended')).changes, ['arrived'], 'it sleeps, here');
+  t.strictSame(
+    after(status('finish-migrate'), status('paused'), resume).changes,
+    ['leaving', undefined, 'arrived'],
+    'asked while it stands still',
+  );
+});
+
 t.test('there and back again; and the end', async (t) => {
   const away = [status('running'), migration('active'), stop, migration('completed')];
   t.strictSame(after(...away, status('inmigrate'), resume).changes.slice(3), [

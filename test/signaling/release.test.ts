@@ -50,3 +50,27 @@ t.test('released while a home agent is sought, or at home', async (t) => {
   t.match(home.summary, { state: 'idle' });
   t.strictSame(home.pass(HOUR), []);
 });
+
+t.test('held: nothing is sent and nothing is believed until somebody decides', async (t) => {
+  const held = () => {
+    const harness = RegistrationHarness.registered({ lifetime: 60 });
+    harness.pass(5000);
+    const before = harness.last;
+    t.strictSame(harness.handle({ type: 'hold' }), []);
+    t.equal(harness.registration.wakeAt(), undefined);
+    t.strictSame(harness.pass(20_000), []);
+    t.strictSame(harness.acknowledge({ status: 133 }, {}, before), []);
+    t.match(harness.summary, { state: 'registered' });
+    return harness;
+  };
+  const returned = held();
+  returned.register();
+  t.match(returned.acknowledge(), [{ type: 'bound' }]);
+  t.ok(returned.registration.wakeAt(), 'as before');
+  t.strictSame(held().handle({ type: 'release' }), [{ type: 'released' }]);
+  t.match(held().handle({ type: 'deregister' }), [{ type: 'transmit' }]);
+
+  const long = held();
+  long.pass(HOUR);
+  t.match(long.register(), [{ type: 'unbound' }, { type: 'transmit' }], 'it ran out meanwhile');
+});

@@ -62,11 +62,12 @@ export class Qmp {
     return answer.return;
   }
 
-  /** The first one of that name, which is waited for. */
-  async event(name: string, status?: string, timeoutMs = 60_000): Promise<QmpEvent> {
+  /** The first one of that name, which is waited for. @param from of those that came after so many */
+  async event(name: string, status?: string, from = 0): Promise<QmpEvent> {
     const wanted = (event: QmpEvent): boolean =>
       event.name === name && (status === undefined || event.data.status === status);
-    return await until(`${name} ${status ?? ''}`, () => this.events.find(wanted), timeoutMs);
+    const find = (): QmpEvent | undefined => this.events.slice(from).find(wanted);
+    return await until(`${name} ${status ?? ''}`, find, 60_000);
   }
 
   close(): void {

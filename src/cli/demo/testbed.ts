@@ -157,18 +157,28 @@ async function wireHome(hostA: Netns, homeAgent: Netns, guest: Netns): Promise<v
 const WIRE_OFFLOADS =
   'tso off gso off tx-ipxip6-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on';
 
-/** The WAN between the Home Agent's router and Host B, `wan0` at both ends. */
-export async function wireForeign(homeAgent: Netns, hostB: Netns): Promise<void> {
-  await homeAgent.ip(`link add wan0 type veth peer name wan0 netns ${hostB.name}`);
-  for (const [netns, address] of [
-    [homeAgent, PAPER.foreignRouter],
-    [hostB, PAPER.hostB],
+/** The router's interface to it, and the addresses of both ends. */
+export interface ForeignWire {
+  readonly device: string;
+  readonly router: string;
+  readonly address: string;
+}
+
+const FOREIGN: ForeignWire = { device: 'wan0', router: PAPER.foreignRouter, address: PAPER.hostB };
+
+/** The WAN between the Home Agent's router and a foreign host, whose end is `wan0`. */
+export async function wireForeign(router: Netns, host: Netns, network = FOREIGN): Promise<void> {
+  const { device } = network;
+  await router.ip(`link add ${device} type veth peer name wan0 netns ${host.name}`);
+  for (const [netns, end, address] of [
+    [router, device, network.router],
+    [host, 'wan0', network.address],
   ] as const) {
-    await offloads(netns, 'wan0', WIRE_OFFLOADS);
-    await netns.ip(`address add ${address}/64 dev wan0 nodad`);
-    await netns.ip('link set wan0 up');
+    await offloads(netns, end, WIRE_OFFLOADS);
+    await netns.ip(`address add ${address}/64 dev ${end} nodad`);
+    await netns.ip(`link set ${end} up`);
   }
-  await hostB.ip(`-6 route add default via ${PAPER.foreignRouter}`);
+  await host.ip(`-6 route add default via ${network.router}`);
 }
 
 async function offloads(netns: Netns, device: string, features: string): Promise<void> {
@@ -176,12 +186,12 @@ async function offloads(netns: Netns, device: string, features: string): Promise
 }
 
 /** The bridge between the persistent tap that stays with the daemon and the guest's cable. */
-async function bridgeTap(hostB: Netns): Promise<void> {
-  if ((await hostB.run(['ip', '-j', 'link'])).includes('"br-vm1"')) return;
-  await hostB.ip('link add br-vm1 type bridge');
+export async function bridgeTap(host: Netns): Promise<void> {
+  if ((await host.run(['ip', '-j', 'link'])).includes('"br-vm1"')) return;
+  await host.ip('link add br-vm1 type bridge');
   for (const device of ['br-vm1', 'kgtap0']) {
-    await hostB.sysctl({ [`net.ipv6.conf.${device}.disable_ipv6`]: 1 });
+    await host.sysctl({ [`net.ipv6.conf.${device}.disable_ipv6`]: 1 });
   }
-  await hostB.ip('link set kgtap0 master br-vm1 up');
-  await hostB.ip('link set br-vm1 up');
+  await host.ip('link set kgtap0 master br-vm1 up');
+  await host.ip('link set br-vm1 up');
 }
