@@ -243,7 +243,6 @@ std::uint32_t XdpSender::room() {
 Io XdpSender::send(std::span<const mmsghdr> messages, std::size_t& sent) {
   sent = 0;
   for (;;) {
-    const auto before = sent;
     bool taken = true;
     for (auto free = room(); taken && free != 0 && sent != messages.size(); --free) {
       taken = put(messages[sent].msg_hdr);
@@ -257,7 +256,7 @@ Io XdpSender::send(std::span<const mmsghdr> messages, std::size_t& sent) {
     if (result == Io::kDone && sent == messages.size()) return Io::kDone;
     if (result == Io::kDone && !taken) return Io::kRefused;
     if (result == Io::kAgain || full_) {
-      retryLater(sent != before);
+      retryLater(sent != 0);
       return Io::kAgain;
     }
   }
