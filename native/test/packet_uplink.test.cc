@@ -341,6 +341,7 @@ TEST_CASE("packet uplink: VLANs are others'") {
 
 TEST_CASE("packet uplink: many are sent at a time, checksums left to the kernel") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   const auto uplink = openOwn();
   const Peer peer;
   Counters counters;
@@ -370,6 +371,7 @@ TEST_CASE("packet uplink: many are sent at a time, checksums left to the kernel"
 
 TEST_CASE("packet uplink: when the interface is slow, packets wait, and epoll tells when there is room") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 5mbit burst 128kb limit 10mb"));
   const auto uplink = openOwn();
   const Peer peer;
@@ -398,6 +400,7 @@ TEST_CASE("packet uplink: when the interface is slow, packets wait, and epoll te
 // Slower than its guests: they wait, each packet comes, and nothing else is kept from its way.
 TEST_CASE("packet uplink: an engine's guests wait for a slow interface") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   REQUIRE(run("tc qdisc add dev kgu0 root tbf rate 5mbit burst 128kb limit 10mb"));
   constexpr std::size_t kEach = 240;
   for (const std::uint32_t workers : {1u, 3u}) {

@@ -49,6 +49,26 @@ class Wire {
     return;                                                        \
   }
 
+// While it lives this thread, and those that it starts meanwhile, stay on the processor that they are on.
+// Without NAPI a veth's packets wait in a queue of the processor that sent them: a sender that is moved
+// overtakes itself.
+class OnOneProcessor {
+ public:
+  OnOneProcessor() {
+    REQUIRE(::sched_getaffinity(0, sizeof before_, &before_) == 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+    REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
+  }
+  ~OnOneProcessor() { ::sched_setaffinity(0, sizeof before_, &before_); }
+  OnOneProcessor(const OnOneProcessor&) = delete;
+  OnOneProcessor& operator=(const OnOneProcessor&) = delete;
+
+ private:
+  cpu_set_t before_;
+};
+
 // While it lives this thread has no capability in effect.
 class WithoutCapabilities {
  public:

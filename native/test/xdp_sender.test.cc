@@ -82,6 +82,7 @@ std::unique_ptr<XdpSender> open(const std::string& interface = "kgu0",
 
 TEST_CASE("AF_XDP: frames of all lengths leave in order, their checksums with them") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   REQUIRE(narrow());
   // The kernel, not its driver, is to see to a checksum: what arrives has it.
   REQUIRE(run("ethtool -K kgu0 tx off >/dev/null"));
@@ -109,6 +110,7 @@ TEST_CASE("AF_XDP: frames of all lengths leave in order, their checksums with th
 
 TEST_CASE("AF_XDP: what it is not for is refused, and all before it is on its way") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   REQUIRE(narrow());
   const auto sender = open();
   const Peer peer("kgu1");
@@ -143,6 +145,7 @@ TEST_CASE("AF_XDP: what it is not for is refused, and all before it is on its wa
 
 TEST_CASE("AF_XDP: when the interface is slow frames wait, and none is lost") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   REQUIRE(narrow(4000));
   // What leaves by this one has the other one's queue before it.
   if (!run("ip link add link kgu0 name kguv type macvlan mode private && ip link set kguv up && "
@@ -190,6 +193,7 @@ TEST_CASE("AF_XDP: when the interface is slow frames wait, and none is lost") {
 
 TEST_CASE("AF_XDP: what the interface drops is counted") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   // Nobody reads from this tap, which keeps ten.
   const auto tap = openTunDevice("kgut", TunMode::kTap);
   REQUIRE(run("ip link set kgut txqueuelen 10 up"));
@@ -203,6 +207,7 @@ TEST_CASE("AF_XDP: what the interface drops is counted") {
 
 TEST_CASE("AF_XDP: the interface is deleted, or taken; without a right, or with a spare socket") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   std::string why;
   CHECK_FALSE(XdpSender::open("kgu0", why));
   CHECK(why == "frames of an MTU of 9000 are too long for it");
@@ -230,6 +235,7 @@ TEST_CASE("AF_XDP: the interface is deleted, or taken; without a right, or with 
 
 TEST_CASE("AF_XDP: an uplink sends what is too long for it in its place, by its socket") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   REQUIRE(narrow(3000));
   const auto uplink = openPacketUplink("kgu0", {.rxFrames = 64, .bypassQdisc = true});
   CHECK(uplink->withoutXdp() == "");
@@ -257,6 +263,7 @@ TEST_CASE("AF_XDP: an uplink sends what is too long for it in its place, by its 
 
 TEST_CASE("AF_XDP: the guests of several workers, each in order") {
   ON_A_WIRE(wire);
+  const OnOneProcessor staying;
   const Peer peer("kgu1");
   Engine engine({.workers = 3, .maxPorts = 4, .maxTunnels = 4}, [] {});
   CHECK(engine.openPacketUplink("kgu0", {.mac = own, .rxFrames = 64, .bypassQdisc = true}).mac() == own);
