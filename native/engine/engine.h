@@ -59,7 +59,7 @@ class Engine {
   void openUplink(std::shared_ptr<Device> device);
   // The uplink; UPLINK_OPEN when there is one already.
   void openTun(const std::string& device, TunMode mode = TunMode::kTun);
-  // On a network interface; our MAC there. The next hops of the table say where packets go.
+  // On a network interface. The next hops of the table say where packets go.
   const PacketUplink& openPacketUplink(const std::string& interface, const PacketUplinkOptions& options = {});
   std::shared_ptr<MemoryDevice> openMemoryUplink();
   // Nothing more is read from or written to the port once this returns. NO_PORT when there is none.

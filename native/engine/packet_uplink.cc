@@ -52,14 +52,10 @@ RawSocket openReceiver(const std::string& interface, const PacketUplinkOptions& 
   return socket;
 }
 
-// What the kernel counts of packets that are sent and not yet gone: twice this, about 230 packets of 1500
-// octets. A veth, a NIC's ring takes 256 and drops more than that, where the socket lets us wait.
-constexpr int kSendBuffer = 256 * 1024;
-
 RawSocket openSender(const std::string& interface, const PacketUplinkOptions& options) {
   RawSocket socket = openUplinkSocket(interface);
   setRawOption(socket, interface, PACKET_VNET_HDR, 1);
-  ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+  ::setsockopt(socket.fd.get(), SOL_SOCKET, SO_SNDBUF, &kRawSendBuffer, sizeof kRawSendBuffer);
   if (options.bypassQdisc) setRawOption(socket, interface, PACKET_QDISC_BYPASS, 1);
   bindRaw(socket, interface, kNothing);
   return socket;

@@ -29,16 +29,13 @@ namespace {
           ": run as root or with CAP_NET_RAW (sudo setpriv, or AmbientCapabilities= in the unit)");
 }
 
-// Any socket may ask.
 Mac macOf(const std::string& interface) {
-  const UniqueFd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  std::memcpy(request.ifr_name, interface.data(), interface.size());
-  if (::ioctl(any.get(), SIOCGIFHWADDR, &request) != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+  const auto told = askInterface(interface, SIOCGIFHWADDR);
+  if (!told || told->ifr_hwaddr.sa_family != ARPHRD_ETHER)
     throw EngineError("DEVICE_KIND", "interface " + interface +
                                          " is not an Ethernet interface: name one of `ip -brief link`");
   Mac mac{};
-  std::memcpy(mac.octets.data(), request.ifr_hwaddr.sa_data, 6);
+  std::memcpy(mac.octets.data(), told->ifr_hwaddr.sa_data, 6);
   return mac;
 }
 
@@ -90,6 +87,15 @@ RawSocket openRawSocket(const std::string& interface) {
 void throwRawSocket(const std::string& interface) {
   throw EngineError("DEVICE_KIND", "cannot use a packet socket on interface " + interface + " (" +
                                        std::strerror(errno) + "): name an Ethernet interface");
+}
+
+std::optional<ifreq> askInterface(const std::string& interface, unsigned long question) {
+  const UniqueFd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  if (interface.size() >= sizeof request.ifr_name) return std::nullopt;
+  std::memcpy(request.ifr_name, interface.data(), interface.size());
+  if (::ioctl(any.get(), question, &request) != 0) return std::nullopt;
+  return request;
 }
 
 bool isOrphan(int fd) {

@@ -1,8 +1,10 @@
 // A packet socket on an Ethernet interface, before anything is asked of it (packet(7)).
 #pragma once
 
+#include <net/if.h>
 #include <sys/socket.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,13 @@ template <class Value>
 void setRawOption(const RawSocket& socket, const std::string& interface, int option, const Value& value) {
   if (::setsockopt(socket.fd.get(), SOL_PACKET, option, &value, sizeof value) != 0) throwRawSocket(interface);
 }
+
+// SO_SNDBUF. What the kernel counts of packets that are sent and not yet gone: twice this, about 230 packets
+// of 1500 octets. A veth takes 256 and drops more than that, where the socket lets us wait.
+inline constexpr int kRawSendBuffer = 256 * 1024;
+
+// A question about an interface, SIOCGIF…; nothing: there is none of that name. Any process may ask.
+std::optional<ifreq> askInterface(const std::string& interface, unsigned long question);
 
 // The interface was deleted. No error need tell: one that goes down says so, and then it is silent already.
 bool isOrphan(int fd);

@@ -16,6 +16,7 @@
 #include "checksum.h"
 #include "kernel_device.h"
 #include "mac.h"
+#include "raw_socket.h"
 #include "spare_sockets.h"
 
 namespace kagemusha {
@@ -27,7 +28,7 @@ constexpr std::uint32_t kFrameHasRequest = 1 << 1;    // XDP_TX_METADATA
 constexpr int kMostInACall = 9;                       // XDP_MAX_TX_SKB_BUDGET
 constexpr std::uint64_t kChecksumRequested = 1 << 1;  // XDP_TXMD_FLAGS_CHECKSUM
 
-// struct xdp_umem_reg since Linux 6.8.
+// struct xdp_umem_reg as it became with kUmemHasRequests.
 struct UmemRegistration {
   std::uint64_t address, length;
   std::uint32_t chunk, headroom, flags, requestLength;
@@ -52,9 +53,6 @@ constexpr std::uint32_t kFill = 2;
 // A page: the kernel takes no longer ones.
 constexpr std::size_t kLongestSlot = 4096;
 
-// As of the packet socket: see packet_uplink.cc.
-constexpr int kSendBuffer = 256 * 1024;
-
 // One that was just closed has its queue for some milliseconds more.
 constexpr int kAttempts = 20;
 constexpr std::chrono::milliseconds kBetweenAttempts(10);
@@ -71,11 +69,10 @@ void store(std::uint32_t* counter, std::uint32_t value) {
   std::atomic_ref(*counter).store(value, std::memory_order_release);
 }
 
+// 0: there is no such interface.
 std::size_t mtuOf(const std::string& interface) {
-  const UniqueFd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  std::memcpy(request.ifr_name, interface.data(), std::min(interface.size(), sizeof request.ifr_name - 1));
-  return ::ioctl(any.get(), SIOCGIFMTU, &request) == 0 ? static_cast<std::size_t>(request.ifr_mtu) : 0;
+  const auto told = askInterface(interface, SIOCGIFMTU);
+  return told ? static_cast<std::size_t>(told->ifr_mtu) : 0;
 }
 
 }  // namespace
@@ -107,7 +104,6 @@ XdpSender::XdpSender(UniqueFd fd, UniqueFd timer, const std::string& interface, 
       slot_(kBefore + kEthernetHeader + mtu <= kLongestSlot / 2 ? kLongestSlot / 2 : kLongestSlot),
       most_(std::min(slot_ - kBefore, kEthernetHeader + mtu)),
       slots_(kSlots * slot_, Mapping::Sharing::kPrivate),
-      freeCount_(kSlots),
       pause_(kFirstPause) {
   static_assert(kMostOnTheWay <= kSlots);
   std::iota(free_.begin(), free_.end(), std::uint16_t{0});
@@ -125,7 +121,7 @@ bool XdpSender::prepare(Checksums checksums) {
   if (!registerSlots(checksums) || !sized(XDP_UMEM_FILL_RING, kFill) ||
       !sized(XDP_UMEM_COMPLETION_RING, kSlots) || !sized(XDP_TX_RING, kWaiting))
     return false;
-  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &kRawSendBuffer, sizeof kRawSendBuffer);
   isExact_ = sized(kMostInACall, kWaiting);  // both since Linux 6.17
   xdp_mmap_offsets offsets{};
   socklen_t length = sizeof offsets;
@@ -144,7 +140,7 @@ bool XdpSender::prepare(Checksums checksums) {
   }
 }
 
-// A kernel before 6.8 knows no requests: checksums are complete then.
+// A kernel before 6.11 does not know the flag: checksums are complete then.
 bool XdpSender::registerSlots(Checksums checksums) {
   const Bytes memory = slots_.bytes();
   UmemRegistration registration{};

@@ -21,8 +21,8 @@ namespace kagemusha {
 // this machine does not see them, and none of its rules (tc, nftables) applies to them.
 //
 //   slots      │ request │ frame ···      │ request │ frame ···      │    written here
-//   transmit   [ slot, length ][ slot, length ]···                        the kernel is to take these, in
-//   order completed  [ slot ]···                                                it has no more use for these
+//   transmit   [ slot, length ][ slot, length ]···            the kernel is to take these
+//   completed  [ slot ]···                                    it has no more use for these
 //
 // The kernel copies a frame when it takes it, or (virtio_net) has the interface read it from the slot: that
 // one is ours again when it is completed. One thread at a time sends.
@@ -51,7 +51,7 @@ class XdpSender {
   std::uint64_t takeLost() { return lost_.exchange(0, std::memory_order_relaxed); }
   // @param progress: something has left since the last attempt.
   void retryLater(bool progress);
-  // Once in a while: the interface's may have changed.
+  // Once in a while: the interface's MTU may have changed.
   void learnMtu();
 
  private:
@@ -87,11 +87,11 @@ class XdpSender {
   Mapping slots_;
   Ring transmit_, completed_;
   std::array<std::uint16_t, kSlots> free_;  // the last one first: it is in the cache
-  std::uint32_t freeCount_ = 0;
+  std::uint32_t freeCount_ = kSlots;
   std::array<bool, kSlots> used_{};
   std::uint32_t produced_ = 0;  // of transmit_
-  std::uint32_t withdrawn_ =
-      0;                      // of transmit_: what was produced before waits no more, whatever the kernel saw
+  // Of transmit_: what was produced before this one does not wait any more, whatever the kernel saw of it.
+  std::uint32_t withdrawn_ = 0;
   bool hasRequests_ = false;  // the kernel takes a checksum as a request
   bool isExact_ = false;      // the kernel tells at once what it has taken
   bool full_ = false;         // as many are on their way as may be

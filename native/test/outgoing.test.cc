@@ -95,6 +95,36 @@ TEST_CASE("packets are sent 64 at a time, in order, the rest at the end") {
   CHECK_FALSE(world.queue.refers());
 }
 
+TEST_CASE("what waits in the device is asked for again, though nothing waits here") {
+  // Takes everything, and sends it with a later call.
+  struct Keeping : Sender {
+    int keeps = 2;
+    Io send(std::span<mmsghdr> messages, std::size_t& sent) override {
+      const Io result = Sender::send(messages, sent);
+      return result == Io::kDone && keeps-- > 0 ? Io::kAgain : result;
+    }
+  } sender;
+  std::array<std::uint64_t, EngineCounters::kValues> values{};
+  const EngineCounters counters(values.data());
+  OutgoingQueue queue(counters);
+  const Slot slot(Octets(kLarge, 1));
+  REQUIRE(queue.add(sender, slot.packet, {}, counters));
+  CHECK_FALSE(queue.flush(sender));
+  CHECK(queue.waiting());
+  CHECK_FALSE(queue.refers());
+  CHECK_FALSE(queue.flush(sender));
+  // There is room for as many as ever meanwhile.
+  for (std::size_t count = 0; count < OutgoingQueue::kCapacity; ++count)
+    REQUIRE(queue.add(sender, slot.packet, {}, counters));
+  CHECK_FALSE(queue.add(sender, slot.packet, {}, counters));
+  CHECK(queue.flush(sender));
+  CHECK_FALSE(queue.waiting());
+  CHECK(sender.got.size() == 1 + OutgoingQueue::kCapacity);
+  const auto calls = sender.calls;
+  CHECK(queue.flush(sender));
+  CHECK(sender.calls == calls);
+}
+
 TEST_CASE("headers and small packets are kept, payload is referred to") {
   Queue world;
   REQUIRE(world.add(7, OutgoingQueue::kKept));

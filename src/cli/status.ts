@@ -67,7 +67,7 @@ function hostTable(host: HostStatus): string {
     [
       ...portOf(guest),
       ...machineOf(guest),
-      ...moveOf(guest),
+      ...arrivalOf(guest),
       ...reasonsOf(guest),
       ...prefixesOf(guest),
       ...correspondentsOf(guest),
@@ -93,14 +93,14 @@ function uplinkOf({ uplink }: HostStatus): string[] {
   ];
 }
 
-/** How its last move went. */
-function moveOf({ move }: GuestStatus): string[] {
-  if (move === undefined) return [];
-  const { at, trigger, answer } = move;
+/** How its last arrival went. */
+function arrivalOf({ arrival }: GuestStatus): string[] {
+  if (arrival === undefined) return [];
+  const { at, trigger, answer } = arrival;
   const answered =
     answer === undefined ? 'no answer yet' : `answered ${answer.toFixed(1)} ms later`;
   const when = new Date(at).toISOString();
-  return [`moved here ${when}: Binding Update after ${trigger.toFixed(1)} ms, ${answered}`];
+  return [`arrived ${when}: Binding Update after ${trigger.toFixed(1)} ms, ${answered}`];
 }
 
 /** What a guest's machine does, where that is not to run. */

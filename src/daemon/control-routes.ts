@@ -69,38 +69,16 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
   if (guests === undefined) return common;
   return [
     ...common,
-    {
-      method: 'POST',
-      path: '/v1/guests/:name/bind',
-      handle: async ({ parameters }) => {
-        await guests.bind(parameters.name ?? '');
-        return { status: 202, json: {} };
-      },
-    },
-    {
-      method: 'POST',
-      path: '/v1/guests/:name/unbind',
-      handle: ({ parameters }) => {
-        guests.unbind(parameters.name ?? '');
-        return { status: 202, json: {} };
-      },
-    },
-    {
-      method: 'POST',
-      path: '/v1/guests/:name/adopt',
-      handle: async ({ parameters }) => {
-        await guests.adopt(parameters.name ?? '');
-        return { status: 202, json: {} };
-      },
-    },
-    {
-      method: 'POST',
-      path: '/v1/guests/:name/release',
-      handle: ({ parameters }) => {
-        guests.release(parameters.name ?? '');
-        return { status: 202, json: {} };
-      },
-    },
+    ...(['bind', 'unbind', 'adopt', 'release'] as const).map(
+      (verb): Route => ({
+        method: 'POST',
+        path: `/v1/guests/:name/${verb}`,
+        handle: async ({ parameters }) => {
+          await guests[verb](parameters.name ?? '');
+          return { status: 202, json: {} };
+        },
+      }),
+    ),
     {
       method: 'POST',
       path: '/v1/guests/:name/ping',

@@ -7,7 +7,7 @@ import type {
 } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
-import { Move } from '../migration/index.js';
+import { Arrival } from '../migration/index.js';
 import {
   type Envelope,
   type HomeRegistrationEvent,
@@ -110,8 +110,8 @@ export class Guest {
   /** The guest is on its port, as far as we know: it was told of its router. */
   #arrived = false;
   #mac: Mac | undefined;
-  /** the last one to this host */
-  #move: Move | undefined;
+  /** the last one that was seen */
+  #arrival: Arrival | undefined;
   #watching: NodeJS.Timeout | undefined;
 
   /**
@@ -186,7 +186,7 @@ export class Guest {
   }
 
   /** The guest is to come, and is elsewhere until then. */
-  prepare(): void {
+  expect(): void {
     if (this.#arrived || this.#isOpen) this.release();
     for (const home of this.#homes) home.prepare();
   }
@@ -194,10 +194,10 @@ export class Guest {
   /**
    * The guest is on this host from now on: it is registered, first of all, and told of its router.
    *
-   * @param at since when, milliseconds since 1970, where that is known
+   * @param at since when, milliseconds since 1970; undefined: since some time ago
    */
-  adopt(at = wallClock()): void {
-    this.#move = new Move(at);
+  adopt(at: Millis | undefined): void {
+    this.#arrival = at === undefined ? undefined : new Arrival(at);
     this.bind();
     if (this.#atHome === undefined) this.#arrive();
     this.#log.info('the guest is here');
@@ -406,7 +406,7 @@ export class Guest {
       return { ...home.status(now), ...(tunnel === undefined ? {} : { tunnel }) };
     });
     const tunnel = this.#tunnels.narrowest;
-    const move = this.#move?.report;
+    const arrival = this.#arrival?.report;
     const homeAgent = bindings.find((home) => home.homeAgent !== undefined)?.homeAgent;
     const sum = (pick: (counter: (typeof counters)[number]) => number): number =>
       counters.reduce((total, counter) => total + pick(counter), 0);
@@ -420,7 +420,7 @@ export class Guest {
       binding: mostUrgent(bindings),
       bindings,
       ...(tunnel === undefined ? {} : { tunnel }),
-      ...(move === undefined ? {} : { move }),
+      ...(arrival === undefined ? {} : { arrival }),
       ...(this.#routes === undefined ? {} : { correspondents: this.#routes.summary() }),
       traffic: {
         toHome: {
@@ -471,7 +471,7 @@ export class Guest {
         log: this.#log,
         transmit: (signal) => {
           this.#transmit(this.#policies.emit(signal), signal);
-          this.#move?.sent(wallClock());
+          this.#arrival?.sent(wallClock());
         },
         transmitIcmpv6: (output) => this.#transmit(this.#policies.emitIcmpv6(output), output),
         changed: () => this.#services.changed(),
@@ -485,8 +485,8 @@ export class Guest {
 
   #bound(home: Address, ends: TunnelBetween): void {
     this.#routes?.bound(home, ends);
-    if (this.#move?.answered(wallClock()))
-      this.#log.info({ move: this.#move.report }, 'moved here');
+    const arrival = this.#arrival;
+    if (arrival?.answered(wallClock())) this.#log.info({ arrival: arrival.report }, 'arrived');
   }
 
   #transmit(packet: Uint8Array | string, { source, destination }: Envelope): void {
@@ -549,7 +549,7 @@ export class Guest {
   /** With `register = "traffic"`: the guest is here, or something else spoke and we go on listening. */
   #onFirstFrame(bytes: Uint8Array): void {
     if (isSignOfGuest(bytes, this.#config.homeAddresses)) {
-      this.adopt();
+      this.adopt(wallClock());
     } else {
       this.#watching = setTimeout(() => this.#watch(), WATCH_AGAIN_MS);
     }
@@ -589,7 +589,7 @@ export class Guest {
 }
 
 /** Milliseconds since 1970, finer than Date.now(). */
-function wallClock(): Millis {
+export function wallClock(): Millis {
   return performance.timeOrigin + performance.now();
 }
 

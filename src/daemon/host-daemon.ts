@@ -33,7 +33,7 @@ import { sharedErrorBudget } from './error-budget.js';
 import { FewAtATime } from './few-at-a-time.js';
 import { ForeignNetwork, type NetworkPort } from './foreign-network.js';
 import { Gathered } from './gathered.js';
-import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
+import { Guest, isSignaling, ROUTER_MAC, wallClock } from './guest.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { LostDevices } from './lost-devices.js';
@@ -301,8 +301,9 @@ export class HostDaemon {
 
   /** The guest has come to this host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
   async adopt(name: string): Promise<void> {
+    const now = wallClock();
     await this.#proven(name);
-    this.#guest(name).adopt();
+    this.#guest(name).adopt(now);
   }
 
   /** The guest has left for another host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
@@ -473,7 +474,7 @@ export class HostDaemon {
   /** What a guest's machine does. */
   #onMachine(name: string, change: VmChange, at: Millis | undefined): void {
     const guest = this.#guests.get(name);
-    if (change === 'awaited') guest?.prepare();
+    if (change === 'awaited') guest?.expect();
     else if (change === 'arrived' || change === 'returned') guest?.adopt(at);
     else if (change === 'leaving') guest?.hold();
     else guest?.release();

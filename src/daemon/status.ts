@@ -1,4 +1,4 @@
-import type { MoveReport, VmState } from '../migration/index.js';
+import type { ArrivalReport, VmState } from '../migration/index.js';
 import type { BindingSummary } from '../signaling/index.js';
 import type { Address } from '../wire/address.js';
 import type { Mac } from '../wire/mac.js';
@@ -101,8 +101,8 @@ export interface GuestStatus {
   readonly bindings: readonly HomeStatus[];
   /** Of several that are open the one with the smallest MTU. */
   readonly tunnel?: TunnelStatus;
-  /** How its last move to this host went, as far as this process saw it. */
-  readonly move?: MoveReport;
+  /** How its last arrival on this host went, where this process saw it come. */
+  readonly arrival?: ArrivalReport;
   /** Only with `route_optimisation`. */
   readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;

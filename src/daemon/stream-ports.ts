@@ -1,13 +1,8 @@
 import type { Engine, PortId } from '../datapath/index.js';
 import { KagemushaError } from '../errors.js';
 import type { Logger } from './log.js';
+import { type Retry, retryForQemu } from './retry.js';
 import type { PortStatus } from './status.js';
-
-/**
- * Between two attempts, doubling up to the longest. A QEMU that starts is served within that time; to ask hundreds of sockets so
- * often costs nothing to speak of.
- */
-const RETRY_MS = { first: 100, longest: 3000 };
 
 /** The guest's side of a port, as it is told. */
 export interface StreamPort {
@@ -25,8 +20,7 @@ interface Stream extends StreamPort {
   told: string | undefined;
   /** What listens there took the last connection and ended it without a frame. */
   suspect: boolean;
-  pause: number;
-  timer: NodeJS.Timeout | undefined;
+  readonly retry: Retry;
 }
 
 interface Heard {
@@ -66,9 +60,9 @@ export class StreamPorts {
       waitsFor,
       told: undefined,
       suspect: false,
-      pause: RETRY_MS.first,
+      retry: retryForQemu(),
     };
-    this.#streams.set(port, { ...stream, ...fresh, timer: undefined });
+    this.#streams.set(port, { ...stream, ...fresh });
     this.#connect(port);
   }
 
@@ -84,13 +78,13 @@ export class StreamPorts {
       : `waiting for QEMU at ${path}: it closed the connection`;
     // Who has sent frames is QEMU, and comes again; anything else might take each connection and close it.
     stream.suspect = nonsense || heard.frames === before.frames;
-    if (!stream.suspect) stream.pause = RETRY_MS.first;
+    if (!stream.suspect) stream.retry.succeeded();
     this.#retry(stream);
   }
 
   /** The port is closed. */
   forget(port: PortId): void {
-    clearTimeout(this.#streams.get(port)?.timer);
+    this.#streams.get(port)?.retry.stop();
     this.#streams.delete(port);
   }
 
@@ -109,7 +103,6 @@ export class StreamPorts {
   #connect(port: PortId): void {
     const stream = this.#streams.get(port);
     if (stream === undefined) return;
-    stream.timer = undefined;
     const before = this.#heard(port);
     try {
       this.#engine.connectStream(port);
@@ -130,12 +123,10 @@ export class StreamPorts {
   }
 
   #retry(stream: Stream): void {
-    const { guest, path, waitsFor, pause } = stream;
+    const { guest, path, waitsFor } = stream;
     if (waitsFor !== stream.told) this.#log.warn({ guest, path }, waitsFor ?? '');
     stream.told = waitsFor;
-    stream.pause = Math.min(2 * pause, RETRY_MS.longest);
-    clearTimeout(stream.timer);
-    stream.timer = setTimeout(() => this.#connect(stream.port), pause);
+    stream.retry.later(() => this.#connect(stream.port));
   }
 
   #heard(port: PortId): Heard {

@@ -205,8 +205,7 @@ export class Engine {
   /**
    * An Ethernet interface as the uplink: packet sockets with a receive ring, past the kernel's IP. Neighbor Discovery is left to a
    * packet port with the same `mac`, and `nextHops` and `router` of the table say where packets go. Needs CAP_NET_RAW, no longer once
-   * it is open. Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, OUT_OF_MEMORY, UPLINK_OPTIONS,
-   * UPLINK_OPEN.
+   * it is open. Throws DEVICE_MISSING, DEVICE_PERMISSION, DEVICE_KIND, OUT_OF_MEMORY, UPLINK_OPTIONS, UPLINK_OPEN.
    */
   openPacketUplink(device: string, options: PacketUplinkOptions = {}): OpenedPacketUplink {
     const { memory, ...rest } = options;

@@ -258,8 +258,8 @@ export function translated<T>(call: () => T): T {
 }
 
 /**
- * Packet sockets for later, and with `xdp` an AF_XDP socket where there is any, descriptors that stay open over {@link replaceProcess}. Needs CAP_NET_RAW. Throws KagemushaError
- * DEVICE_PERMISSION.
+ * Packet sockets for later, and with `xdp` an AF_XDP socket where there is any, descriptors that stay open over
+ * {@link replaceProcess}. Needs CAP_NET_RAW. Throws KagemushaError DEVICE_PERMISSION.
  */
 export function openSpareSockets(count: number, xdp: boolean): number[] {
   return translated(() => loadNative().openSpareSockets(count, xdp));

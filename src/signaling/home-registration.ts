@@ -28,7 +28,7 @@ type Reconfigure = Extract<HomeRegistrationEvent, { type: 'reconfigure' }>;
 /** Rounds in which the machines answer each other; more would be a loop. */
 const MAX_ROUNDS = 100;
 
-/** Events that end a hold. What else is said meanwhile is asked for again, or lost on the way. */
+/** Events that end a hold. Packets that come meanwhile are as good as lost on the way. */
 const DECISIONS: ReadonlySet<HomeRegistrationEvent['type']> = new Set([
   'register',
   'deregister',
@@ -60,6 +60,8 @@ export class HomeRegistration {
   /** what waits until a home agent is known */
   #wanted: 'nothing' | 'binding' | 'home' = 'nothing';
   #held = false;
+  /** where to and with whom from now on, told while it was held: the last of each */
+  readonly #postponed = new Map<'move' | 'reconfigure', HomeRegistrationEvent>();
   readonly #outputs: HomeRegistrationOutput[] = [];
 
   constructor(config: HomeRegistrationConfig) {
@@ -121,8 +123,28 @@ export class HomeRegistration {
   }
 
   handle(now: Millis, event: HomeRegistrationEvent): void {
-    this.#held = event.type === 'hold' || (this.#held && !DECISIONS.has(event.type));
-    if (this.#held) return;
+    if (event.type === 'hold') {
+      this.#held = true;
+    } else if (!this.#held) {
+      this.#obey(now, event);
+    } else if (DECISIONS.has(event.type)) {
+      this.#decide(now, event);
+    } else if (event.type === 'move' || event.type === 'reconfigure') {
+      this.#postponed.set(event.type, event);
+    }
+  }
+
+  /** Ends the hold. What is registered is registered as it was asked for meanwhile; whoever is let go of hears nothing of that. */
+  #decide(now: Millis, decision: HomeRegistrationEvent): void {
+    this.#held = false;
+    const postponed = [...this.#postponed.values()];
+    this.#postponed.clear();
+    const first = decision.type === 'register' ? postponed : [decision];
+    const then = decision.type === 'register' ? [decision] : postponed;
+    for (const event of [...first, ...then]) this.#obey(now, event);
+  }
+
+  #obey(now: Millis, event: HomeRegistrationEvent): void {
     this.#limitLifetime(now);
     switch (event.type) {
       case 'register':

@@ -284,6 +284,15 @@ t.test('the monitor of QEMU goes with register = qmp, and with nothing else', as
     /guest.qmp: is only used with register = "qmp"/,
   );
   t.match(problems(lines('register = "qmp"\nqmp = "vm1.qmp"'))[0], /guest.qmp: /);
+  const one = lines('register = "qmp"\nqmp = "/run/vm1.qmp"');
+  const another = one
+    .slice(one.indexOf('[[guest]]'))
+    .replace('::10', '::11')
+    .replace('::44', '::45');
+  t.match(
+    problems(`${one}${another.replace('kgtap0', 'kgtap1').replace('"vm1"', '"vm2"')}`)[0],
+    /guest.qmp: "\/run\/vm1.qmp" is already the monitor of guest "vm1"/,
+  );
 });
 
 t.test('ports: a tap, or a stream socket of QEMU', async (t) => {

@@ -132,9 +132,9 @@ t.test(
       await to.bindingIs('registered');
       const { bindings } = await homeAgentStatus(files.homeAgentSocket);
       t.match(bindings, [{ careOfAddress: to.careOf }], `move ${move}: the Home Agent knows`);
-      const { move: report } = await to.guest();
-      t.comment(`move ${move}: ${JSON.stringify(report)}`);
-      t.ok((report?.trigger ?? -1) > 0 && (report?.answer ?? -1) > 0);
+      const { arrival } = await to.guest();
+      t.comment(`move ${move}: ${JSON.stringify(arrival)}`);
+      t.ok((arrival?.trigger ?? -1) > 0 && (arrival?.answer ?? -1) > 0);
       await answers(hostA, PAPER.guest);
       await goesOn();
     }

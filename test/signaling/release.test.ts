@@ -1,6 +1,7 @@
 import t from 'tap';
 import { ofType } from '../support/drain.js';
-import { RegistrationHarness } from '../support/registration-harness.js';
+import { listOf, RegistrationHarness } from '../support/registration-harness.js';
+import { HOME_AGENT, OTHER_CARE_OF } from '../support/testbed-addresses.js';
 
 const HOUR = 3_600_000;
 
@@ -69,6 +70,21 @@ t.test('held: nothing is sent and nothing is believed until somebody decides', a
   t.ok(returned.registration.wakeAt(), 'as before');
   t.strictSame(held().handle({ type: 'release' }), [{ type: 'released' }]);
   t.match(held().handle({ type: 'deregister' }), [{ type: 'transmit' }]);
+
+  for (const decision of ['register', 'release', 'deregister'] as const) {
+    const moved = held();
+    moved.handle({ type: 'move', careOfAddress: OTHER_CARE_OF });
+    moved.handle({ type: 'reconfigure', homeAgents: listOf(HOME_AGENT), lifetime: 120 });
+    t.strictSame(moved.pass(1000), [], 'not yet');
+    const outputs = moved.handle({ type: decision });
+    t.equal(ofType(outputs, 'transmit').length > 0, decision !== 'release');
+    if (decision === 'register') t.equal(moved.last.signal.source, OTHER_CARE_OF);
+    if (decision === 'deregister') continue;
+    moved.pass(5000);
+    moved.register();
+    t.equal(moved.last.signal.source, OTHER_CARE_OF, `${decision}: from the new address`);
+    t.equal(moved.latest.lifetime, 120);
+  }
 
   const long = held();
   long.pass(HOUR);

@@ -27,6 +27,7 @@ export function hostFaults(config: HostConfig): Fault[] {
   const devices = new Taken();
   const addresses = new Taken();
   const stations = new Taken();
+  const monitors = new Taken();
   const { uplink } = config;
   devices.take(uplink.device, 'the uplink');
   const ports = new Set(config.guests.map(({ port }) => portName(port)));
@@ -50,6 +51,10 @@ export function hostFaults(config: HostConfig): Fault[] {
     if (user !== undefined) {
       const [key, what] = guest.port.kind === 'tap' ? ['device', 'device'] : ['path', 'socket'];
       fault(at('port', key), `"${port}" is already the ${what} of ${user}; give each its own`);
+    }
+    const watched = guest.qmp && monitors.take(guest.qmp, `guest "${guest.name}"`);
+    if (watched !== undefined) {
+      fault(at('qmp'), `"${guest.qmp}" is already the monitor of ${watched}; give each its own`);
     }
     for (const [j, home] of guest.homeAddresses.entries()) {
       const path = at('home_addresses', j);

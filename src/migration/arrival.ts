@@ -1,8 +1,8 @@
 import type { Millis } from '../time.js';
 
-/** How a guest's move to this host went, milliseconds. */
-export interface MoveReport {
-  /** When its machine ran here, since 1970. */
+/** How a guest's arrival on this host went, milliseconds. */
+export interface ArrivalReport {
+  /** When it was here first, since 1970: its machine ran, or its first frame came. */
   readonly at: Millis;
   /** From then on until the first Binding Update left. */
   readonly trigger: Millis;
@@ -10,13 +10,13 @@ export interface MoveReport {
   readonly answer?: Millis;
 }
 
-/** Watches one move; all times since 1970, by one clock. */
-export class Move {
+/** Watches one arrival; all times since 1970, by one clock. */
+export class Arrival {
   readonly #at: Millis;
   #sent: Millis | undefined;
   #answered: Millis | undefined;
 
-  /** @param at the machine runs */
+  /** @param at when the guest was here first */
   constructor(at: Millis) {
     this.#at = at;
   }
@@ -34,7 +34,7 @@ export class Move {
   }
 
   /** Undefined until a Binding Update has left. */
-  get report(): MoveReport | undefined {
+  get report(): ArrivalReport | undefined {
     const at = this.#at;
     const sent = this.#sent;
     if (sent === undefined) return undefined;
