@@ -37,6 +37,8 @@ TunnelSpec tunnelSpec(const Napi::Object& object) {
   for (std::uint32_t index = 0; index < homeAddresses.Length(); ++index)
     spec.homeAddresses.push_back(address(homeAddresses.Get(index)));
   spec.optimise = object.Get("optimise").ToBoolean();
+  spec.onward = object.Get("onward").ToBoolean();
+  spec.inbound = object.Get("inbound").ToBoolean();
   if (const Napi::Value routes = object.Get("routes"); !routes.IsUndefined()) {
     const auto list = routes.As<Napi::Array>();
     for (std::uint32_t index = 0; index < list.Length(); ++index)
@@ -126,6 +128,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::closePort>("closePort"),
                          InstanceMethod<&EngineWrap::setPeerMac>("setPeerMac"),
                          InstanceMethod<&EngineWrap::watchFirstFrame>("watchFirstFrame"),
+                         InstanceMethod<&EngineWrap::watchFirstDelivery>("watchFirstDelivery"),
                          InstanceMethod<&EngineWrap::clearTunnelCounters>("clearTunnelCounters"),
                          InstanceMethod<&EngineWrap::publish>("publish"),
                          InstanceMethod<&EngineWrap::kick>("kick"),
@@ -266,6 +269,10 @@ void EngineWrap::clearTunnelCounters(const Napi::CallbackInfo& info) {
 
 void EngineWrap::watchFirstFrame(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { engine().watchFirstFrame(number(info[0], "port")); });
+}
+
+void EngineWrap::watchFirstDelivery(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { engine().watchFirstDelivery(number(info[0], "port")); });
 }
 
 void EngineWrap::publish(const Napi::CallbackInfo& info) {

@@ -44,6 +44,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void setPeerMac(const Napi::CallbackInfo& info);
   void clearTunnelCounters(const Napi::CallbackInfo& info);
   void watchFirstFrame(const Napi::CallbackInfo& info);
+  void watchFirstDelivery(const Napi::CallbackInfo& info);
   void publish(const Napi::CallbackInfo& info);
   void kick(const Napi::CallbackInfo& info);
   Napi::Value flowLabel(const Napi::CallbackInfo& info);

@@ -33,6 +33,7 @@ namespace kagemusha {
   X(encapsulation_limit) /* it carries a limit that lets it enter no further tunnel */            \
   X(guest_mac_unknown)   /* no frame of the guest seen yet */                                     \
   X(no_port)             /* the tunnel, or the packet to send, names a port that is closed */     \
+  X(guest_left)          /* the guest has left, and nobody said where to */                       \
   X(no_uplink)           /* no uplink is open */                                                  \
   X(port_full)           /* the port takes no more at the moment */                               \
   X(port_error)          /* the port is down, or refused the frame */                             \

@@ -188,6 +188,8 @@ void Engine::setPeerMac(PortId id, const Mac& mac) { port(id).setPeerMac(mac); }
 
 void Engine::watchFirstFrame(PortId id) { port(id).watchFirstFrame(); }
 
+void Engine::watchFirstDelivery(PortId id) { port(id).watchFirstDelivery(); }
+
 void Engine::publish(TableSpec spec) {
   for (const TunnelSpec& tunnel : spec.tunnels)
     if (tunnel.port != kNone) port(tunnel.port);

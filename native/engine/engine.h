@@ -67,6 +67,8 @@ class Engine {
 
   void setPeerMac(PortId port, const Mac& mac);
   void watchFirstFrame(PortId port);
+  // The next packet that comes out of a tunnel and is written to the port is told of, once.
+  void watchFirstDelivery(PortId port);
   // Replaces the whole table; workers see all of it or nothing. TABLE_INVALID: the old one stays.
   void publish(TableSpec table);
   // For a slot that is given to another tunnel. TABLE_INVALID: no such slot.

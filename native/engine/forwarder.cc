@@ -161,6 +161,7 @@ void Forwarder::lowerMss(const Tunnel& tunnel, const Packet& packet, const Route
 }
 
 bool Forwarder::hold(const Tunnel& tunnel, Packet packet) {
+  if (tunnel.spec.onward) return sendOnward(tunnel, packet), false;
   if (!soundOffload(packet)) return tunnel.counters.drop(Drop::bad_offload), false;
   clamp(tunnel, packet);
   const bool mergeable =
@@ -209,6 +210,11 @@ void Forwarder::deliverToGuest(const Tunnel& tunnel, const Train& train) {
   if (!writePort(*tunnel.port, frame, train.tail, tunnel.counters, totals.packets)) return;
   tunnel.counters.add(TunnelCounter::toGuestPackets, totals.packets);
   tunnel.counters.add(TunnelCounter::toGuestBytes, totals.bytes);
+  if (!tunnel.port->takeFirstDelivery()) return;
+  const SlowPathRecord record{
+      .kind = SlowPathKind::firstDelivery, .port = tunnel.port->id, .tunnelSlot = tunnel.spec.slot};
+  if (!tellSlowPath(record, frame.bytes, kEthernetHeader + kIpv6Header))
+    tunnel.port->watchFirstDelivery();  // no room: the next one is told of instead
 }
 
 void Forwarder::deliverToKernel(const Tunnel& tunnel, const Train& train) {

@@ -87,6 +87,8 @@ class Forwarder {
   void toRegistered(Packet packet, const Ipv6View& view);
   bool cameFromOurTunnel(Ipv6View packet) const;
   void reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to);
+  // What came out of an `onward` tunnel.
+  void sendOnward(const Tunnel& tunnel, const Packet& packet);
 
   // Fragments for one of our addresses, in reassembly_path.cc.
   bool fromFragment(Packet packet, const Ipv6View& outer, Side side, std::size_t position);
@@ -145,6 +147,7 @@ class Forwarder {
     if (tunnel.spec.mssClamp && maySyn(packet.bytes)) lowerMss(tunnel, packet, route);
   }
   void lowerMss(const Tunnel& tunnel, const Packet& packet, const RouteSpec* route);
+  // For the tunnel's guest, or home link. True: its bytes are held for merging.
   bool hold(const Tunnel& tunnel, Packet packet);
   void flush();
   void deliver(const Tunnel& tunnel, const Train& train);
@@ -165,6 +168,9 @@ class Forwarder {
   bool tellSlowPath(const SlowPathRecord& record, ConstBytes bytes,
                     std::size_t most = SlowPathRing::kPayload);
   static WireTotals wireTotals(const Train& train);
+  static WireTotals wireTotals(const Packet& packet) {
+    return wireTotals({packet, {}, packet.bytes.size(), 1, packet.offload});
+  }
 
   const Region& region_;
   const EngineCounters counters_;

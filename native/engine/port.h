@@ -40,16 +40,23 @@ class Port {
       peerMac_.store(mac.bits(), std::memory_order_relaxed);
   }
 
-  void watchFirstFrame() { watched_.store(true, std::memory_order_relaxed); }
+  void watchFirstFrame() { frameWatched_.store(true, std::memory_order_relaxed); }
   // True once after watchFirstFrame().
-  bool takeFirstFrame() { return watched_.load(std::memory_order_relaxed) && watched_.exchange(false); }
+  bool takeFirstFrame() { return take(frameWatched_); }
+  void watchFirstDelivery() { deliveryWatched_.store(true, std::memory_order_relaxed); }
+  // True once after watchFirstDelivery().
+  bool takeFirstDelivery() { return take(deliveryWatched_); }
 
   // Some kernels refuse merged trains: from the first refusal on, packets go one by one.
   std::atomic<bool> mergeable = true;
 
  private:
+  static bool take(std::atomic<bool>& watched) {
+    return watched.load(std::memory_order_relaxed) && watched.exchange(false);
+  }
+
   std::atomic<std::uint64_t> peerMac_ = 0;
-  std::atomic<bool> watched_ = false;
+  std::atomic<bool> frameWatched_ = false, deliveryWatched_ = false;
 };
 
 struct Uplink {

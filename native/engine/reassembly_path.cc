@@ -31,7 +31,7 @@ bool Forwarder::fromFragment(Packet packet, const Ipv6View& outer, Side side, st
 // engine would not give the guest if it were whole is ours. Only the first fragment shows which of the two it
 // is.
 bool Forwarder::fromRoutedFragment(Packet packet, const Ipv6View& outer, const Type2Routing& routing) {
-  const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
+  const Tunnel* tunnel = table_->fromHomeAgent(outer.source(), outer.destination());
   if (!tunnel || !tunnel->owns(routing.homeAddress)) return type2Routed(packet, outer, routing);
   const DropCounters& drops = tunnel->counters;
   const auto fragment = viewFragment(outer, kIpv6Header + kType2RoutingHeader);

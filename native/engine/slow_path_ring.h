@@ -22,6 +22,7 @@ enum class SlowPathKind : std::uint32_t {
   hopLimit,       // an inner packet whose hop limit ran out between two tunnels of ours
   // May not enter the tunnel, by the limit of 0 that it carries; `mtu`: where that stands.
   encapsulationLimit,
+  firstDelivery,        // the headers of a frame that the guest got out of a tunnel
   filler = 0xffffffff,  // no packet
 };
 

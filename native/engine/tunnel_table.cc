@@ -47,6 +47,9 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
       ports_(std::move(ports)),
       portHasTunnel_(ports_.size()),
       uplink_(std::move(uplink)) {
+  for (const LocalSpec& local : spec.locals)
+    if (!locals_.insert(local.address, local.side))
+      invalid("local address " + text(local.address) + " stands there twice");
   std::vector<bool> slotTaken(region.layout().maxTunnels);
   tunnels_.reserve(spec.tunnels.size());
   for (const TunnelSpec& tunnel : spec.tunnels) {
@@ -64,9 +67,14 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
       invalid("a path MTU of " + std::to_string(tunnel.pathMtu) + " is below 1280");
 
     const bool mobileNode = tunnel.side == Side::kMobileNode;
-    for (const Address& home : tunnel.homeAddresses)
-      if (!(mobileNode ? mobileNodes_ : homeAgents_).insert(home, index))
-        invalid("two tunnels have home address " + text(home));
+    if ((tunnel.onward || tunnel.inbound) && !mobileNode)
+      invalid("a home agent's tunnel cannot be onward or inbound");
+    if (tunnel.onward && tunnel.inbound)
+      invalid("a tunnel cannot be onward and inbound: its guest has left, or has come");
+    if (!tunnel.inbound)
+      for (const Address& home : tunnel.homeAddresses)
+        if (!(mobileNode ? mobileNodes_ : homeAgents_).insert(home, index))
+          invalid("two tunnels have home address " + text(home));
     if (mobileNode && !byPair_.insert({tunnel.remote, tunnel.local}, index))
       invalid("two tunnels run between " + text(tunnel.local) + " and " + text(tunnel.remote) +
               ": give each guest its own care-of address");
@@ -75,12 +83,11 @@ TunnelTable::TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Upl
 
     addRoutes(tunnel);
     std::shared_ptr<Port> port = tunnel.port < ports_.size() ? ports_[tunnel.port] : nullptr;
-    if (port) portHasTunnel_[port->id] = true;
-    tunnels_.push_back({index, tunnel, std::move(port), region.tunnelCounters(tunnel.slot)});
+    if (port && !tunnel.inbound) portHasTunnel_[port->id] = true;
+    const Side* at = locals_.find(tunnel.local);
+    const bool isPlace = !mobileNode && at && *at == Side::kMobileNode;
+    tunnels_.push_back({index, tunnel, std::move(port), region.tunnelCounters(tunnel.slot), isPlace});
   }
-  for (const LocalSpec& local : spec.locals)
-    if (!locals_.insert(local.address, local.side))
-      invalid("local address " + text(local.address) + " stands there twice");
   addSignalers(spec.signalers, region.layout().maxSignalers);
   for (const NextHopSpec& hop : spec.nextHops)
     if (!nextHops_.insert(hop.destination, hop.mac))

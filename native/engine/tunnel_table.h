@@ -31,6 +31,13 @@ struct TunnelSpec {
   bool mssClamp = false;
   bool signaling = false;  // mobile node's side: Mobility Headers for a home address come to the slow path
   bool optimise = false;   // mobile node's side: tell of correspondents, take their packets straight
+  // Mobile node's side: the guest has left. What comes out for it goes on through the tunnel of the home
+  // agent's side that has its home address: from our care-of address to where it is now (as RFC 5568 3.2's
+  // previous access router does; RFC 2473 3.1 on the way).
+  bool onward = false;
+  // Mobile node's side: the other end is the host that the guest left, not its home agent. Packets come out
+  // only; what the guest sends goes by another tunnel, which may have the same home addresses.
+  bool inbound = false;
   std::vector<RouteSpec> routes{};
   std::uint8_t hopLimit = 64;                        // of outer headers, 1..255
   std::optional<std::uint8_t> dscp{};                // of outer headers, 0..63; otherwise the inner packet's
@@ -80,6 +87,9 @@ struct Tunnel {
   TunnelSpec spec;
   std::shared_ptr<Port> port;  // null: none, or closed
   TunnelCounters counters;
+  // Home agent's side, but from a care-of address: where the guest of an `onward` tunnel is now. Nobody's
+  // home agent, so only what comes out of that tunnel goes in.
+  bool isPlace;
 
   // Octets that its packets gain.
   std::size_t overhead() const { return kIpv6Header + (spec.encapsulationLimit ? kLimitHeader : 0); }
@@ -111,14 +121,20 @@ class TunnelTable {
   // two tunnels of one side, a local address twice, an MTU or path MTU below 1280 (RFC 8200 5), a hop limit
   // of 0, a DSCP above 63, a signaler's index out of range or taken twice, two signalers with one home
   // address and local address, a route for a home address that is not the tunnel's, twice, or beyond
-  // kMaxRoutes, a next hop's destination twice.
+  // kMaxRoutes, a next hop's destination twice, a tunnel that is `onward` or `inbound` at the home agent's
+  // side, or both. A home address may be in many inbound ones.
   TunnelTable(const TableSpec& spec, Ports ports, std::shared_ptr<Uplink> uplink, const Region& region);
 
-  // nullptr: none.
+  // nullptr: none. Never an inbound one.
   const Tunnel* mobileNodeOf(const Address& homeAddress) const { return at(mobileNodes_.find(homeAddress)); }
   const Tunnel* homeAgentOf(const Address& homeAddress) const { return at(homeAgents_.find(homeAddress)); }
   const Tunnel* between(const Address& remote, const Address& local) const {
     return at(byPair_.find({remote, local}));
+  }
+  // As between(), when the other end is the guest's home agent.
+  const Tunnel* fromHomeAgent(const Address& remote, const Address& local) const {
+    const Tunnel* tunnel = between(remote, local);
+    return tunnel && !tunnel->spec.inbound ? tunnel : nullptr;
   }
   // The tunnel of either side that runs between these two: nullptr when there are several (home addresses
   // that share a care-of address), std::nullopt when there is none.

@@ -106,7 +106,7 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
   if (source.isLinkLocal() || source.isMulticast() || source.isUnspecified())
     return counters.drop(Drop::inner_source), false;
   if (isNeighborDiscovery(*inner)) return counters.drop(Drop::neighbor_discovery), false;
-  if (source == tunnel->spec.remote && fitsSlot(packet)) {
+  if (source == tunnel->spec.remote && !tunnel->spec.inbound && fitsSlot(packet)) {
     if (isProbe(*inner, kEchoRequest)) {
       toInner(SlowPathKind::inner, packet, *tunnel, Policing::Inner::kProbe);
       return false;
@@ -128,7 +128,7 @@ bool Forwarder::toMobileNode(Packet packet, const Ipv6View& outer) {
 }
 
 bool Forwarder::type2Routed(Packet packet, const Ipv6View& outer, const Type2Routing& routing) {
-  const Tunnel* tunnel = table_->between(outer.source(), outer.destination());
+  const Tunnel* tunnel = table_->fromHomeAgent(outer.source(), outer.destination());
   const Tunnel* straight = tunnel ? nullptr : straightTunnel(outer, routing);
   if (straight && !isMobility(outer)) return straightToMobileNode(packet, outer, *straight);
   const bool matches = tunnel && tunnel->owns(routing.homeAddress);
@@ -174,7 +174,15 @@ bool Forwarder::toHomeAgent(Packet packet, const Ipv6View& outer) {
   return hold(*tunnel, packet);
 }
 
-// From one mobile node to another: the router between them is us.
+// The guest has left (RFC 5568 3.2: its previous access router tunnels to the new care-of address). We are a
+// router on this way, so two hosts that send a packet to each other do so until its hop limit is used up.
+void Forwarder::sendOnward(const Tunnel& tunnel, const Packet& packet) {
+  const Tunnel* place = table_->homeAgentOf(Ipv6View{packet.bytes}.destination());
+  if (!place) return tunnel.counters.drop(Drop::guest_left, wireTotals(packet).packets);
+  reencapsulate(packet, tunnel, *place);
+}
+
+// From one mobile node to another, or after one that left: the router between is us.
 void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& to) {
   std::uint8_t& hopLimit = packet.bytes[7];
   if (hopLimit <= 1) {
@@ -186,12 +194,13 @@ void Forwarder::reencapsulate(Packet packet, const Tunnel& from, const Tunnel& t
   if (!outer) return;
   --hopLimit;
   clamp(from, packet);
-  const auto bytes = packet.bytes.size();
+  const WireTotals read = wireTotals(packet);
   if (!sendThrough(to, *outer, packet, TunnelCounter::toGuestPackets, TunnelCounter::toGuestBytes,
                    to.counters))
     return;
-  from.counters.add(TunnelCounter::toHomePackets);
-  from.counters.add(TunnelCounter::toHomeBytes, bytes);
+  const bool toGuest = from.spec.side == Side::kMobileNode;
+  from.counters.add(toGuest ? TunnelCounter::toGuestPackets : TunnelCounter::toHomePackets, read.packets);
+  from.counters.add(toGuest ? TunnelCounter::toGuestBytes : TunnelCounter::toHomeBytes, read.bytes);
 }
 
 // At the home agent: the kernel routed a packet for a mobile node into our device. What is too big for every
@@ -201,7 +210,7 @@ void Forwarder::toRegistered(Packet packet, const Ipv6View& view) {
   if (source.isLinkLocal() || destination.isLinkLocal()) return counters_.drop(Drop::link_local);
   if (destination.isMulticast()) return counters_.drop(Drop::multicast);
   const Tunnel* tunnel = table_->homeAgentOf(destination);
-  if (!tunnel) return counters_.drop(Drop::not_ours);
+  if (!tunnel || tunnel->isPlace) return counters_.drop(Drop::not_ours);
   if (cameFromOurTunnel(view)) return tunnel->counters.drop(Drop::recursive_encapsulation);
   const auto outer =
       prepareOuter(*tunnel, packet, kNone, *tunnel, Policing::Inner::kErrorTo, tunnel->counters);

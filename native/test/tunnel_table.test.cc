@@ -116,6 +116,50 @@ TEST_CASE_FIXTURE(Fixture, "a table that is ambiguous is refused with its reason
   CHECK(refusal({{wide}, {}}).find("DSCP of 64") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a tunnel that only takes packets is found by its ends, not by its home addresses") {
+  auto port = std::make_shared<Port>(0, Port::Role::kGuest, nullptr, Mac{}, region.portCounters(0));
+  const Address old = addressOf(0x45), older = addressOf(0x46);
+  TunnelSpec first = mobileNode(0, home, careOf, 0), second = mobileNode(1, home, careOf, 0);
+  first.inbound = second.inbound = true;
+  first.remote = old;
+  second.remote = older;
+  {
+    const TunnelTable alone = table({{first, second}, {}}, {port});
+    CHECK(!alone.mobileNodeOf(home));
+    CHECK(!alone.hasTunnel(*port));
+    CHECK(alone.between(old, careOf)->spec.slot == 0);
+    CHECK(alone.between(old, careOf)->owns(home));
+    CHECK(alone.between(older, careOf)->port == port);
+    CHECK(!alone.fromHomeAgent(old, careOf));
+  }
+  const TunnelTable both = table({{first, mobileNode(2, home, careOf, 0), second}, {}}, {port});
+  CHECK(both.mobileNodeOf(home)->spec.slot == 2);
+  CHECK(both.fromHomeAgent(agent, careOf)->spec.slot == 2);
+  CHECK(both.hasTunnel(*port));
+  second.remote = old;
+  CHECK(refusal({{first, second}, {}}).find("care-of address") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a guest has left, or has come, and at the home agent neither") {
+  for (const bool onward : {true, false}) {
+    TunnelSpec tunnel = homeAgent(0, home, careOf);
+    (onward ? tunnel.onward : tunnel.inbound) = true;
+    CHECK(refusal({{tunnel}, {}}).find("home agent's tunnel") != std::string::npos);
+  }
+  TunnelSpec both = mobileNode(0, home, careOf);
+  both.onward = both.inbound = true;
+  CHECK(refusal({{both}, {}}).find("onward and inbound") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a place of a guest that left is told from a home agent's tunnel by where it begins") {
+  const TunnelTable place = table({{{homeAgent(0, home, careOf)}}, {{agent, Side::kMobileNode}}});
+  CHECK(place.homeAgentOf(home)->isPlace);
+  const TunnelTable real = table({{{homeAgent(0, home, careOf)}}, {{agent, Side::kHomeAgent}}});
+  CHECK(!real.homeAgentOf(home)->isPlace);
+}
+
 TEST_CASE("the flat map holds every key it was given, whatever their hashes") {
   Random random(7);
   std::vector<Address> keys;

@@ -258,6 +258,14 @@ export class Engine {
   }
 
   /**
+   * The next packet out of a tunnel that is written to this guest's port is told of as `first-delivery`, once; what transmit() sends
+   * does not count. Where the ring has no room for it the one after it is. Throws NO_PORT.
+   */
+  watchFirstDelivery(port: PortId): void {
+    translated(() => this.native.watchFirstDelivery(port));
+  }
+
+  /**
    * `callback` runs on this thread when slow-path packets wait: receive() until it gives undefined, or look again later,
    * for nothing else tells of what was left. Where receive() paused, the callback runs again by itself.
    */

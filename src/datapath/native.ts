@@ -58,6 +58,22 @@ export interface TunnelSpec {
   readonly signaling?: boolean;
   /** At the mobile node's side: `correspondent` packets tell whom the guest speaks to, and `routes` are followed. */
   readonly optimise?: boolean;
+  /**
+   * At the mobile node's side: the guest has left for another host. What comes out for its home address never goes to the port but on,
+   * through a tunnel of side 'home-agent' in the same table that has the home address (`local`: our care-of address, `remote`: the guest's
+   * new one), with one hop less, as RFC 5568 3.2's previous access router does; without such a tunnel it is dropped (`guest_left`).
+   * What its home agent asks or answers us is still ours. Mobility Headers and Home Address options go on as they are, unless `signaling`
+   * and `optimise` say otherwise. A packet that goes no further is told of without a `port`, by `hop-limit`, `too-big` or
+   * `encapsulation-limit`.
+   */
+  readonly onward?: boolean;
+  /**
+   * At the mobile node's side: `remote` is the old care-of address of the guest, `local` the new one, and what its old host sends after it
+   * comes out here (RFC 2473 3.3). The guest sends nothing by it: its home addresses may be in another tunnel, too, and what claims to be
+   * from a home agent (probes, answers, a type 2 routing header) is not believed: inside the tunnel it is the guest's like any other.
+   * Not together with `onward`.
+   */
+  readonly inbound?: boolean;
   /** At most 1024. */
   readonly routes?: readonly RouteSpec[];
   /** Of outer headers, 1 to 255; 64 unless told (RFC 2473 6.3). */
@@ -177,6 +193,7 @@ export interface NativeEngine {
   closePort(port: PortId): void;
   setPeerMac(port: PortId, mac: Mac): void;
   watchFirstFrame(port: PortId): void;
+  watchFirstDelivery(port: PortId): void;
   publish(table: Table): void;
   clearTunnelCounters(slot: number): void;
   kick(): void;

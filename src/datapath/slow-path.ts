@@ -12,6 +12,7 @@ const KINDS = [
   'heard',
   'hop-limit',
   'encapsulation-limit',
+  'first-delivery',
 ] as const;
 
 export type SlowPathKind = (typeof KINDS)[number];
@@ -29,9 +30,11 @@ export interface SlowPathPacket {
    * first-frame: what watchFirstFrame() waited for; unbound: a tunnel packet at the home agent whose inner source has no
    * binding, with its outer header; correspondent: an IPv6 header of the guest's, now and again while
    * there is traffic with one; home-address: the headers of a packet whose Home Address option no route covers;
-   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again; hop-limit: at the home agent, a packet
-   * between two mobile nodes whose hop limit ran out, `tunnelSlot` the one it came from; encapsulation-limit: a packet that was to
-   * enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1), cut to 1280 octets of IPv6.
+   * heard: the IPv6 header, as the guest gets it, of a packet that came straight, now and again; hop-limit: a packet
+   * from one tunnel into another, between two mobile nodes at the home agent or `onward`, whose hop limit ran out, `tunnelSlot` the one it
+   * came from; encapsulation-limit: a packet that was to enter the tunnel and carries a limit of 0 (RFC 2473 4.1.1), cut to 1280 octets
+   * of IPv6; first-delivery: what watchFirstDelivery() waited for, the Ethernet and IPv6 headers of the frame, `tunnelSlot` the
+   * tunnel it came out of.
    */
   readonly kind: SlowPathKind;
   /** The guest's, or the home link's port: then `bytes` begins with the Ethernet header. Otherwise with IPv6. */
