@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request, requestStatus } from '../daemon/control-client.js';
 import type { BindingStatus, GuestStatus } from '../daemon/status.js';
@@ -6,6 +7,10 @@ import { chooseSocket } from './socket.js';
 
 export interface BindArguments {
   readonly socket?: string;
+}
+
+export interface StateArguments extends BindArguments {
+  readonly state?: string;
 }
 
 const POLL_MS = 100;
@@ -18,17 +23,23 @@ export async function bind(guest: string, options: BindArguments): Promise<numbe
 }
 
 /** `kagemusha adopt GUEST`: the guest has come to this host; registers as `bind`, and tells the guest of its router. */
-export async function adopt(guest: string, options: BindArguments): Promise<number> {
-  return await change(guest, 'adopt', options, registration);
+export async function adopt(guest: string, options: StateArguments): Promise<number> {
+  const state = options.state === undefined ? undefined : await readState(options.state);
+  return await change(guest, 'adopt', options, registration, state);
 }
 
 /** `kagemusha release GUEST`: the guest has left for another host; what was registered is that host's. */
-export async function release(guest: string, options: BindArguments): Promise<number> {
-  return await change(guest, 'release', options, ({ binding, bindings }) =>
-    [binding, ...bindings].every(({ state }) => state === 'idle' || state === 'at-home')
-      ? { exitCode: 0, text: 'released; another host may register it' }
-      : undefined,
-  );
+export async function release(guest: string, options: StateArguments): Promise<number> {
+  const socket = chooseSocket(options.socket);
+  const state = await request(socket, 'POST', pathOf(guest, 'release'));
+  if (options.state === undefined) {
+    process.stdout.write(`${guest}: released; another host may register it\n`);
+    return 0;
+  }
+  await writeState(options.state, state);
+  const next = `kagemusha adopt ${guest} --state ${options.state}`;
+  process.stdout.write(`${guest}: released; on the next host: ${next}\n`);
+  return 0;
 }
 
 function registration({ binding, bindings }: GuestStatus): Outcome | undefined {
@@ -57,12 +68,13 @@ interface Outcome {
 
 async function change(
   guest: string,
-  verb: 'bind' | 'unbind' | 'adopt' | 'release',
+  verb: 'bind' | 'unbind' | 'adopt',
   options: BindArguments,
   outcomeOf: (guest: GuestStatus) => Outcome | undefined,
+  body?: unknown,
 ): Promise<number> {
   const socket = chooseSocket(options.socket);
-  await request(socket, 'POST', `/v1/guests/${encodeURIComponent(guest)}/${verb}`);
+  await request(socket, 'POST', pathOf(guest, verb), body);
   const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const now = await guestOf(socket, guest);
@@ -79,6 +91,38 @@ async function change(
     }
     await sleep(POLL_MS);
   }
+}
+
+function pathOf(guest: string, verb: string): string {
+  return `/v1/guests/${encodeURIComponent(guest)}/${verb}`;
+}
+
+/** @throws KagemushaError STATE_FILE */
+async function readState(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? 'is no JSON' : `cannot be read (${codeOf(cause)})`;
+    throw new KagemushaError('STATE_FILE', `${file} ${why}; write it with kagemusha release`, {
+      cause,
+    });
+  }
+}
+
+/** The guest is released already: what cannot be written is printed. @throws KagemushaError STATE_FILE */
+async function writeState(file: string, state: unknown): Promise<void> {
+  const text = `${JSON.stringify(state)}\n`;
+  try {
+    await writeFile(file, text, { mode: 0o600 });
+  } catch (cause) {
+    process.stdout.write(text);
+    const why = `cannot be written (${codeOf(cause)}); the guest is released, its state is above`;
+    throw new KagemushaError('STATE_FILE', `${file} ${why}`, { cause });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
 async function guestOf(socket: string, name: string): Promise<GuestStatus> {

@@ -3,7 +3,7 @@ import { nameOfGuest } from '../daemon/config/guest-table.js';
 import { loadConfig, loadHost, withGuest } from '../daemon/config/load.js';
 import type { LoadOptions } from '../daemon/config/reading.js';
 import type { HomeAgentConfig, HostConfig } from '../daemon/config/schema.js';
-import { MAX_BODY } from '../daemon/control-server.js';
+import { MAX_BODY } from '../daemon/http-service.js';
 import { KagemushaError } from '../errors.js';
 
 /** A document of one guest: what `guest add` sends. */

@@ -140,13 +140,33 @@ Exit codes: 0 done, 1 failed, 2 usage.`,
   for (const [name, description] of [
     ['bind', 'register a guest with its Home Agent now'],
     ['unbind', 'de-register a guest now'],
-    ['adopt', 'a guest has come from another host: it is told so, and registered here'],
-    ['release', 'a guest has left for another host: forget it, de-register nothing'],
   ] as const) {
     program
       .command(name)
       .description(description)
       .argument('<guest>', 'name of the guest')
+      .action(async (guest: string, _, command: Command) => {
+        const commands = await import('./bind.js');
+        finish(await commands[name](guest, command.optsWithGlobals()));
+      });
+  }
+  for (const [name, description, state] of [
+    [
+      'adopt',
+      'a guest has come from another host: it is told so, and registered here',
+      'what release wrote on the host before: where there are no peers, or they cannot talk',
+    ],
+    [
+      'release',
+      'a guest has left for another host: forget it, de-register nothing',
+      'write there what the next host needs to know of the guest',
+    ],
+  ] as const) {
+    program
+      .command(name)
+      .description(description)
+      .argument('<guest>', 'name of the guest')
+      .option('--state <file>', state)
       .action(async (guest: string, _, command: Command) => {
         const commands = await import('./bind.js');
         finish(await commands[name](guest, command.optsWithGlobals()));

@@ -68,13 +68,14 @@ function hostTable(host: HostStatus): string {
       ...portOf(guest),
       ...machineOf(guest),
       ...arrivalOf(guest),
+      ...conflictOf(guest),
       ...reasonsOf(guest),
       ...prefixesOf(guest),
       ...correspondentsOf(guest),
       ...alarmsOf(guest),
     ].map((line) => `${guest.name}: ${line}`),
   );
-  return [table, ...more, ...uplinkOf(host), ...dropsOf(host.drops)].join('\n');
+  return [table, ...more, ...uplinkOf(host), ...peersOf(host), ...dropsOf(host.drops)].join('\n');
 }
 
 /** What does not hold for, and does not see, what leaves by a packet uplink. */
@@ -93,14 +94,31 @@ function uplinkOf({ uplink }: HostStatus): string[] {
   ];
 }
 
+/** Peers that cannot be asked. */
+function peersOf({ peers = [] }: HostStatus): string[] {
+  return peers.flatMap(({ reason }) => (reason === undefined ? [] : [`peer ${reason}`]));
+}
+
 /** How its last arrival went. */
 function arrivalOf({ arrival }: GuestStatus): string[] {
   if (arrival === undefined) return [];
-  const { at, trigger, answer } = arrival;
-  const answered =
-    answer === undefined ? 'no answer yet' : `answered ${answer.toFixed(1)} ms later`;
-  const when = new Date(at).toISOString();
-  return [`arrived ${when}: Binding Update after ${trigger.toFixed(1)} ms, ${answered}`];
+  const { at, hypervisor, trigger, answer, firstPacket, blackout } = arrival;
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  const parts = [
+    ...(hypervisor === undefined ? [] : [`stood still for ${ms(hypervisor)}`]),
+    trigger < 0
+      ? `Binding Update ${ms(-trigger)} before it ran`
+      : `Binding Update after ${ms(trigger)}`,
+    answer === undefined ? 'no answer yet' : `answered ${ms(answer)} later`,
+    ...(firstPacket === undefined ? [] : [`first packet ${ms(firstPacket)} after that`]),
+    ...(blackout === undefined ? [] : [`not to be reached for ${ms(blackout)} in all`]),
+  ];
+  return [`arrived ${new Date(at).toISOString()}: ${parts.join(', ')}`];
+}
+
+/** Another host has it. */
+function conflictOf({ conflict }: GuestStatus): string[] {
+  return conflict === undefined ? [] : [conflict];
 }
 
 /** What a guest's machine does, where that is not to run. */

@@ -1,5 +1,6 @@
 import { KagemushaError } from '../errors.js';
-import type { Route } from './control-server.js';
+import { type GuestState, readGuestState } from '../migration/index.js';
+import type { Route } from './http-service.js';
 import type {
   CaptureDevice,
   DaemonStatus,
@@ -27,10 +28,14 @@ export interface GuestHandlers {
   bind(guest: string): void | Promise<void>;
   /** Begins to de-register. */
   unbind(guest: string): void;
-  /** The guest has come to this host: it is told of its router, and registered; `status` tells what came of it. */
-  adopt(guest: string): void | Promise<void>;
+  /**
+   * The guest has come to this host: it is told of its router, and registered; `status` tells what came of it.
+   *
+   * @param state what `release` gave on the host before
+   */
+  adopt(guest: string, state?: GuestState): void | Promise<void>;
   /** The guest has left for another host, which looks after its binding: it is forgotten, not de-registered. */
-  release(guest: string): void;
+  release(guest: string): GuestState;
   /** Echo requests through the tunnel to the Home Agent. */
   ping(guest: string, count: number, size: number): Promise<PingAnswer>;
   /**
@@ -69,7 +74,7 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
   if (guests === undefined) return common;
   return [
     ...common,
-    ...(['bind', 'unbind', 'adopt', 'release'] as const).map(
+    ...(['bind', 'unbind'] as const).map(
       (verb): Route => ({
         method: 'POST',
         path: `/v1/guests/:name/${verb}`,
@@ -79,6 +84,20 @@ export function controlRoutes(handlers: ControlHandlers): Route[] {
         },
       }),
     ),
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/adopt',
+      handle: async ({ parameters, body }) => {
+        const state = body === undefined ? undefined : readGuestState(body);
+        await guests.adopt(parameters.name ?? '', state);
+        return { status: 202, json: {} };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/guests/:name/release',
+      handle: ({ parameters }) => ({ json: guests.release(parameters.name ?? '') }),
+    },
     {
       method: 'POST',
       path: '/v1/guests/:name/ping',

@@ -1,9 +1,12 @@
 import type { Engine, PortId, SignalerSpec, TunnelSpec } from '../datapath/index.js';
+import type { HomeState } from '../migration/index.js';
 import type { ReservedCounter } from '../reserved-counter.js';
 import {
+  type HomeAgents,
   HomeRegistration,
   type HomeRegistrationEvent,
   type HomeRegistrationOutput,
+  isNewer,
   type LearntPrefix,
   type Protection,
   type Signal,
@@ -12,6 +15,7 @@ import {
 import type { Address, Icmpv6Message } from '../wire/index.js';
 import type { GuestConfig, SecurityConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
+import { isSameAssociation, keepHomeState, storedHomeState } from './home-state.js';
 import type { Logger } from './log.js';
 import { mobilityNumbers } from './numbers.js';
 import { protectionOf } from './protection.js';
@@ -60,6 +64,8 @@ export class GuestHome {
   readonly slot: number;
   readonly protection: Protection;
   readonly #services: GuestHomeServices;
+  #homeAgents: HomeAgents;
+  readonly #security: SecurityConfig;
   readonly #registration: HomeRegistration;
   readonly #sequence: ReservedCounter;
   readonly #driver: Driver<HomeRegistrationEvent, HomeRegistrationOutput>;
@@ -87,8 +93,9 @@ export class GuestHome {
     this.#services = services;
     this.#careOfAddress = careOfAddress;
     engine.expectSequence(slot, undefined);
-    const security = securityOf(config, address);
-    this.protection = protectionOf(address, security, store, (sequence) =>
+    this.#homeAgents = config.homeAgents;
+    this.#security = securityOf(config, address);
+    this.protection = protectionOf(address, this.#security, store, (sequence) =>
       engine.expectSequence(slot, sequence),
     );
     const binding = stored === undefined ? undefined : revive(stored);
@@ -126,6 +133,34 @@ export class GuestHome {
     if (this.protection.kind === 'esp') this.protection.prepare();
   }
 
+  /** The binding stands, or the home agent was asked for it. */
+  get isAsked(): boolean {
+    const { state } = this.#registration.summary(monotonicNow());
+    return state === 'registered' || state === 'registering';
+  }
+
+  /** What the next host of the guest needs to know. */
+  get state(): HomeState {
+    const configured = this.#homeAgents.kind === 'list' ? this.#homeAgents.addresses : [];
+    return storedHomeState(this.#services.store, this.address, this.#security, configured);
+  }
+
+  /** What the guest's host before this one knew. Once this one has asked the home agent itself, only numbers count. */
+  take(state: HomeState): void {
+    const { store } = this.#services;
+    const { sequence, ...numbers } = state;
+    const isIdle = this.#registration.summary(monotonicNow()).state === 'idle';
+    const isAhead = sequence !== undefined && isNewer(sequence, this.#sequence.next);
+    keepHomeState(store, isIdle || isAhead ? state : numbers, this.#security);
+    if (this.protection.kind === 'esp' && isSameAssociation(state.esp, this.#security)) {
+      this.protection.resume(state.esp.next);
+    }
+    if (isAhead || (isIdle && sequence !== undefined)) this.#sequence.jump(sequence);
+    if (!isIdle) return;
+    if (state.bound !== undefined) this.send({ type: 'told', homeAgent: state.bound.homeAgent });
+    this.prepare();
+  }
+
   /** The binding is another host's, whatever is stored of it. */
   release(): void {
     this.send({ type: 'release' });
@@ -134,6 +169,7 @@ export class GuestHome {
 
   send(event: HomeRegistrationEvent): void {
     if (event.type === 'move') this.#careOfAddress = event.careOfAddress;
+    if (event.type === 'reconfigure') this.#homeAgents = event.homeAgents;
     this.#driver.send(event);
   }
 

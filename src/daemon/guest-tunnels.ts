@@ -24,6 +24,8 @@ interface GuestTunnel {
 export class GuestTunnels {
   readonly #services: TunnelServices;
   readonly #byEnds = new Map<string, GuestTunnel>();
+  /** path MTUs that the guest's host before this one had found, by home address */
+  readonly #told = new Map<Address, number>();
   /** of tunnels that are closed: a count never goes back */
   #closed: Drops = {};
 
@@ -41,6 +43,17 @@ export class GuestTunnels {
       this.#byEnds.delete(key);
     }
     return open.map((spec) => ({ ...spec, ...this.#follow(spec).spec }));
+  }
+
+  /** On the guest's host before this one, a path took no more octets than this: most of it may be the same. */
+  told(homeAddress: Address, pathMtu: number): void {
+    this.#told.set(homeAddress, pathMtu);
+  }
+
+  /** Octets that the path of a home address's tunnel takes, where that is less than the link does. */
+  narrowed(homeAddress: Address): number | undefined {
+    const pathMtu = this.status(homeAddress)?.pathMtu;
+    return pathMtu === undefined || pathMtu >= this.#services.limits.linkMtu ? undefined : pathMtu;
   }
 
   /** The tunnel of a home address, while it is open. */
@@ -112,9 +125,16 @@ export class GuestTunnels {
     };
     const path = known?.path ?? new TunnelPath({ local, remote }, way, this.#services);
     this.#byEnds.set(key, { homeAddresses, path });
-    if (known === undefined) path.open();
-    else path.follow(way);
+    if (known !== undefined) path.follow(way);
+    else this.#open(path, homeAddresses);
     return path;
+  }
+
+  #open(path: TunnelPath, homeAddresses: readonly Address[]): void {
+    const told = homeAddresses.flatMap((home) => this.#told.get(home) ?? []);
+    for (const home of homeAddresses) this.#told.delete(home);
+    path.open();
+    if (told.length > 0) path.told(Math.min(...told));
   }
 }
 

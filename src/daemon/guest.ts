@@ -7,7 +7,7 @@ import type {
 } from '../datapath/index.js';
 import { Drops } from '../drops.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
-import { Arrival } from '../migration/index.js';
+import { Arrival, GUEST_STATE_VERSION, type GuestState } from '../migration/index.js';
 import {
   type Envelope,
   type HomeRegistrationEvent,
@@ -48,6 +48,7 @@ import type { Logger } from './log.js';
 import { RouteOptimisation } from './route-optimisation.js';
 import type { BindingStatus, GuestStatus } from './status.js';
 import type { Store } from './store/index.js';
+import { type SlotPool, Stragglers } from './stragglers.js';
 import { tunnelEvents } from './tunnel-events.js';
 import type { QuotingMessage, TunnelServices } from './tunnel-path.js';
 import type { TunnelEnds } from './tunnel-ping.js';
@@ -60,6 +61,9 @@ export const ROUTER_MAC: Mac = parseMac('02:6b:67:00:00:01');
 
 /** Between two looks at what a port says that was no sign of the guest: a chatty port costs little. */
 const WATCH_AGAIN_MS = 5;
+
+/** A guest to which nobody speaks has arrived all the same. */
+const TELL_ANYWAY_MS = 5_000;
 
 /** An ICMPv6 error is about a packet that no tunnel carried: whose it is then says whether it means anything. */
 const NO_TUNNEL_PACKET: ReadonlySet<string> = new Set(['quote_not_ours', 'quote_not_tunnel']);
@@ -74,8 +78,14 @@ export interface GuestServices {
   readonly tunnels: TunnelServices;
   /** ICMPv6 errors to all guests. */
   readonly errors: TokenBucket;
+  /** Blocks of tunnel counters, besides those of its home addresses. */
+  readonly slots: SlotPool;
   /** A tunnel or an address of this guest opened, closed or changed. */
   changed(): void;
+  /** It is here, and was not. @param since milliseconds since 1970 */
+  here(since: Millis): void;
+  /** Somebody tells what its machine does. */
+  monitored(): boolean;
 }
 
 /** What a guest has in the engine's table. */
@@ -109,10 +119,20 @@ export class Guest {
   #wasElsewhere = false;
   /** The guest is on its port, as far as we know: it was told of its router. */
   #arrived = false;
+  /** Since when it is this host's to register, milliseconds since 1970. */
+  #since: Millis | undefined;
+  /** When a process before this one was last told that it is, milliseconds since 1970. */
+  #confirmedAt: Millis | undefined;
+  /** Why it is not, though somebody thought so. */
+  #conflict: string | undefined;
   #mac: Mac | undefined;
-  /** the last one that was seen */
+  /** the last one that was seen, or that is to come */
   #arrival: Arrival | undefined;
+  /** It is registered already while its machine stands still on the way here. */
+  #early = false;
+  readonly #stragglers: Stragglers;
   #watching: NodeJS.Timeout | undefined;
+  #telling: NodeJS.Timeout | undefined;
 
   /**
    * @param careOfAddress the configured one, or the one that was chosen for it; at home: the first home address
@@ -132,6 +152,7 @@ export class Guest {
     this.#services = services;
     this.#log = services.log.child({ guest: config.name });
     this.#tunnels = new GuestTunnels(services.tunnels);
+    this.#stragglers = new Stragglers(services.slots, () => services.changed());
     this.#errors = new ErrorBudget(services.errors);
     this.#routes = config.routeOptimisation ? this.#optimise() : undefined;
     this.#homes = this.#makeHomes();
@@ -178,6 +199,14 @@ export class Guest {
     if (register === 'traffic' || (register === 'command' && resumed)) this.#watch();
     if (!awaited || resumed) this.#arrive();
     if (register === 'start') this.bind();
+    // Until its machine's monitor says that it is: nothing is taken from a host that it may have gone to meanwhile.
+    if (register === 'qmp' && resumed) this.hold();
+    else if (resumed) this.#isHere(undefined);
+  }
+
+  /** Nobody tells any more what its machine does: if it is not here, its first frame will. */
+  onMonitorLost(): void {
+    if (this.#since === undefined && this.#atHome === undefined) this.#watch();
   }
 
   /** The port has another end again: whoever is there now is told of its router, and asked for its address. */
@@ -185,10 +214,69 @@ export class Guest {
     if (this.#arrived) this.#arrive();
   }
 
-  /** The guest is to come, and is elsewhere until then. */
+  /** The guest is to come, and is elsewhere until then; told again while it comes. */
   expect(): void {
+    if (this.#early) return;
     if (this.#arrived || this.#isOpen) this.release();
     for (const home of this.#homes) home.prepare();
+  }
+
+  get since(): Millis | undefined {
+    return this.#since;
+  }
+
+  /** Another host may have registered it, which is not to have it. */
+  reassert(): void {
+    if (this.#since !== undefined) this.#register();
+  }
+
+  /** Another host has it. @param conflict one line for people; undefined: that is over */
+  dispute(conflict: string | undefined): void {
+    this.#conflict = conflict;
+  }
+
+  /** What the next host of the guest needs to know. */
+  get state(): GuestState {
+    const { mac = this.#config.homeLink?.mac, linkLocals } = this.#link.known;
+    const homes = this.#homes.map((home) => {
+      const pathMtu = this.#tunnels.narrowed(home.address);
+      return { ...home.state, ...(pathMtu === undefined ? {} : { pathMtu }) };
+    });
+    const known = mac === undefined ? {} : { mac };
+    return { version: GUEST_STATE_VERSION, homes, linkLocals, ...known };
+  }
+
+  /** What the guest's host before this one knew. */
+  take({ homes, mac, linkLocals = [], stoppedAt }: GuestState): void {
+    for (const state of homes) {
+      const home = this.#homes.find(({ address }) => address === state.homeAddress);
+      home?.take(state);
+      if (state.pathMtu !== undefined) this.#tunnels.told(state.homeAddress, state.pathMtu);
+    }
+    const guest = { linkLocals, ...(mac === undefined ? {} : { mac }) };
+    if (!this.#arrived) this.#linkDriver.send({ type: 'told', guest });
+    if (stoppedAt !== undefined) this.#coming.stopped(stoppedAt);
+  }
+
+  /** What goes to its care-of address on another host is sent on to here. */
+  expectStragglers(from: Address): void {
+    if (this.#atHome === undefined) this.#stragglers.expectFrom(from);
+  }
+
+  /** What still comes here for it goes on to its care-of address on another host. */
+  sendStragglers(to: Address): void {
+    if (this.#atHome === undefined) this.#stragglers.sendOnward(this.#table(), to);
+  }
+
+  /**
+   * Its machine stands still, and is about to run here: whatever the Home Agent takes its time for (RFC 6275 10.3.1: duplicate address
+   * detection for a first registration), it does meanwhile.
+   */
+  registerEarly(): void {
+    if (this.#arrived || this.#early || this.#atHome !== undefined) return;
+    this.#early = true;
+    this.#register();
+    this.#log.info('registered early, while its machine stands still');
   }
 
   /**
@@ -197,9 +285,15 @@ export class Guest {
    * @param at since when, milliseconds since 1970; undefined: since some time ago
    */
   adopt(at: Millis | undefined): void {
-    this.#arrival = at === undefined ? undefined : new Arrival(at);
-    this.bind();
+    if (at === undefined) this.#arrival = undefined;
+    else this.#coming.here(at);
+    if (!this.#early || this.#homes.some((home) => !home.isAsked)) this.#register();
+    this.#early = false;
+    this.#conflict = undefined;
+    this.#stragglers.endOnward();
     if (this.#atHome === undefined) this.#arrive();
+    if (at !== undefined) this.#watchArrival();
+    this.#isHere(at);
     this.#log.info('the guest is here');
   }
 
@@ -211,21 +305,25 @@ export class Guest {
   /** The guest is on another host: its binding is that host's, and nothing is said of it, nor to it. */
   release(): void {
     this.#log.info('the guest has left');
-    this.#arrived = this.#wasElsewhere = false;
+    this.#arrived = this.#early = this.#wasElsewhere = false;
+    this.#arrival = this.#since = this.#confirmedAt = undefined;
     this.#linkDriver.send({ type: 'left' });
     for (const home of this.#homes) home.release();
-    if (this.#config.register === 'traffic') this.#watch();
+    this.#stragglers.letRunOut();
+    this.#stragglers.endInbound();
+    if (this.#config.register === 'traffic' && this.#conflict === undefined) this.#watch();
   }
 
   /** Registers every home address now; at home: de-registers them. */
   bind(): void {
-    const type = this.#atHome === undefined ? 'register' : 'at-home';
-    for (const home of this.#homes) home.send({ type });
+    this.#register();
+    this.#isHere(undefined);
   }
 
   /** De-registers every home address. */
   unbind(): void {
     for (const home of this.#homes) home.send({ type: 'deregister' });
+    this.#since = undefined;
   }
 
   /** Another care-of address from now on; `settle` says so to the Home Agent. */
@@ -258,6 +356,8 @@ export class Guest {
   /** Ends the timers; says nothing to the Home Agent (the guest lives on). */
   stop(): void {
     clearTimeout(this.#watching);
+    clearTimeout(this.#telling);
+    this.#stragglers.stop();
     this.#linkDriver.stop();
     this.#atHome?.stop();
     this.#routes?.stop();
@@ -274,7 +374,13 @@ export class Guest {
       };
     }
     return {
-      tunnels: this.#table(),
+      tunnels: this.#stragglers.table(this.#table(), {
+        side: 'mobile-node',
+        local: this.#careOfAddress,
+        homeAddresses: this.#config.homeAddresses,
+        port: this.port,
+        mtu: this.#services.tunnelMtu,
+      }),
       // The newest address has the policing: what comes to an old one is the last of what was on its way.
       signalers: this.#homes.map((home) => home.signalerSpec(this.#careOfAddress)),
     };
@@ -316,6 +422,9 @@ export class Guest {
       this.#atHome?.onFrame(packet.bytes);
     } else if (packet.kind === 'first-frame') {
       this.#onFirstFrame(packet.bytes);
+    } else if (packet.kind === 'first-delivery') {
+      this.#arrival?.delivered(wallClock());
+      this.#tellArrival();
     } else if (packet.kind === 'too-big') {
       const mtu = packet.mtu ?? this.#services.tunnelMtu;
       this.#linkDriver.send({ type: 'too-big', bytes: packet.bytes, mtu });
@@ -421,6 +530,7 @@ export class Guest {
       bindings,
       ...(tunnel === undefined ? {} : { tunnel }),
       ...(arrival === undefined ? {} : { arrival }),
+      ...(this.#conflict === undefined ? {} : { conflict: this.#conflict }),
       ...(this.#routes === undefined ? {} : { correspondents: this.#routes.summary() }),
       traffic: {
         toHome: {
@@ -463,6 +573,7 @@ export class Guest {
       const slot = this.slots[index] ?? 0;
       const resumed = known?.careOfAddress === this.#careOfAddress ? known : undefined;
       if (known !== undefined && resumed === undefined) this.#wasElsewhere = true;
+      if (known !== undefined) this.#confirmedAt = known.expiresAt - 1000 * known.lifetime;
       return new GuestHome(address, slot, this.#careOfAddress, this.#config, resumed, {
         engine,
         tunnels: this.#services.tunnels,
@@ -478,15 +589,48 @@ export class Guest {
         prefixes: (prefixes) => this.#renumber(prefixes),
         bound: (home, ends) => this.#bound(home, ends),
         unbound: (home, reason) => this.#routes?.unbound(home, reason),
-        returned: (home) => this.#atHome?.announce(home),
+        returned: (home) => this.#returned(home),
       });
     });
   }
 
   #bound(home: Address, ends: TunnelBetween): void {
     this.#routes?.bound(home, ends);
-    const arrival = this.#arrival;
-    if (arrival?.answered(wallClock())) this.#log.info({ arrival: arrival.report }, 'arrived');
+    this.#arrival?.answered(wallClock());
+  }
+
+  #returned(home: Address): void {
+    this.#atHome?.announce(home);
+    this.#arrival?.answered(wallClock());
+    this.#tellArrival();
+  }
+
+  /** The arrival that is under way, or the next one. */
+  get #coming(): Arrival {
+    if (this.#arrival === undefined || this.#arrival.isHere) this.#arrival = new Arrival();
+    return this.#arrival;
+  }
+
+  #register(): void {
+    const type = this.#atHome === undefined ? 'register' : 'at-home';
+    for (const home of this.#homes) home.send({ type });
+  }
+
+  #isHere(since: Millis = this.#confirmedAt ?? wallClock()): void {
+    if (this.#since !== undefined) return;
+    this.#since = since;
+    this.#services.here(since);
+  }
+
+  #watchArrival(): void {
+    if (this.#atHome === undefined) this.#services.engine.watchFirstDelivery(this.port);
+    this.#telling = setTimeout(() => this.#tellArrival(), TELL_ANYWAY_MS);
+  }
+
+  /** Says once how the arrival went: when the first packet came, or when none came for a long time. */
+  #tellArrival(): void {
+    clearTimeout(this.#telling);
+    this.#log.info({ arrival: this.#arrival?.report }, 'arrived');
   }
 
   #transmit(packet: Uint8Array | string, { source, destination }: Envelope): void {
@@ -546,8 +690,9 @@ export class Guest {
     }
   }
 
-  /** With `register = "traffic"`: the guest is here, or something else spoke and we go on listening. */
+  /** With `register = "traffic"`, or without the monitor that is to tell: the guest is here, or something else spoke and we go on listening. */
   #onFirstFrame(bytes: Uint8Array): void {
+    if (this.#config.register === 'qmp' && this.#services.monitored()) return;
     if (isSignOfGuest(bytes, this.#config.homeAddresses)) {
       this.adopt(wallClock());
     } else {

@@ -9,7 +9,7 @@ import {
 import type { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { answerEcho } from '../homelink/index.js';
-import type { VmChange } from '../migration/index.js';
+import type { GuestState, VmChange } from '../migration/index.js';
 import type { Millis } from '../time.js';
 import {
   type Address,
@@ -37,11 +37,13 @@ import { Guest, isSignaling, ROUTER_MAC, wallClock } from './guest.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { LostDevices } from './lost-devices.js';
+import { type Asked, HandOver } from './peers/hand-over.js';
 import { ProbePace } from './probe-pace.js';
 import { QmpMonitors } from './qmp-monitors.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
+import type { SlotPool } from './stragglers.js';
 import { StreamPorts } from './stream-ports.js';
 import { tunnelEvents } from './tunnel-events.js';
 import { type TunnelServices, tunnelServices } from './tunnel-path.js';
@@ -68,6 +70,13 @@ const ROUTE_KINDS: ReadonlySet<SlowPathKind> = new Set([
   'home-address',
   'heard',
   'inner',
+]);
+
+/** What cannot go on to a guest's next host, without a port: its sender hears of it from there, once the guest is bound there. */
+const ON_THE_WAY: ReadonlySet<SlowPathKind> = new Set([
+  'hop-limit',
+  'too-big',
+  'encapsulation-limit',
 ]);
 
 /** A guest that is not served. */
@@ -137,6 +146,12 @@ export class HostDaemon {
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #streams: StreamPorts;
   readonly #monitors: QmpMonitors;
+  readonly #handOver: HandOver;
+  /** of tunnels that carry what comes late; those of home addresses come first */
+  readonly #spareSlots: SlotPool = {
+    take: () => (this.#slots.taken < MAX_GUESTS ? this.#slots.take() : undefined),
+    release: (slot) => this.#slots.release(slot),
+  };
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
   readonly #pace = new ProbePace();
@@ -159,6 +174,7 @@ export class HostDaemon {
    *
    * @param drops of what no guest can be blamed for
    * @param chosen the care-of addresses of guests that have `auto`
+   * @param peers hosts that guests come from and go to
    * @param devices those of the system are there already (see host-setup.ts)
    * @throws KagemushaError of the engine when a device cannot be opened
    */
@@ -169,6 +185,7 @@ export class HostDaemon {
     chosen: CareOfChoices,
     log: Logger,
     devices: HostDevices,
+    peers: readonly Asked[] = [],
   ) {
     this.#config = config;
     this.#devices = devices;
@@ -193,7 +210,16 @@ export class HostDaemon {
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
     );
-    this.#monitors = new QmpMonitors(log, (name, change, at) => this.#onMachine(name, change, at));
+    this.#monitors = new QmpMonitors(
+      log,
+      (name, change, at) => this.#onMachine(name, change, at),
+      (name) => this.#guests.get(name)?.onMonitorLost(),
+    );
+    this.#handOver = new HandOver(peers, {
+      guest: (name) => this.#guests.get(name),
+      machine: (name) => this.#monitors.status(name)?.state,
+      log,
+    });
     this.#engine.onLost((which) => {
       if (which === 'uplink') this.#onGone(uplinkGone(config.uplink.device));
       else this.#lost(which);
@@ -299,16 +325,25 @@ export class HostDaemon {
     this.#guest(name).bind();
   }
 
-  /** The guest has come to this host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
-  async adopt(name: string): Promise<void> {
+  /**
+   * The guest has come to this host. @param state what the host before it gave
+   * @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS
+   */
+  async adopt(name: string, state?: GuestState): Promise<void> {
     const now = wallClock();
     await this.#proven(name);
-    this.#guest(name).adopt(now);
+    const guest = this.#guest(name);
+    if (state !== undefined) guest.take(state);
+    guest.adopt(now);
   }
 
-  /** The guest has left for another host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
-  release(name: string): void {
-    this.#guest(name).release();
+  /** The guest has left for another host; gives what that needs to know. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
+  release(name: string): GuestState {
+    const guest = this.#guest(name);
+    const { state } = guest;
+    guest.release();
+    this.#handOver.left(name);
+    return state;
   }
 
   /** A guest whose care-of address is being proven is about to be served: waits for that a little. */
@@ -325,6 +360,11 @@ export class HostDaemon {
   /** @throws KagemushaError GUEST_UNKNOWN */
   unbind(name: string): void {
     this.#guest(name).unbind();
+  }
+
+  /** What peers ask. */
+  get handOver(): HandOver {
+    return this.#handOver;
   }
 
   /** Echo requests through a guest's tunnel, one after the other. @throws KagemushaError GUEST_UNKNOWN, GUEST_NOT_REGISTERED */
@@ -358,6 +398,7 @@ export class HostDaemon {
         ),
         ...[...this.#waiting.values()].map(({ config, reason }) => waitingStatus(config, reason)),
       ],
+      ...(this.#config.peering === undefined ? {} : { peers: this.#handOver.status }),
       drops: sumDrops(this.#engine.drops(), this.#drops, this.#network?.drops ?? {}),
     };
   }
@@ -378,6 +419,7 @@ export class HostDaemon {
     this.#turns.stop();
     this.#streams.stop();
     this.#monitors.stop();
+    this.#handOver.stop();
     this.#publishing = false;
     for (const guest of this.#guests.values()) guest.stop();
     this.#network?.stop();
@@ -474,10 +516,34 @@ export class HostDaemon {
   /** What a guest's machine does. */
   #onMachine(name: string, change: VmChange, at: Millis | undefined): void {
     const guest = this.#guests.get(name);
-    if (change === 'awaited') guest?.expect();
-    else if (change === 'arrived' || change === 'returned') guest?.adopt(at);
-    else if (change === 'leaving') guest?.hold();
-    else guest?.release();
+    switch (change) {
+      case 'awaited':
+        guest?.expect();
+        break;
+      case 'arrived':
+        guest?.adopt(at);
+        break;
+      case 'departing':
+        this.#handOver.departing(name);
+        break;
+      case 'leaving':
+        guest?.hold();
+        this.#handOver.leaving(name, at);
+        break;
+      case 'returned':
+        void this.#onReturned(name, at);
+        break;
+      case 'left':
+        guest?.release();
+        this.#handOver.left(name);
+        break;
+    }
+  }
+
+  /** What its next host may have done already is asked first. */
+  async #onReturned(name: string, at: Millis | undefined): Promise<void> {
+    await this.#handOver.returned(name);
+    if (this.#monitors.status(name)?.state === 'running') this.#guests.get(name)?.adopt(at);
   }
 
   /** A device went away under the engine. */
@@ -528,7 +594,10 @@ export class HostDaemon {
         tunnelMtu: this.#config.tunnelMtu,
         tunnels: this.#tunnels,
         errors: this.#errors,
+        slots: this.#spareSlots,
         changed: () => this.#changes.ask(),
+        here: (since) => this.#handOver.arrived(config.name, since),
+        monitored: () => this.#monitors.status(config.name)?.reason === undefined,
       });
       this.#guests.set(config.name, guest);
       this.#byPort.set(port, guest);
@@ -668,6 +737,10 @@ export class HostDaemon {
     if (packet.port !== undefined) {
       if (packet.port === this.#network?.port) this.#network.onFrame(packet.bytes);
       else this.#byPort.get(packet.port)?.onFrame(packet);
+      return;
+    }
+    if (ON_THE_WAY.has(packet.kind)) {
+      this.#drops.count('straggler_unfit');
       return;
     }
     const parsed = attempt(() => parsePacket(packet.bytes));

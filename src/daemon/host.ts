@@ -2,6 +2,7 @@ import { Drops } from '../drops.js';
 import type { KagemushaError } from '../errors.js';
 import { CareOfAddresses } from './care-of-addresses.js';
 import { loadHost } from './config/load.js';
+import type { HostConfig } from './config/schema.js';
 import { refuseSecond } from './control-server.js';
 import { serve } from './daemon-process.js';
 import { HostChanges } from './host-changes.js';
@@ -9,6 +10,9 @@ import { HostDaemon, systemDevices } from './host-daemon.js';
 import { LinkMonitor } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
+import { PeerClient } from './peers/peer-client.js';
+import { peerRoutes } from './peers/peer-routes.js';
+import { createPeerServer, type PeerServer } from './peers/peer-server.js';
 import { ensureSetup } from './setup.js';
 import { uplinkOpener } from './uplink.js';
 import { goOnWithoutRights } from './without-rights.js';
@@ -31,11 +35,24 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   let daemon: HostDaemon | undefined;
   let changes: HostChanges | undefined;
   let link: LinkMonitor | undefined;
+  let peerServer: PeerServer | undefined;
   try {
+    const peers = peersOf(config);
     const devices = systemDevices(config, await uplinkOpener(config, store));
-    const host = new HostDaemon(config, store, drops, await careOf.choose(config), log, devices);
+    const host = new HostDaemon(
+      config,
+      store,
+      drops,
+      await careOf.choose(config),
+      log,
+      devices,
+      peers,
+    );
     daemon = host;
     const failed = new Promise<KagemushaError>((resolve) => host.watchUplink(resolve));
+    if (config.peering !== undefined) {
+      peerServer = await createPeerServer(config.peering, peerRoutes(host.handOver), log);
+    }
     if (config.uplink.kind === 'packet') link = watchLink(config.uplink.device, host, log);
     careOf.watch((chosen) => host.moveTo(chosen));
     host.watchAddresses((left) => careOf.retire(left));
@@ -47,7 +64,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
         guests: {
           bind: async (guest) => await host.bind(guest),
           unbind: (guest) => host.unbind(guest),
-          adopt: async (guest) => await host.adopt(guest),
+          adopt: async (guest, state) => await host.adopt(guest, state),
           release: (guest) => host.release(guest),
           ping: async (guest, count, size) => await host.ping(guest, count, size),
           put: async (guest, text) => await following.put(guest, text),
@@ -63,11 +80,17 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
     );
   } finally {
     link?.close();
+    await peerServer?.close();
     await changes?.close();
     await careOf.close();
     daemon?.close();
     store.close();
   }
+}
+
+function peersOf({ peering }: HostConfig): PeerClient[] {
+  if (peering === undefined) return [];
+  return peering.peers.map((peer) => new PeerClient(peering, peer));
 }
 
 function watchLink(device: string, host: HostDaemon, log: Logger): LinkMonitor {

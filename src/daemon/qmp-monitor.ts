@@ -28,6 +28,7 @@ export class QmpMonitor {
   readonly #path: string;
   readonly #log: Logger;
   readonly #onMachine: OnMachine;
+  readonly #onLost: () => void;
   readonly #machine = new VirtualMachine();
   readonly #retry = retryForQemu();
   #session = new QmpSession();
@@ -42,10 +43,12 @@ export class QmpMonitor {
   #asking: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(path: string, log: Logger, onMachine: OnMachine) {
+  /** @param onLost told when a connection has ended, or there is none, each time anew */
+  constructor(path: string, log: Logger, onMachine: OnMachine, onLost: () => void) {
     this.#path = path;
     this.#log = log;
     this.#onMachine = onMachine;
+    this.#onLost = onLost;
     this.#waitsFor = this.#waiting;
     this.#connect();
   }
@@ -93,6 +96,7 @@ export class QmpMonitor {
     this.#waitsFor = this.#failure ?? `${this.#waiting}: it closed the connection`;
     if (this.#waitsFor !== this.#told) this.#log.warn({ path }, this.#waitsFor);
     this.#told = this.#waitsFor;
+    this.#onLost();
     this.#retry.later(() => this.#connect());
   }
 

@@ -13,21 +13,26 @@ export interface Monitored {
 export class QmpMonitors {
   readonly #log: Logger;
   readonly #onMachine: (guest: string, ...what: Parameters<OnMachine>) => void;
+  readonly #onLost: (guest: string) => void;
   readonly #monitors = new Map<string, QmpMonitor>();
 
-  constructor(log: Logger, onMachine: (guest: string, ...what: Parameters<OnMachine>) => void) {
+  /** @param onLost nobody tells of the guest's machine any more, or yet */
+  constructor(
+    log: Logger,
+    onMachine: (guest: string, ...what: Parameters<OnMachine>) => void,
+    onLost: (guest: string) => void,
+  ) {
     this.#log = log;
     this.#onMachine = onMachine;
+    this.#onLost = onLost;
   }
 
   /** Connects now, or as soon as QEMU is there. */
   follow({ guest, path }: Monitored): void {
     this.forget(guest);
     const log = this.#log.child({ guest });
-    this.#monitors.set(
-      guest,
-      new QmpMonitor(path, log, (...what) => this.#onMachine(guest, ...what)),
-    );
+    const tell: OnMachine = (...what) => this.#onMachine(guest, ...what);
+    this.#monitors.set(guest, new QmpMonitor(path, log, tell, () => this.#onLost(guest)));
   }
 
   forget(guest: string): void {

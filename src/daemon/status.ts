@@ -103,6 +103,8 @@ export interface GuestStatus {
   readonly tunnel?: TunnelStatus;
   /** How its last arrival on this host went, where this process saw it come. */
   readonly arrival?: ArrivalReport;
+  /** It runs here and on another host, which has it: what to do. */
+  readonly conflict?: string;
   /** Only with `route_optimisation`. */
   readonly correspondents?: readonly CorrespondentStatus[];
   readonly traffic: TrafficStatus;
@@ -148,12 +150,21 @@ export interface MemoryStatus {
   readonly uplinkRing: number;
 }
 
+/** Another host that guests come from and go to. */
+export interface PeerStatus {
+  readonly name: string;
+  /** Why it could not be asked the last time. */
+  readonly reason?: string;
+}
+
 export interface HostStatus {
   readonly schemaVersion: typeof STATUS_SCHEMA_VERSION;
   readonly role: 'host';
   readonly uplink: UplinkStatus;
   readonly memory: MemoryStatus;
   readonly guests: readonly GuestStatus[];
+  /** Only with `[host.peering]`. */
+  readonly peers?: readonly PeerStatus[];
   /** What no guest can be blamed for. */
   readonly drops: Drops;
 }

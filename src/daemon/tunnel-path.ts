@@ -151,6 +151,12 @@ export class TunnelPath {
     return undefined;
   }
 
+  /** So much it took for another host: believed as a Packet Too Big is, until probes say otherwise. @param mtu octets */
+  told(mtu: number): void {
+    this.#open();
+    this.#driver.send({ type: 'too-big', mtu });
+  }
+
   /** A probe was answered. */
   answered(token: number): void {
     this.#driver.send({ type: 'answer', token });

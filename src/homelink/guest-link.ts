@@ -58,6 +58,8 @@ export type GuestLinkEvent =
   | { readonly type: 'arrived' }
   /** The guest is on another host: nothing is said on this link any more unless somebody asks. */
   | { readonly type: 'left' }
+  /** What the guest's host before this one knew of it, before it arrives. */
+  | { readonly type: 'told'; readonly guest: KnownGuest }
   /** An Ethernet frame from the guest. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** A frame of the guest, its end perhaps cut off, whose packet is larger than the tunnel's MTU (octets). */
@@ -71,6 +73,12 @@ export type GuestLinkEvent =
   /** The home network has these prefixes now (RFC 6275 11.4.3); none: those of the configuration. */
   | { readonly type: 'prefixes'; readonly prefixes: readonly HomePrefix[] }
   | { readonly type: 'tick' };
+
+/** What is learnt of the guest. */
+export interface KnownGuest {
+  readonly mac?: Mac;
+  readonly linkLocals: readonly Address[];
+}
 
 export type GuestLinkOutput =
   /** An Ethernet frame to the guest. */
@@ -139,6 +147,12 @@ export class GuestLink {
     this.#prefixes = new HomePrefixes({ prefix, ...as });
   }
 
+  /** What was learnt of the guest so far; nothing when it has left. */
+  get known(): KnownGuest {
+    const mac = this.#guest.kind === 'known' ? { mac: this.#guest.mac } : {};
+    return { ...mac, linkLocals: [...this.#guestLinkLocals] };
+  }
+
   /** The next thing to do, until undefined. */
   poll(): GuestLinkOutput | undefined {
     return this.#outputs.shift();
@@ -164,6 +178,9 @@ export class GuestLink {
         this.#announcement = { kind: 'done' };
         this.#guest = { kind: 'absent' };
         this.#schedule.stop();
+        break;
+      case 'told':
+        this.#told(event.guest);
         break;
       case 'frame':
         this.#count(this.#frame(now, event.bytes));
@@ -397,6 +414,12 @@ export class GuestLink {
     if (this.#guest.kind === 'known' && this.#guest.mac === mac) return;
     this.#guest = { kind: 'known', mac };
     this.#outputs.push({ type: 'guest', mac });
+  }
+
+  /** Believed until the guest says otherwise; it is asked all the same when it arrives. */
+  #told({ mac, linkLocals }: KnownGuest): void {
+    for (const address of linkLocals) if (isLinkLocal(address)) this.#rememberLinkLocal(address);
+    if (mac !== undefined) this.#outputs.push({ type: 'guest', mac });
   }
 
   #rememberLinkLocal(address: Address): void {

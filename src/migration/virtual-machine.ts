@@ -27,6 +27,8 @@ export type VmChange =
   | 'awaited'
   /** It runs here, and did not before. */
   | 'arrived'
+  /** Its migration from here has begun; it still runs. */
+  | 'departing'
   /** It has stopped to go to another host; it may come back. */
   | 'leaving'
   /** It has not left after all. */
@@ -95,7 +97,10 @@ export class VirtualMachine {
     const was = this.#migrating;
     this.#migrating = !NONE.has(status);
     const over = (status === 'completed' && was) || status === 'postcopy-active';
-    return over && this.#state !== 'running' ? this.#become('gone') : undefined;
+    if (over && this.#state !== 'running') return this.#become('gone');
+    if (!this.#migrating || was) return undefined;
+    // One that stands still already does not stop again.
+    return this.#state === 'paused' ? this.#become('leaving') : 'departing';
   }
 
   #become(state: VmState): VmChange | undefined {

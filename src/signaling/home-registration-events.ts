@@ -47,6 +47,8 @@ export type HomeRegistrationEvent =
   | { readonly type: 'traffic' }
   /** An ICMPv6 echo reply came out of the tunnel. */
   | { readonly type: 'echo-reply'; readonly identifier: number; readonly sequence: number }
+  /** The guest's host before this one was registered with this home agent. */
+  | { readonly type: 'told'; readonly homeAgent: Address }
   /** This host is on the home link. */
   | { readonly type: 'at-home' }
   /** The guest stands still, and may be about to be another host's: nothing is sent until it is registered again, or released. */

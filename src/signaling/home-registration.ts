@@ -103,7 +103,7 @@ export class HomeRegistration {
 
   /** When `handle` wants a tick at the latest; later than the last event. */
   wakeAt(): Millis | undefined {
-    if (this.#held) return undefined;
+    if (this.#held) return this.#binding?.expiresAt;
     return earliest(
       this.#node.wakeAt(),
       this.#discovery.wakeAt(),
@@ -131,7 +131,18 @@ export class HomeRegistration {
       this.#decide(now, event);
     } else if (event.type === 'move' || event.type === 'reconfigure') {
       this.#postponed.set(event.type, event);
+    } else {
+      this.#lapse(now);
     }
+  }
+
+  /** Held for so long that nothing is bound any more. */
+  #lapse(now: Millis): void {
+    const binding = this.#binding;
+    if (binding === undefined || now < binding.expiresAt) return;
+    this.#node.surrender();
+    this.#liveness.stop();
+    this.#outputs.push({ type: 'unbound', reason: 'the binding ran out while the guest was away' });
   }
 
   /** Ends the hold. What is registered is registered as it was asked for meanwhile; whoever is let go of hears nothing of that. */
@@ -175,6 +186,11 @@ export class HomeRegistration {
         if (!this.#liveness.echoed(now, event.identifier, event.sequence)) {
           this.drops.count('no_such_probe');
         }
+        break;
+      case 'told':
+        if (this.#automatic) this.#choice.replace([event.homeAgent]);
+        else this.#choice.confirmed(event.homeAgent);
+        this.#ask(now, this.#choice.current ?? event.homeAgent, true);
         break;
       case 'at-home':
         this.#returnHome(now);

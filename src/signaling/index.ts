@@ -29,6 +29,7 @@ export type { ProtectionKind } from './protection-kind.js';
 export type { HomeAddressPolicy } from './protection-table.js';
 export type { OutgoingIcmpv6, ReceivedSignaling } from './security-policies.js';
 export { SecurityPolicies } from './security-policies.js';
+export { isNewer } from './sequence.js';
 export type { AuthenticationResult, Envelope, Signal } from './signal.js';
 export { emitSignal, readSignal } from './signal.js';
 export { UpdateRate } from './update-rate.js';

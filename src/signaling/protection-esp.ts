@@ -64,6 +64,15 @@ export class EspProtection {
     this.#counter.prepare();
   }
 
+  /**
+   * Another host had the guest meanwhile. @param next the outbound numbers before this one may be used; the replay windows are read
+   *   from their tops again
+   */
+  resume(next: number): void {
+    if (next > this.#counter.next) this.#counter.jump(next);
+    this.#inbound.clear();
+  }
+
   /** From now on packets of this peer are expected. */
   expect(peer: Address): void {
     this.#inbound.learn(peer);

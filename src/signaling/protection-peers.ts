@@ -35,6 +35,10 @@ export class Peers<Key, State> {
     if (peer !== undefined) peer.proven = true;
   }
 
+  clear(): void {
+    this.#peers.clear();
+  }
+
   #forgetOne(): void {
     const [oldest] = this.#peers.keys();
     const unproven = [...this.#peers].find(([, { proven }]) => !proven)?.[0];

@@ -130,7 +130,10 @@ async function stand(
         ping: async (_, count, size) => ({ sent: count, received: count, rtts_ms: [size / 8] }),
         ...changes,
         adopt: () => act('adopt'),
-        release: () => act('release'),
+        release: () => {
+          act('release');
+          return { version: 1, homes: [] };
+        },
         ...guests,
       },
     }),

@@ -7,6 +7,7 @@ import type {
   ReloadAnswer,
   TunnelStatus,
 } from '../../src/daemon/status.js';
+import type { GuestState } from '../../src/migration/index.js';
 import { parseAddress } from '../../src/wire/address.js';
 import { parseMac } from '../../src/wire/mac.js';
 
@@ -112,7 +113,7 @@ export const homeAgentStatus: HomeAgentStatus = {
 export const reload = async (): Promise<ReloadAnswer> => ({ notes: [], failures: [] });
 export const changes = {
   adopt: (): void => {},
-  release: (): void => {},
+  release: (): GuestState => ({ version: 1, homes: [] }),
   put: async (): Promise<GuestChange> => ({ change: 'added' }),
   remove: async (): Promise<void> => {},
 };

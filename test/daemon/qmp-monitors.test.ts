@@ -43,16 +43,26 @@ class Qemu {
   }
 }
 
-function monitors(t: Test): { monitors: QmpMonitors; changes: string[]; path: string } {
+function monitors(t: Test): {
+  monitors: QmpMonitors;
+  changes: string[];
+  lost: string[];
+  path: string;
+} {
   const changes: string[] = [];
   const log = pino({ level: 'silent' });
-  const made = new QmpMonitors(log, (guest, change) => changes.push(`${guest} ${change}`));
+  const lost: string[] = [];
+  const made = new QmpMonitors(
+    log,
+    (guest, change) => changes.push(`${guest} ${change}`),
+    (guest) => lost.push(guest),
+  );
   t.teardown(() => made.stop());
-  return { monitors: made, changes, path: join(shortDirectory(t), 'q') };
+  return { monitors: made, changes, lost, path: join(shortDirectory(t), 'q') };
 }
 
 t.test('QEMU comes, says what happens, ends, and comes again', async (t) => {
-  const { monitors: all, changes, path } = monitors(t);
+  const { monitors: all, changes, lost, path } = monitors(t);
   all.follow({ guest: 'vm1', path });
   const reason = `waiting for QEMU's monitor at ${path}`;
   t.strictSame(all.status('vm1'), { monitor: path, state: 'unknown', reason });
@@ -65,17 +75,20 @@ t.test('QEMU comes, says what happens, ends, and comes again', async (t) => {
   t.strictSame(all.status('vm1'), { monitor: path, state: 'running' });
   first.says({ event: 'MIGRATION', data: { status: 'active' } });
   first.says({ event: 'STOP' });
-  await told(2);
+  await told(3);
   t.strictSame(all.status('vm1'), { monitor: path, state: 'leaving' });
+  t.strictSame(lost, ['vm1'], 'before it was there');
   await first.end();
   await until('its end', () => (all.status('vm1')?.reason === undefined ? undefined : true));
   t.match(all.status('vm1'), { state: 'leaving', reason: /: it closed the connection$/ });
-  t.strictSame(changes, ['vm1 arrived', 'vm1 leaving'], 'no connection is no sign of the guest');
+  const seen = ['vm1 arrived', 'vm1 departing', 'vm1 leaving'];
+  t.strictSame(changes, seen, 'no connection is no sign of the guest');
+  t.ok(lost.length > 1);
 
   const second = new Qemu(path);
   second.status = 'postmigrate';
-  await told(3);
-  t.strictSame(changes.slice(2), ['vm1 left']);
+  await told(4);
+  t.strictSame(changes.slice(3), ['vm1 left']);
   await second.end();
 });
 

@@ -44,7 +44,7 @@ t.test(
   async (t) => {
     const going = [status('running'), migration('setup'), migration('active')];
     t.strictSame(after(...going, stop, migration('completed')), {
-      changes: ['arrived', undefined, undefined, 'leaving', 'left'],
+      changes: ['arrived', undefined, 'departing', 'leaving', 'left'],
       state: 'gone',
     });
     t.strictSame(
@@ -59,7 +59,7 @@ t.test(
     );
     t.strictSame(
       after(status('running'), stop, migration('active'), migration('completed')).changes.slice(1),
-      [undefined, undefined, 'left'],
+      [undefined, 'leaving', 'left'],
       'paused before',
     );
     t.strictSame(after(status('finish-migrate'), migration('completed')).changes, [
@@ -79,7 +79,7 @@ t.test('what looks like leaving, and is not; what leaves without saying so', asy
   );
   t.strictSame(
     after(status('running'), migration('active'), stop, migration('postcopy-active')).changes,
-    ['arrived', undefined, 'leaving', 'left'],
+    ['arrived', 'departing', 'leaving', 'left'],
     'it runs there already',
   );
   t.strictSame(

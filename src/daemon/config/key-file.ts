@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import { Secret } from '../../crypto/secret.js';
-import { KagemushaError } from '../../errors.js';
 import { locate } from './locate.js';
 import { nearest } from './nearest.js';
+import { readPrivate, refuse } from './private-file.js';
 
 /** Octets that a key must have, and of what; `undefined`: there must be no such key. */
 export interface KeyLength {
@@ -29,16 +28,12 @@ export interface KeyFile {
   readonly identity: string;
 }
 
-/** Bigger files are not key files. */
-const MAX_SIZE = 65_536;
-
 /*
  * No complaint of this file, and no cause of one, holds anything of a key: neither values nor what the TOML parser
  * quotes.
  */
-function refuse(place: string, why: string): never {
-  throw new KagemushaError('KEY_FILE', `${place} ${why}`);
-}
+
+const EXAMPLE = 'make it like examples/vm1.keys.example';
 
 /**
  * Reads the keys of one security association: TOML, `encryption_key = "hex"` and `authentication_key = "hex"`.
@@ -47,7 +42,7 @@ function refuse(place: string, why: string): never {
  * @throws KagemushaError KEY_FILE saying what is wrong and what to do, without the key
  */
 export function readKeyFile(path: string, lengths: KeyLengths, user: number): KeyFile {
-  const { text, identity } = readPrivate(path, user);
+  const { text, identity } = readPrivate(path, user, EXAMPLE);
   const data = parseKeys(path, text);
   for (const name of Object.keys(data)) {
     if (name in lengths) continue;
@@ -66,47 +61,6 @@ export function readKeyFile(path: string, lengths: KeyLengths, user: number): Ke
   const encryption = read('encryption_key');
   const authentication = read('authentication_key');
   return { encryption, authentication, keyId: keyId(encryption, authentication), identity };
-}
-
-/** Looks at the file that was opened, not at what the path means a moment later. */
-function readPrivate(path: string, user: number): { text: string; identity: string } {
-  let file: number;
-  try {
-    // A FIFO must not hang the daemon.
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      refuse(path, 'is not there; make it like examples/vm1.keys.example');
-    if (code === 'EACCES') {
-      const mend = `run chown ${user} ${path} && chmod 0600 ${path}, and let that user into its directory`;
-      refuse(path, `may not be read by user ${process.geteuid?.() ?? user}; ${mend}`);
-    }
-    refuse(path, `cannot be read (${code ?? 'unknown error'})`);
-  }
-  try {
-    const stat = fstatSync(file);
-    refuseOthers(path, stat, user);
-    if (stat.size > MAX_SIZE) refuse(path, 'is too big for a key file');
-    return { text: readFileSync(file, 'utf8'), identity: `${stat.dev}:${stat.ino}` };
-  } finally {
-    closeSync(file);
-  }
-}
-
-function refuseOthers(path: string, stat: Stats, user: number): void {
-  if (!stat.isFile()) refuse(path, 'is not a plain file');
-  if (stat.uid !== 0 && stat.uid !== user) {
-    const who = `belongs to user ${stat.uid}, who could change it`;
-    refuse(path, `${who}; run chown ${user} ${path}`);
-  }
-  if ((stat.mode & 0o077) !== 0) {
-    const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-    refuse(path, `is open to group or others (mode ${mode}); run chmod 0600 ${path}`);
-  }
-  if (stat.uid !== user && user !== process.geteuid?.()) {
-    refuse(path, `cannot be read by user ${user}; run chown ${user} ${path}`);
-  }
 }
 
 function parseKeys(path: string, text: string): Record<string, unknown> {

@@ -3,6 +3,7 @@ import { KagemushaError } from '../../errors.js';
 import type { Address } from '../../wire/address.js';
 import { type KeyFile, type KeyLengths, readKeyFile } from './key-file.js';
 import type { Path } from './locate.js';
+import { readPrivate } from './private-file.js';
 import type { AuthOptionConfig, EspConfig } from './types.js';
 
 /** Something wrong at a place in the document. */
@@ -45,12 +46,26 @@ export class Reading {
     this.#options = options;
   }
 
+  /** Whether the files that are named are looked at. */
+  get reads(): boolean {
+    return this.#options.keys !== 'leave';
+  }
+
+  /** A private key in PEM; empty when it cannot be used, which is a fault of the place that names it, or is not to be read. */
+  privateKey(path: Path, file: string): string {
+    return this.#private(path, '', (user) => readPrivate(file, user, 'see README, Peers').text);
+  }
+
   /** The keys of a file; a file that cannot be used is a fault of the place that names it. */
   keys(path: Path, file: string, lengths: KeyLengths): KeyFile {
     const unread = { ...UNREAD, identity: file };
-    if (this.#options.keys === 'leave') return unread;
+    return this.#private(path, unread, (user) => readKeyFile(file, lengths, user));
+  }
+
+  #private<Content>(path: Path, unread: Content, read: (user: number) => Content): Content {
+    if (!this.reads) return unread;
     try {
-      return readKeyFile(file, lengths, this.#options.user ?? process.geteuid?.() ?? 0);
+      return read(this.#options.user ?? process.geteuid?.() ?? 0);
     } catch (error) {
       if (!(error instanceof KagemushaError)) throw error;
       this.faults.push({ path, message: error.message });

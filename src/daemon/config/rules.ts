@@ -30,6 +30,12 @@ export function hostFaults(config: HostConfig): Fault[] {
   const monitors = new Taken();
   const { uplink } = config;
   devices.take(uplink.device, 'the uplink');
+  const peers = new Taken();
+  for (const [i, { name }] of (config.peering?.peers ?? []).entries()) {
+    if (peers.take(name, name) === undefined) continue;
+    const message = `"${name}" is the name of another peer; give each a name of its own`;
+    faults.push({ path: ['host', 'peer', i, 'name'], message });
+  }
   const ports = new Set(config.guests.map(({ port }) => portName(port)));
   // A network may be foreign to one guest and another one's home.
   if (uplink.kind === 'tun') ports.add(uplink.device);

@@ -12,6 +12,7 @@ import {
 } from '../../wire/address.js';
 import { isUnicastMac, type Mac, parseMac } from '../../wire/mac.js';
 import { nearest } from './nearest.js';
+import type { Endpoint } from './types.js';
 
 /*
  * The kinds of values a configuration holds. Every message says what is wrong with the value and what to write
@@ -98,6 +99,26 @@ export function reason(error: KagemushaError): string {
 
 function refuse(value: Address, why: string): never {
   throw new KagemushaError('CONFIG_INVALID', `${shown(value)} ${why}`);
+}
+
+/** `[2001:db8::1]:7626`, `192.0.2.1:7626`, `host.example.net:7626`. */
+export function endpoint(example: string) {
+  return parsed('an address and a port', example, (value): Endpoint => {
+    const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([\w.-]+)):(\d{1,5})$/.exec(value) ?? [];
+    const port = Number(digits);
+    const host = bracketed === undefined ? plain : parseAddress(bracketed);
+    if (host !== undefined && port >= 1 && port <= 65_535) return { host, port };
+    throw new KagemushaError('CONFIG_INVALID', `${shown(value)} is no address and port`);
+  });
+}
+
+/** A DNS name, as certificates have it. */
+export function hostName(example: string) {
+  return text('a host name', example, (value) => {
+    const label = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+    const isName = value.length <= 253 && new RegExp(`^${label}(\\.${label})*$`, 'i').test(value);
+    return isName ? undefined : 'is not a DNS name';
+  });
 }
 
 /** An address that one node has for itself and that routers forward. */

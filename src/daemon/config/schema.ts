@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { KagemushaError } from '../../errors.js';
 import { type Address, formatPrefix } from '../../wire/address.js';
 import { DEFAULT_HOME_AGENT_SOCKET, DEFAULT_HOST_SOCKET } from '../default-sockets.js';
+import { peer, peering, toPeering } from './peering.js';
 import type { Fault, Reading } from './reading.js';
 import {
   absolutePath,
@@ -47,6 +48,9 @@ const MAX_HOME_AGENTS = 8;
 
 /** The most bindings of a Home Agent: each has room of its own in the engine. */
 const MAX_BINDINGS = 4096;
+
+/** Each is asked when a guest goes or comes. */
+const MAX_PEERS = 64;
 
 /** So many Prefix Information options fit into a Mobile Prefix Advertisement of 1280 octets. */
 const MAX_PREFIXES = 32;
@@ -201,6 +205,8 @@ export const hostSchema = table({
     control_socket: socketPath(DEFAULT_HOST_SOCKET).default(DEFAULT_HOST_SOCKET),
     state_directory: absolutePath('/var/lib/kagemusha').default('/var/lib/kagemusha'),
     uplink: uplink.default({ kind: 'tun', device: 'kg0' }),
+    peering: peering.optional(),
+    peer: list(peer, '[[host.peer]]', 0, MAX_PEERS).default([]),
     ...common,
   }).prefault({}),
   guest: list(guest, '[[guest]]').default([]),
@@ -386,6 +392,7 @@ export function toHostConfig(
     controlSocket: raw.host.control_socket,
     stateDirectory: raw.host.state_directory,
     uplink: toUplink(raw.host.uplink),
+    peering: toPeering(raw.host.peering, raw.host.peer, reading),
     guests: raw.guest.map((each, i) => toGuest(each, i, reading)),
   };
 }

@@ -150,10 +150,35 @@ export interface PacketUplinkConfig {
 
 export type UplinkConfig = TunUplinkConfig | PacketUplinkConfig;
 
+/** Where somebody listens: an address, or a name, and a port of TCP. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Another host that guests come from and go to. */
+export interface PeerConfig extends Endpoint {
+  /** In its certificate: a DNS name of its subjectAltName. */
+  readonly name: string;
+}
+
+/** How hosts hand each other their guests: HTTPS on which both ends prove who they are. */
+export interface PeeringConfig {
+  readonly listen: Endpoint;
+  /** PEM: that of this host, with what is between it and the authority. */
+  readonly certificate: string;
+  readonly key: Secret;
+  /** PEM: whose certificates are believed. */
+  readonly authority: string;
+  readonly peers: readonly PeerConfig[];
+}
+
 /** A VM host. */
 export interface HostConfig extends DaemonConfig {
   readonly role: 'host';
   readonly uplink: UplinkConfig;
+  /** Undefined: guests take nothing along. */
+  readonly peering: PeeringConfig | undefined;
   readonly guests: readonly GuestConfig[];
 }
 
