@@ -29,6 +29,12 @@ export async function ping(
   return parsePing(output, argv.join(' '));
 }
 
+/** Waits until an echo comes back. */
+export async function answers(from: Netns, to: string, timeoutMs?: number): Promise<void> {
+  const probe = async () => ((await ping(from, to, 1, 1000)).received === 1 ? true : undefined);
+  await until(`echo from ${to}`, probe, timeoutMs);
+}
+
 /** Echo requests without end, in the background. */
 export class Pinging {
   readonly #child: ChildProcess;
@@ -172,9 +178,12 @@ export async function withIperfServer<T>(
 export async function shapeWire(ends: readonly Netns[], rate: string | undefined): Promise<void> {
   for (const end of ends) {
     if (rate === undefined) await end.run(['tc', 'qdisc', 'del', 'dev', 'wan0', 'root']);
-    else {
-      const tbf = ['tbf', 'rate', rate, 'burst', '128kb', 'latency', '20ms'];
-      await end.run(['tc', 'qdisc', 'replace', 'dev', 'wan0', 'root', ...tbf]);
-    }
+    else await shapeDevice(end, 'wan0', rate);
   }
+}
+
+/** What leaves by a device passes a token bucket of `rate`. */
+export async function shapeDevice(netns: Netns, device: string, rate: string): Promise<void> {
+  const tbf = ['tbf', 'rate', rate, 'burst', '128kb', 'latency', '20ms'];
+  await netns.run(['tc', 'qdisc', 'replace', 'dev', device, 'root', ...tbf]);
 }
