@@ -41,13 +41,19 @@ export class Pinging {
   readonly #command: string;
   #output = '';
 
-  constructor(from: Netns, to: string, intervalMs: number) {
-    const argv = ['ping', '-6', '-n', '-i', `${intervalMs / 1000}`, to];
+  /** @param more options of ping */
+  constructor(from: Netns, to: string, intervalMs: number, more: readonly string[] = []) {
+    const argv = ['ping', '-6', '-n', ...more, '-i', `${intervalMs / 1000}`, to];
     this.#command = argv.join(' ');
     this.#child = from.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
     });
+  }
+
+  /** What ping has said so far. */
+  get output(): string {
+    return this.#output;
   }
 
   /** Ends them and gives what they found. */

@@ -40,6 +40,8 @@ export interface MachineOptions {
   readonly drive?: string;
   /** Makes QEMU's command another's, that of another user say. */
   readonly wrap?: (argv: readonly string[]) => string[];
+  /** What QEMU complains of is not shown. */
+  readonly quiet?: boolean;
   /** How long its shell may take to answer, 60 s unless told. */
   readonly bootTimeoutMs?: number;
 }
@@ -99,7 +101,8 @@ export class VirtualMachine {
       ...qmp.flatMap((path) => ['-qmp', `unix:${path},server=on,wait=off`]),
       ...more,
     ];
-    const child = netns.spawn(wrap(argv), { stdio: ['pipe', 'pipe', 'inherit'] });
+    const complaints = options.quiet === true ? 'ignore' : 'inherit';
+    const child = netns.spawn(wrap(argv), { stdio: ['pipe', 'pipe', complaints] });
     return new VirtualMachine(child);
   }
 
