@@ -38,13 +38,13 @@ export async function answers(from: Netns, to: string, timeoutMs?: number): Prom
 /** Echo requests without end, in the background. */
 export class Pinging {
   readonly #child: ChildProcess;
-  readonly #command: string;
+  readonly command: string;
   #output = '';
 
   /** @param more options of ping */
   constructor(from: Netns, to: string, intervalMs: number, more: readonly string[] = []) {
     const argv = ['ping', '-6', '-n', ...more, '-i', `${intervalMs / 1000}`, to];
-    this.#command = argv.join(' ');
+    this.command = argv.join(' ');
     this.#child = from.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
@@ -62,7 +62,7 @@ export class Pinging {
     // ping sums up at SIGINT.
     this.#child.kill('SIGINT');
     await closed;
-    return parsePing(this.#output, this.#command);
+    return parsePing(this.#output, this.command);
   }
 
   /**

@@ -15,13 +15,13 @@ const AROUND_MS = 500;
 /** Follows the reader's choice of light or dark; colours that those tell apart who see no red and green (Okabe and Ito). */
 const STYLE = `
 text { font: 12px sans-serif; fill: #222 }
-.head { font-size: 15px; font-weight: bold } .title, .name { font-weight: bold } .small { font-size: 11px }
+.head { font-size: 15px; font-weight: bold } .title, .name { font-weight: bold } .name { paint-order: stroke; stroke: #fff; stroke-width: 4px; stroke-linejoin: round } .small { font-size: 11px }
 .ground { fill: #fff } .frame { fill: none; stroke: #888 } .grid { stroke: #888; stroke-opacity: .3 } .axis { stroke: #888 }
 .mark { stroke: #222; stroke-dasharray: 3 2 } .dot { fill: #0072b2 } .lost { fill: none; stroke: #d55e00; stroke-width: 1.5 }
 .copy { fill: #e69f00; fill-opacity: .18 } .blackout { fill: #d55e00; fill-opacity: .2 } .tunnel { fill: #009e73; fill-opacity: .14 }
 .part { fill: #d55e00 } .early { fill: #009e73 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #ddd } .ground { fill: #16181d } .mark { stroke: #ddd } .dot { fill: #56b4e9 } .lost { stroke: #ff8c42 }
+  text { fill: #ddd } .name { stroke: #16181d } .ground { fill: #16181d } .mark { stroke: #ddd } .dot { fill: #56b4e9 } .lost { stroke: #ff8c42 }
   .copy, .blackout, .tunnel { fill-opacity: .3 }
 }`;
 
@@ -72,7 +72,7 @@ export function figure4(result: Omit<VmResult, 'figure'>): string {
     text(
       16,
       43,
-      `${vm.hypervisor} (${vm.accelerator}), ${vm.memory_mib} MB over a WAN of ${migration.wan}; ${ping.command}, one dot an echo`,
+      `${vm.hypervisor} (${vm.accelerator}), ${vm.memory_mib} MB over a WAN of ${migration.wan_bps / 1e6} Mbit/s; ${ping.command}, one dot an echo`,
       'class="small"',
     ),
     drawPanel(whole, WHOLE, range),

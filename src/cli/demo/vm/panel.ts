@@ -41,7 +41,7 @@ export interface Box {
 const ROW = 14;
 const LETTER = 6.6;
 /** Of the strip below the upper edge, where lost echo requests are. */
-const LOST = 18;
+const LOST = 22;
 
 /** The pixel of a time. */
 export function timeScale({ from_ms, to_ms }: Panel, { left, width }: Box): (ms: number) => number {
@@ -86,14 +86,14 @@ export function drawPanel(panel: Panel, box: Box, range: ReturnType<typeof decad
   const inside = ({ at_ms }: { readonly at_ms: number }): boolean =>
     at_ms >= panel.from_ms && at_ms <= panel.to_ms;
   return [
-    text(box.left, box.top - 5 * ROW, panel.title, 'class="title"'),
+    text(box.left, box.top - 4.5 * ROW, panel.title, 'class="title"'),
     ...panel.phases.map((phase) => drawPhase(phase, panel, box)),
     ...drawDecades(range, box, y),
     ...drawTimes(panel, box),
     `<rect class="frame" x="${box.left}" y="${box.top}" width="${box.width}" height="${box.height}"/>`,
-    text(box.left - 8, box.top + 13, 'lost', 'text-anchor="end"'),
+    text(box.left - 8, box.top + 10, 'lost', 'text-anchor="end"'),
     ...drawMarks(panel.marks.filter(inside), box, x),
-    ...panel.dots.filter(inside).map((dot) => drawDot(dot, x(dot.at_ms), y, box.top + LOST / 2)),
+    ...panel.dots.filter(inside).map((dot) => drawDot(dot, x(dot.at_ms), y, box.top + 8)),
   ].join('\n');
 }
 
@@ -146,12 +146,16 @@ function drawMarks(marks: readonly Mark[], box: Box, x: (ms: number) => number):
     return { from, to: from + width(name) };
   });
   const rows = rowsOf(spans);
-  return sorted.map(({ name, at_ms }, i) => {
-    const at = x(at_ms).toFixed(1);
-    const top = box.top - 6 - (rows[i] ?? 0) * ROW;
-    const line = `<line class="mark" x1="${at}" x2="${at}" y1="${top - 10}" y2="${box.top + box.height}"/>`;
-    return line + text((spans[i]?.from ?? 0) + 4, top, name, 'class="name"');
-  });
+  const top = (i: number): number => box.top - 6 - (rows[i] ?? 0) * ROW;
+  const bottom = box.top + box.height;
+  // Names after all lines: what stands behind a name is covered by its outline.
+  return [
+    ...sorted.map(({ at_ms }, i) => {
+      const at = x(at_ms).toFixed(1);
+      return `<line class="mark" x1="${at}" x2="${at}" y1="${top(i) - 10}" y2="${bottom}"/>`;
+    }),
+    ...sorted.map(({ name }, i) => text((spans[i]?.from ?? 0) + 4, top(i), name, 'class="name"')),
+  ];
 }
 
 function drawDot(

@@ -18,7 +18,7 @@ export interface VmResult {
   };
   migration: {
     uri: string;
-    wan: string;
+    wan_bps: number;
     /** QEMU's own figures (query-migrate). */
     octets: number;
     total_ms: number;

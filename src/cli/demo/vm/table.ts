@@ -80,7 +80,7 @@ The WAN and the guest's tap on Host B, as tcpdump read them
 
 The move
   machine        ${vm.memory_mib} MB, ${vm.hypervisor} with ${vm.accelerator === 'kvm' ? 'KVM' : 'software emulation'}, ${vm.kernel}
-  migration      ${(migration.octets / 1e6).toFixed(1)} MB in ${(migration.total_ms / 1000).toFixed(1)} s over ${migration.wan}, to ${migration.uri}; QEMU's own downtime ${migration.downtime_ms} ms
+  migration      ${(migration.octets / 1e6).toFixed(1)} MB in ${(migration.total_ms / 1000).toFixed(1)} s over ${migration.wan_bps / 1e6} Mbit/s, to ${migration.uri}; QEMU's own downtime ${migration.downtime_ms} ms
   binding        ${binding.homeAddress} at ${binding.careOfAddress}: ${binding.state}, status ${binding.status}, protected by ${binding.protection}${arrival}
   ping6 after    ${ping.reachable_after ? 'reachable' : 'not reachable'}${ping.gap_ms === undefined ? '' : `; ${milliseconds(ping.gap_ms)} between two answered echo requests across the move`}
   TCP stream     ${tcp.alive ? 'alive' : `dead (${tcp.error ?? 'no octets'})`}: ${tcp.bytes_before_move} octets before the move, ${tcp.bytes_after_move} after, longest gap ${tcp.longest_gap_ms} ms${
@@ -100,7 +100,7 @@ Where each number comes from
   paper            its authors' own words, repeated here for comparison
   STOP, RESUME     QEMU's events at Host A and Host B, with QEMU's times
   BU, BA           the capture of Host B's wan0, read by ${capture.command.split(' -r ')[0]}
-  first packet     the first of the correspondent's at the guest's tap on Host B
+  first packet     the first of the correspondent's at the guest's tap on Host B; one leaves every ${ping.interval_ms} ms
   ping6            ${ping.command}
   machine          ${result.machine.cpu}, ${result.machine.cores} cores, ${result.machine.kernel} ${result.machine.architecture}, Node ${result.machine.node}
 
