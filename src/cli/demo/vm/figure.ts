@@ -45,14 +45,14 @@ export function figure4(result: Omit<VmResult, 'figure'>): string {
   const panel = { dots: ping.echoes, phases };
   const whole: Panel = {
     ...panel,
-    title: 'Round trips over the migration',
+    title: 'Round trips over the migration, log scale',
     marks: [{ name: 'migration begins', at_ms: 0 }, ...named],
     from_ms: Math.min(0, ping.echoes[0]?.at_ms ?? 0),
     to_ms: Math.max(last, back),
   };
   const close: Panel = {
     ...panel,
-    title: 'The blackout',
+    title: 'The blackout and its parts',
     marks: named,
     from_ms: Math.min(marks.stop_ms, marks.binding_update_ms) - AROUND_MS,
     to_ms: back + AROUND_MS,
