@@ -2,7 +2,8 @@
 // Debian packages, npm packages, the native addon, the compiled TypeScript. Each part is skipped when nothing it depends on
 // has changed, so a second run takes milliseconds. Everything it says goes to standard error.
 //
-//   node scripts/setup.mjs [run|test]     run: what the demo needs (default); test: the judges of the tests as well
+//   node scripts/setup.mjs [run|vm|test]     run: what the demo needs (default); vm: the demo with a virtual machine as well;
+//                                            test: the judges of the tests, and the virtual machine where it can be had
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -54,11 +55,12 @@ const fail = (line) => {
   process.exit(1);
 };
 
-const wanted = profile === 'test' ? { ...PACKAGES.run, ...PACKAGES.test } : PACKAGES[profile];
-if (wanted === undefined) {
-  say(`unknown profile "${profile}": run or test`);
+const profiles = { run: {}, vm: VM_PACKAGES, test: PACKAGES.test };
+if (!Object.hasOwn(profiles, profile)) {
+  say(`unknown profile "${profile}": run, vm or test`);
   process.exit(2);
 }
+const wanted = { ...PACKAGES.run, ...profiles[profile] };
 if (Number(process.versions.node.split('.')[0]) < 20)
   fail(`Node 20 or newer is needed, this is ${process.version}`);
 
@@ -92,7 +94,8 @@ withLock(() => {
       command(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
     },
   );
-  if (profile === 'test') makeOptionalVm();
+  if (profile === 'vm') makeVm(fail);
+  if (profile === 'test') makeVm((why) => say(`${why}; the tests with QEMU will be left out`));
 });
 
 function installDebianPackages(packages) {
@@ -123,25 +126,28 @@ function installDebianPackages(packages) {
   command(first, rest);
 }
 
-/** What one test needs that is left out without it: no reason to fail. */
+/** What some tests need that are left out without it: no reason to fail. */
 function installOptionalPackages(packages) {
   const missing = Object.keys(packages).filter((name) => !isInstalled(name, packages[name]));
   if (missing.length === 0 || process.arch !== 'x64' || !existsSync('/usr/bin/apt-get')) return;
   const how = process.getuid() === 0 ? [] : ['sudo', '-n'];
-  say(`installing Debian packages for the test with QEMU: ${missing.join(' ')}`);
+  say(`installing Debian packages for the tests with QEMU: ${missing.join(' ')}`);
   const environment = ['env', 'DEBIAN_FRONTEND=noninteractive'];
   const install = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...missing];
   const [first, ...rest] = [...how, ...environment, ...install];
   const { status } = spawnSync(first, rest, { stdio: ['inherit', 'ignore', 'ignore'] });
-  if (status !== 0) say('they cannot be installed: the test with QEMU will be left out');
+  if (status !== 0) say('they cannot be installed: the tests with QEMU will be left out');
 }
 
-function makeOptionalVm() {
+/** The machine's files. @param without called with the reason where they cannot be made */
+function makeVm(without) {
   try {
-    makeTestVm(join(STATE, 'vm'));
+    step('virtual machine', '.setup/vm/vmlinuz', hash(['scripts/test-vm.mjs']), () =>
+      makeTestVm(join(STATE, 'vm')),
+    );
   } catch (error) {
     const [why] = String(error.message).split('\n');
-    say(`no virtual machine for the test with QEMU, which will be left out: ${why}`);
+    without(`no virtual machine: ${why}`);
   }
 }
 

@@ -1,6 +1,6 @@
-// A tiny virtual machine for test/e2e/qemu.test.ts: Debian's cloud kernel, and busybox with the modules of a virtio network card,
-// kept in .setup/vm. Where that cannot be had (another distribution, another processor, no network) there is none, and that
-// test is left out.
+// A tiny virtual machine for `kagemusha demo --vm` and the tests with QEMU: Debian's cloud kernel, which is fetched and unpacked but never
+// installed, and busybox with the modules of a virtio network card and disk, kept in .setup/vm. It cannot be had everywhere (another
+// distribution, another processor, no network).
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -21,6 +21,7 @@ export const VM_PACKAGES = {
   'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
   'busybox-static': '/bin/busybox',
   cpio: '/usr/bin/cpio',
+  'qemu-utils': '/usr/bin/qemu-nbd',
 };
 
 /** In the order in which they are loaded. */
@@ -33,6 +34,7 @@ const MODULES = [
   'net/core/failover',
   'drivers/net/net_failover',
   'drivers/net/virtio_net',
+  'drivers/block/virtio_blk',
 ];
 
 const INIT = `#!/bin/busybox sh
@@ -44,11 +46,10 @@ for module in ${MODULES.map((path) => path.split('/').at(-1)).join(' ')}; do ins
 exec sh
 `;
 
-/** Makes the machine's files in `directory` where they are not there. Throws when it cannot. */
+/** Makes the machine's files in `directory`. Throws when it cannot. */
 export function makeTestVm(directory) {
   const kernel = join(directory, 'vmlinuz');
   const initramfs = join(directory, 'initramfs.gz');
-  if (existsSync(kernel) && existsSync(initramfs)) return;
   if (process.arch !== 'x64') throw new Error(`no test machine for ${process.arch}`);
   for (const file of Object.values(VM_PACKAGES)) {
     if (!existsSync(file)) throw new Error(`there is no ${file}`);
@@ -59,7 +60,9 @@ export function makeTestVm(directory) {
       execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     const depends = output('apt-cache', ['depends', 'linux-image-cloud-amd64']);
     const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-    if (name === undefined) throw new Error('no package of a cloud kernel');
+    if (name === undefined) {
+      throw new Error('apt-cache knows no linux-image-cloud-amd64; run: sudo apt-get update');
+    }
     output('apt-get', ['download', '-qq', name]);
     const deb = readdirSync(work).find((file) => file.endsWith('.deb'));
     output('dpkg-deb', ['-x', deb, 'kernel']);

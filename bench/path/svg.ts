@@ -1,3 +1,5 @@
+import { escapeXml, text } from '../../src/cli/demo/svg.js';
+
 /** One bar. */
 export interface Bar {
   readonly label: string;
@@ -21,10 +23,6 @@ const HEAD = 64;
 const GAP = 24;
 /** Told apart by those who see no red and green (Okabe and Ito). */
 const COLOURS = ['#999999', '#0072b2', '#56b4e9', '#d55e00', '#e69f00', '#009e73', '#cc79a7'];
-
-export function escapeXml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
-}
 
 /** A picture of bar charts, one below the other, with the labels' colours said once. */
 export function barCharts(head: readonly string[], charts: readonly Chart[]): string {
@@ -51,10 +49,6 @@ export function barCharts(head: readonly string[], charts: readonly Chart[]): st
 
 function labelOf({ label }: Bar): string {
   return label;
-}
-
-function text(x: number, y: number, content: string, more = ''): string {
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}"${more === '' ? '' : ` ${more}`}>${escapeXml(content)}</text>`;
 }
 
 function colourOf(label: string, labels: readonly string[]): string {

@@ -220,6 +220,22 @@ Examples:
     .description("the paper's testbed in network namespaces, end to end")
     .option('--json', 'the result as one JSON object on standard output')
     .option('--capture <file>', 'keep the capture of the wire in this file')
+    .option('--vm', 'live migration of a virtual machine over a WAN of 100 Mbit/s (QEMU)')
+    .option('--disk', 'with --vm: the machine has a disk on the network (NBD) and writes to it')
+    .option(
+      '--figure <file>',
+      "with --vm: where the paper's Figure 4 goes (default: kagemusha-figure4.svg)",
+    )
+    .addHelpText(
+      'after',
+      `
+Without --vm the guest is a namespace, and its cable moves. Everything the demo makes ends with it, also by Ctrl-C.
+
+Examples:
+  npm run demo                                   sets up what is missing first
+  npm run demo -- --vm                           the blackout and its parts; about a minute
+  npm run demo -- --vm --disk --figure disk.svg`,
+    )
     .action(async (_, command: Command) => {
       const { demo } = await import('./demo.js');
       finish(await demo(command.optsWithGlobals()));

@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { plot } from '../../bench/path/plot.js';
 import { shareLeftByHeaders, summarise } from '../../bench/path/summary.js';
-import { barCharts, escapeXml } from '../../bench/path/svg.js';
+import { barCharts } from '../../bench/path/svg.js';
 import { describe } from '../../bench/path/table.js';
 import type { PathResult, Run } from '../../bench/path/types.js';
+import { escapeXml } from '../../src/cli/demo/svg.js';
 
 const ROWS = [
   { name: 'native', path: 'no tunnel', overhead: 0 },

@@ -3,10 +3,10 @@ import { PAPER } from '../../src/cli/demo/configuration.js';
 import { ping } from '../../src/cli/demo/measure.js';
 import { endProcess, until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus, KAGEMUSHA, nodeCommand } from '../../src/cli/demo/processes.js';
+import { noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
 import { answers, end, twenty } from '../support/journey.js';
 import { captureOn, tsharkFields } from '../support/judge.js';
-import { VirtualHosts } from '../support/virtual-hosts.js';
-import { noVirtualMachine } from '../support/virtual-machine.js';
+import { hostC as makeHostC, virtualHosts } from '../support/virtual-hosts.js';
 
 const skip = noVirtualMachine;
 
@@ -14,7 +14,7 @@ t.test(
   'a machine migrates to Host B, which registers it when it runs there',
   { skip, timeout: 240_000 },
   async (t) => {
-    const hosts = await VirtualHosts.build(t, { protection: 'none' });
+    const hosts = await virtualHosts(t, { protection: 'none' });
     const { hostB } = hosts;
     const { hostA, files } = hosts.testbed;
     await hostB.start();
@@ -36,7 +36,7 @@ t.test(
     await answers(hostA, PAPER.guest);
 
     const again = await hostB.awaitGuest('second');
-    await hosts.migrate(home, 'second');
+    await hosts.migrate(home, `unix:${hosts.path('second')}`);
     const resume = await again.qmp.event('RESUME');
     await hostB.bindingIs('registered');
     await answers(hostA, PAPER.guest);
@@ -90,9 +90,9 @@ t.test(
   { skip, timeout: 240_000 },
   async (t) => {
     // ESP with one set of keys for both hosts, and a replay window at the Home Agent.
-    const hosts = await VirtualHosts.build(t);
+    const hosts = await virtualHosts(t);
     const { hostB } = hosts;
-    const hostC = await hosts.hostC(t);
+    const hostC = await makeHostC(t, hosts);
     const { hostA, files } = hosts.testbed;
     await hostB.start();
     await hostC.start();
@@ -126,7 +126,7 @@ t.test(
     for (const [move, to] of [hostB, hostC, hostB].entries()) {
       const from = `move${move}`;
       const next = await to.awaitGuest(from);
-      await hosts.migrate(guest, from);
+      await hosts.migrate(guest, `unix:${hosts.path(from)}`);
       await guest.machine.kill();
       guest = next;
       await to.bindingIs('registered');

@@ -7,8 +7,8 @@ import { ping } from '../../src/cli/demo/measure.js';
 import { until } from '../../src/cli/demo/netns.js';
 import { KAGEMUSHA, nodeCommand, startDaemon } from '../../src/cli/demo/processes.js';
 import { buildTestbed } from '../../src/cli/demo/testbed.js';
+import { noVirtualMachine, streamNetdev, VirtualMachine } from '../../src/cli/demo/vm/machine.js';
 import { ORDINARY_USER, ordinaryUser } from '../support/ordinary-user.js';
-import { noVirtualMachine, streamNetdev, VirtualMachine } from '../support/virtual-machine.js';
 
 const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
 

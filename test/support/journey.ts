@@ -1,15 +1,11 @@
 import { PAPER } from '../../src/cli/demo/configuration.js';
-import { type PingResult, ping } from '../../src/cli/demo/measure.js';
+import { answers, type PingResult, ping } from '../../src/cli/demo/measure.js';
 import { type Netns, until } from '../../src/cli/demo/netns.js';
 import type { Daemon } from '../../src/cli/demo/processes.js';
 import type { Testbed } from '../../src/cli/demo/testbed.js';
 import type { HomeStatus } from '../../src/daemon/status.js';
 
-/** Waits until an echo comes back. */
-export async function answers(from: Netns, to: string, timeoutMs?: number): Promise<void> {
-  const probe = async () => ((await ping(from, to, 1, 1000)).received === 1 ? true : undefined);
-  await until(`echo from ${to}`, probe, timeoutMs);
-}
+export { answers };
 
 /** Twenty echoes, 20 ms apart. */
 export async function twenty(from: Netns, to: string): Promise<PingResult> {

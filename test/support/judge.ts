@@ -1,36 +1,10 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { endProcess, type Netns, until } from '../../src/cli/demo/netns.js';
 
 const execFileAsync = promisify(execFile);
 
-/** A packet capture by tcpdump, the judge's own eyes. */
-export interface Capture {
-  readonly file: string;
-  stop(): Promise<void>;
-}
-
-/** Takes every packet of a device until `stop`; resolves when packets are being taken. */
-export async function captureOn(
-  netns: Netns,
-  device: string,
-  file: string,
-  filter = '',
-): Promise<Capture> {
-  // In immediate mode: what the kernel has not handed over yet when tcpdump ends, up to a second's packets, would be missing.
-  const options = ['-Z', 'root', '--immediate-mode', '-s', '65535', '-U', '-n', '-B', '65536'];
-  const argv = ['tcpdump', ...options, '-i', device, '-w', file];
-  const child = netns.spawn([...argv, ...(filter === '' ? [] : [filter])], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  await until(`tcpdump on ${device}`, () => (/listening on/.test(said) ? true : undefined));
-  return { file, stop: async () => await endProcess(child) };
-}
+export { type Capture, captureOn } from '../../src/cli/demo/captures.js';
 
 /**
  * Packets of a capture that match a display filter, one line each in tshark's words. Checksums are verified.

@@ -30,9 +30,9 @@ const KINDS = {
 
 export type ListedKind = keyof typeof KINDS;
 
-/** The command that reads a capture. */
-export function readingCommand(file: string): string {
-  return `tcpdump -n -t -r ${file}`;
+/** The command that reads a capture. @param times `-t`: none; `-tt`: seconds since 1970 */
+export function readingCommand(file: string, times: '-t' | '-tt' = '-t'): string {
+  return `tcpdump -n ${times} -r ${file}`;
 }
 
 /**
@@ -43,9 +43,9 @@ export function readingCommand(file: string): string {
 export async function listing<Kind extends ListedKind>(
   file: string,
   kinds: readonly Kind[],
+  times: '-t' | '-tt' = '-t',
 ): Promise<Record<Kind, string>> {
-  const words = readingCommand(file).split(' ');
-  const lines = (await run([...unprivileged(), ...words, '-Z', 'root'])).split('\n');
+  const lines = await readCapture(file, times);
   const picked = kinds.map((kind): [Kind, string] => {
     const judge: Judge = KINDS[kind];
     const line = lines.find(judge);
@@ -57,11 +57,27 @@ export async function listing<Kind extends ListedKind>(
   return Object.fromEntries(picked) as Record<Kind, string>;
 }
 
+/** The packets of a capture in tcpdump's words. */
+export async function readCapture(file: string, times: '-t' | '-tt'): Promise<string[]> {
+  const words = readingCommand(file, times).split(' ');
+  const lines = (await run([...unprivileged(), ...words, '-Z', 'root'])).split('\n');
+  return lines.filter((line) => line !== '');
+}
+
+/** Of a line that was read with `-tt`: milliseconds since 1970. */
+export function timeOf(line: string): number {
+  return Number(/^\d+\.\d+/.exec(line)?.[0]) * 1000;
+}
+
+/** True where tcpdump may not change its user, as it does when it captures. */
+export function mayNotChangeUser(): boolean {
+  return readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny';
+}
+
 /**
  * Started by root, tcpdump changes its user and groups, even to `-Z root`; root of a user namespace may not (user_namespaces(7)).
  * In a namespace further in it is nobody, and need not.
  */
 function unprivileged(): string[] {
-  const groups = readFileSync('/proc/self/setgroups', 'utf8').trim();
-  return groups === 'deny' ? ['unshare', '--user'] : [];
+  return mayNotChangeUser() ? ['unshare', '--user'] : [];
 }

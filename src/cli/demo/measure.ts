@@ -29,19 +29,31 @@ export async function ping(
   return parsePing(output, argv.join(' '));
 }
 
+/** Waits until an echo comes back. */
+export async function answers(from: Netns, to: string, timeoutMs?: number): Promise<void> {
+  const probe = async () => ((await ping(from, to, 1, 1000)).received === 1 ? true : undefined);
+  await until(`echo from ${to}`, probe, timeoutMs);
+}
+
 /** Echo requests without end, in the background. */
 export class Pinging {
   readonly #child: ChildProcess;
-  readonly #command: string;
+  readonly command: string;
   #output = '';
 
-  constructor(from: Netns, to: string, intervalMs: number) {
-    const argv = ['ping', '-6', '-n', '-i', `${intervalMs / 1000}`, to];
-    this.#command = argv.join(' ');
+  /** @param more options of ping */
+  constructor(from: Netns, to: string, intervalMs: number, more: readonly string[] = []) {
+    const argv = ['ping', '-6', '-n', ...more, '-i', `${intervalMs / 1000}`, to];
+    this.command = argv.join(' ');
     this.#child = from.spawn(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
     });
+  }
+
+  /** What ping has said so far. */
+  get output(): string {
+    return this.#output;
   }
 
   /** Ends them and gives what they found. */
@@ -50,7 +62,7 @@ export class Pinging {
     // ping sums up at SIGINT.
     this.#child.kill('SIGINT');
     await closed;
-    return parsePing(this.#output, this.#command);
+    return parsePing(this.#output, this.command);
   }
 
   /**
@@ -172,9 +184,12 @@ export async function withIperfServer<T>(
 export async function shapeWire(ends: readonly Netns[], rate: string | undefined): Promise<void> {
   for (const end of ends) {
     if (rate === undefined) await end.run(['tc', 'qdisc', 'del', 'dev', 'wan0', 'root']);
-    else {
-      const tbf = ['tbf', 'rate', rate, 'burst', '128kb', 'latency', '20ms'];
-      await end.run(['tc', 'qdisc', 'replace', 'dev', 'wan0', 'root', ...tbf]);
-    }
+    else await shapeDevice(end, 'wan0', rate);
   }
+}
+
+/** What leaves by a device passes a token bucket of `rate`. */
+export async function shapeDevice(netns: Netns, device: string, rate: string): Promise<void> {
+  const tbf = ['tbf', 'rate', rate, 'burst', '128kb', 'latency', '20ms'];
+  await netns.run(['tc', 'qdisc', 'replace', 'dev', device, 'root', ...tbf]);
 }

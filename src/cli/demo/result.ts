@@ -1,4 +1,5 @@
 import type { IperfResult, PingResult } from './measure.js';
+import type { ThisMachine } from './this-machine.js';
 
 /** The demo's outcome; `demo --json` prints exactly this. */
 export interface DemoResult {
@@ -51,5 +52,5 @@ export interface DemoResult {
     file?: string;
     command: string;
   };
-  machine: { kernel: string; architecture: string; cpu: string; cores: number; node: string };
+  machine: ThisMachine;
 }

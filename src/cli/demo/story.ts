@@ -1,8 +1,6 @@
-import { existsSync, statSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
-import { availableParallelism, cpus, machine, release } from 'node:os';
 import { join } from 'node:path';
-import { KagemushaError } from '../../errors.js';
+import { startCapture } from './captures.js';
 import { PAPER } from './configuration.js';
 import { type ListedKind, listing, readingCommand } from './listing.js';
 import { iperf, Pinging, ping, shapeWire } from './measure.js';
@@ -11,6 +9,7 @@ import { type Daemon, KAGEMUSHA, nodeCommand, residentBytes } from './processes.
 import type { DemoResult } from './result.js';
 import { TcpStream } from './tcp-stream.js';
 import { buildTestbed, type Testbed } from './testbed.js';
+import { thisMachine } from './this-machine.js';
 
 export interface DemoOptions {
   /** Keep the capture of the WAN here. */
@@ -83,7 +82,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
     await until('TCP octets at home', () => (stream.report.bytes > 200_000 ? true : undefined));
 
     const file = join(testbed.directory, 'wan.pcapng');
-    const capturing = await startCapture(testbed, file);
+    const capturing = await startCapture(testbed.hostB, 'wan0=WAN', file);
 
     progress('the cable moves from Host A to Host B; the TCP stream and a ping6 go on');
     const pinging = new Pinging(hostA, PAPER.guest, 100);
@@ -177,13 +176,7 @@ async function act(testbed: Testbed, { capture, progress }: DemoOptions): Promis
         command: readingCommand(file),
         ...(capture === undefined ? {} : { file: capture }),
       },
-      machine: {
-        kernel: `Linux ${release()}`,
-        architecture: machine(),
-        cpu: cpus()[0]?.model ?? 'unknown',
-        cores: availableParallelism(),
-        node: process.version,
-      },
+      machine: thisMachine(),
     };
   } finally {
     await stream.close();
@@ -196,7 +189,7 @@ async function registerInTheClear(
   daemons: readonly Daemon[],
 ): Promise<Record<(typeof LISTING_1)[number], string>> {
   const file = join(testbed.directory, 'wan-in-the-clear.pcapng');
-  const capturing = await startCapture(testbed, file);
+  const capturing = await startCapture(testbed.hostB, 'wan0=WAN', file);
   await testbed.configure({ register: 'command', protection: 'none' });
   for (const daemon of daemons) {
     daemon.process.kill('SIGHUP');
@@ -213,23 +206,4 @@ async function registerInTheClear(
   );
   await endProcess(capturing);
   return lines;
-}
-
-/** `kagemusha capture` on Host B's end of the WAN; resolves once packets are being taken: the file begins then. */
-async function startCapture(testbed: Testbed, file: string) {
-  const child = testbed.hostB.spawn(
-    nodeCommand(KAGEMUSHA, 'capture', '--interface', 'wan0=WAN', '--write', file),
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  let said = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  await until('kagemusha capture', () => {
-    if (child.exitCode !== null) {
-      throw new KagemushaError('CAPTURE_FAILED', said.trim().split('\n').at(-1) ?? '');
-    }
-    return existsSync(file) && statSync(file).size > 0 ? true : undefined;
-  });
-  return child;
 }

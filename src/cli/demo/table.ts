@@ -1,5 +1,6 @@
 import { PAPER_COLUMNS, PAPER_FIGURES } from './paper-figures.js';
 import type { DemoResult } from './result.js';
+import { tabulate } from './tabulate.js';
 
 const mbit = (bps: number): string =>
   bps >= 1e9 ? `${(bps / 1e9).toFixed(2)} Gbit/s` : `${(bps / 1e6).toFixed(1)} Mbit/s`;
@@ -54,12 +55,4 @@ Where each number comes from
   Listings         kagemusha capture on Host B's wan0, read by ${capture.command.split(' -r ')[0]}
   machine          ${result.machine.cpu}, ${result.machine.cores} cores, ${result.machine.kernel} ${result.machine.architecture}, Node ${result.machine.node}
 `;
-}
-
-function tabulate(rows: string[][]): string {
-  const widths =
-    rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length))) ?? [];
-  const line = (row: string[]): string =>
-    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd();
-  return rows.map(line).join('\n');
 }

@@ -57,16 +57,23 @@ export class TcpStream {
   }
 
   #listen(): void {
-    let rest = '';
-    this.#client.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      const last = lines.at(-1);
-      if (last !== undefined) this.#report = JSON.parse(last) as StreamReport;
+    onReport(this.#client, (report) => {
+      this.#report = report;
     });
     this.#client.once('close', (code) => {
       if (code)
         this.#report = { ...this.#report, error: this.#report.error ?? `exit code ${code}` };
     });
   }
+}
+
+/** Calls back with each report that a peer prints, of several at once with the last. */
+export function onReport(peer: ChildProcess, callback: (report: StreamReport) => void): void {
+  let rest = '';
+  peer.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    const last = lines.at(-1);
+    if (last !== undefined) callback(JSON.parse(last) as StreamReport);
+  });
 }

@@ -154,8 +154,13 @@ async function wireHome(hostA: Netns, homeAgent: Netns, guest: Netns): Promise<v
 /**
  * A wire between two machines carries packets of wire size, those of tunnels too; merging them again is the receiver's work.
  */
-const WIRE_OFFLOADS =
-  'tso off gso off tx-ipxip6-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on';
+export async function wireOffloads(netns: Netns, device: string): Promise<void> {
+  await offloads(
+    netns,
+    device,
+    'tso off gso off tx-ipxip6-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off gro on',
+  );
+}
 
 /** The router's interface to it, and the addresses of both ends. */
 export interface ForeignWire {
@@ -174,7 +179,7 @@ export async function wireForeign(router: Netns, host: Netns, network = FOREIGN)
     [router, device, network.router],
     [host, 'wan0', network.address],
   ] as const) {
-    await offloads(netns, end, WIRE_OFFLOADS);
+    await wireOffloads(netns, end);
     await netns.ip(`address add ${address}/64 dev ${end} nodad`);
     await netns.ip(`link set ${end} up`);
   }

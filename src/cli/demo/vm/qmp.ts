@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
-import { until } from '../../src/cli/demo/netns.js';
+import { KagemushaError } from '../../../errors.js';
+import { until } from '../netns.js';
 
 /** An event of QEMU's, and when it says that it happened: milliseconds since 1970. */
 export interface QmpEvent {
@@ -17,7 +18,7 @@ interface Answer {
   readonly timestamp?: { readonly seconds: number; readonly microseconds: number };
 }
 
-/** A monitor of QEMU's for a test to command it by; the daemon has another one. */
+/** A monitor of QEMU's to command it by; the daemon has another one. */
 export class Qmp {
   readonly events: QmpEvent[] = [];
   readonly #socket: Socket;
@@ -52,20 +53,20 @@ export class Qmp {
     return qmp;
   }
 
-  /** Throws what QEMU says when it refuses. */
+  /** @throws KagemushaError QMP_REFUSED with what QEMU says */
   async do(execute: string, words: object = {}): Promise<unknown> {
     this.#sent += 1;
     const id = this.#sent;
     this.#socket.write(`${JSON.stringify({ execute, arguments: words, id })}\n`);
     const answer = await until(execute, () => this.#answers.get(id));
-    if (answer.error !== undefined) throw new Error(`${execute}: ${answer.error.desc}`);
+    if (answer.error !== undefined)
+      throw new KagemushaError('QMP_REFUSED', `${execute}: ${answer.error.desc}`);
     return answer.return;
   }
 
   /** The first one of that name, which is waited for. @param from of those that came after so many */
-  async event(name: string, status?: string, from = 0): Promise<QmpEvent> {
-    const wanted = (event: QmpEvent): boolean =>
-      event.name === name && (status === undefined || event.data.status === status);
+  async event(name: string, status?: string | RegExp, from = 0): Promise<QmpEvent> {
+    const wanted = (event: QmpEvent): boolean => event.name === name && says(event, status);
     const find = (): QmpEvent | undefined => this.events.slice(from).find(wanted);
     return await until(`${name} ${status ?? ''}`, find, 60_000);
   }
@@ -81,4 +82,9 @@ export class Qmp {
     const at = seconds * 1000 + microseconds / 1000;
     this.events.push({ name: line.event, data: line.data ?? {}, at });
   }
+}
+
+function says({ data }: QmpEvent, status: string | RegExp | undefined): boolean {
+  if (status === undefined || status === data.status) return true;
+  return status instanceof RegExp && status.test(String(data.status));
 }
