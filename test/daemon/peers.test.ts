@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { Authority, pem } from '../../src/cli/demo/vm/certificates.js';
 import { Secret } from '../../src/crypto/index.js';
 import type { PeeringConfig } from '../../src/daemon/config/schema.js';
 import type { Route } from '../../src/daemon/http-service.js';
 import { PeerClient } from '../../src/daemon/peers/peer-client.js';
 import { createPeerServer, type PeerServer } from '../../src/daemon/peers/peer-server.js';
-import { Authority, pem } from '../support/certificates.js';
 
 const directory = t.testdir();
 const ours = new Authority(directory);

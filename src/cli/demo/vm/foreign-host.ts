@@ -28,6 +28,8 @@ export interface ForeignHostOptions {
   readonly files: { readonly config: string; readonly socket: string };
   /** Where the daemon listens to QEMU. */
   readonly monitor: string;
+  /** QEMU's tap is plugged in somewhere already: a host on the home network. */
+  readonly plugged?: boolean;
   /** Where the files of a machine are. */
   path(name: string): string;
 }
@@ -62,6 +64,7 @@ export class ForeignHost {
   async start(): Promise<void> {
     const { config, socket } = this.#options.files;
     this.#daemon = await startDaemon(this.netns, 'host', config, socket);
+    if (this.#options.plugged === true) return;
     await bridgeTap(this.netns);
     if (!this.#plugged) await plug(this.netns, 'br-vm1');
     this.#plugged = true;

@@ -8,7 +8,10 @@ import { type MachineOptions, tapNetdev, VirtualMachine } from './machine.js';
 import { Qmp } from './qmp.js';
 
 /** What may be chosen of a machine that is plugged in. */
-export type GuestOptions = Omit<MachineOptions, 'netdev' | 'qmp'>;
+export interface GuestOptions extends Omit<MachineOptions, 'netdev' | 'qmp'> {
+  /** Paths of further monitors, that of a daemon say. */
+  readonly monitors?: readonly string[];
+}
 
 /** Octets a second that no wire here reaches. */
 const AS_FAST_AS_IT_GOES = 1_000_000_000;
@@ -51,12 +54,12 @@ export class VirtualHosts {
   }
 
   /** The guest, booted at home, with its address. */
-  async boot(options: GuestOptions = {}): Promise<Qemu> {
+  async boot({ monitors = [], ...options }: GuestOptions = {}): Promise<Qemu> {
     const qmp = this.path('a.qmp');
     const machine = await VirtualMachine.boot(this.testbed.hostA, {
       ...options,
       netdev: tapNetdev(VM_TAP),
-      qmp: [qmp],
+      qmp: [qmp, ...monitors],
     });
     await machine.run(
       `ip link set lo up; ip link set eth0 up; ip -6 addr add ${PAPER.guest}/64 dev eth0`,
@@ -67,11 +70,15 @@ export class VirtualHosts {
   }
 
   /**
-   * Migrates it, as fast as it goes, and waits until all of it is there.
+   * Migrates it, as fast as it goes unless told, and waits until all of it is there.
    * @param to as `migrate` of QEMU has it @throws KagemushaError MIGRATION_FAILED
    */
-  async migrate({ qmp }: Qemu, to: string): Promise<void> {
-    await qmp.do('migrate-set-parameters', { 'max-bandwidth': AS_FAST_AS_IT_GOES });
+  async migrate(
+    { qmp }: Qemu,
+    to: string,
+    parameters: object = { 'max-bandwidth': AS_FAST_AS_IT_GOES },
+  ): Promise<void> {
+    await qmp.do('migrate-set-parameters', parameters);
     const before = qmp.events.length;
     await qmp.do('migrate', { uri: to });
     const { data } = await qmp.event('MIGRATION', /^(completed|failed)$/, before);

@@ -16,7 +16,7 @@ export const noVirtualMachine = [QEMU, KERNEL, INITRAMFS].every((file) => exists
   : 'needs QEMU and .setup/vm (node scripts/setup.mjs vm)';
 
 /** Of its network card: QEMU's own range. */
-const MAC = '52:54:00:12:34:56';
+export const MAC = '52:54:00:12:34:56';
 
 /** What its network card is connected to: the socket at `path`, where it listens. */
 export const streamNetdev = (path: string): string =>
