@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeTestLibvirt } from './test-libvirt.mjs';
 import { makeTestVm, VM_PACKAGES } from './test-vm.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -92,7 +93,10 @@ withLock(() => {
       command(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
     },
   );
-  if (profile === 'test') makeOptionalVm();
+  if (profile === 'test') {
+    makeOptional('virtual machine for the tests with QEMU', () => makeTestVm(join(STATE, 'vm')));
+    makeOptional('libvirt for its tests', () => makeTestLibvirt(join(STATE, 'libvirt')));
+  }
 });
 
 function installDebianPackages(packages) {
@@ -136,12 +140,12 @@ function installOptionalPackages(packages) {
   if (status !== 0) say('they cannot be installed: the test with QEMU will be left out');
 }
 
-function makeOptionalVm() {
+function makeOptional(what, make) {
   try {
-    makeTestVm(join(STATE, 'vm'));
+    make();
   } catch (error) {
     const [why] = String(error.message).split('\n');
-    say(`no virtual machine for the test with QEMU, which will be left out: ${why}`);
+    say(`no ${what}, which will be left out: ${why}`);
   }
 }
 

@@ -309,6 +309,7 @@ export class HostDaemon {
   /** The guest has left for another host. @throws KagemushaError GUEST_UNKNOWN, GUEST_WAITS */
   release(name: string): void {
     this.#guest(name).release();
+    this.#monitors.released(name);
   }
 
   /** A guest whose care-of address is being proven is about to be served: waits for that a little. */
