@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeTestLibvirt } from './test-libvirt.mjs';
 import { makeTestVm, VM_PACKAGES } from './test-vm.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -29,6 +30,7 @@ const PACKAGES = {
     iproute2: '/sbin/ip',
     'iputils-ping': '/bin/ping',
     procps: '/sbin/sysctl',
+    openssl: '/usr/bin/openssl',
     'util-linux': '/usr/bin/unshare',
     ethtool: '/sbin/ethtool',
     tcpdump: '/usr/bin/tcpdump',
@@ -94,8 +96,11 @@ withLock(() => {
       command(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
     },
   );
-  if (profile === 'vm') makeVm(fail);
-  if (profile === 'test') makeVm((why) => say(`${why}; the tests with QEMU will be left out`));
+  if (profile === 'vm') makeOptional('virtual machine', makeVm, fail);
+  if (profile === 'test') {
+    makeOptional('virtual machine, and no tests with it', makeVm);
+    makeOptional('libvirt, and no tests with it', () => makeTestLibvirt(join(STATE, 'libvirt')));
+  }
 });
 
 function installDebianPackages(packages) {
@@ -139,15 +144,19 @@ function installOptionalPackages(packages) {
   if (status !== 0) say('they cannot be installed: the tests with QEMU will be left out');
 }
 
-/** The machine's files. @param without called with the reason where they cannot be made */
-function makeVm(without) {
+function makeVm() {
+  step('virtual machine', '.setup/vm/vmlinuz', hash(['scripts/test-vm.mjs']), () =>
+    makeTestVm(join(STATE, 'vm')),
+  );
+}
+
+/** @param without called with the reason where it cannot be made */
+function makeOptional(what, make, without = say) {
   try {
-    step('virtual machine', '.setup/vm/vmlinuz', hash(['scripts/test-vm.mjs']), () =>
-      makeTestVm(join(STATE, 'vm')),
-    );
+    make();
   } catch (error) {
     const [why] = String(error.message).split('\n');
-    without(`no virtual machine: ${why}`);
+    without(`no ${what}: ${why}`);
   }
 }
 

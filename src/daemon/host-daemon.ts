@@ -342,6 +342,7 @@ export class HostDaemon {
     const guest = this.#guest(name);
     const { state } = guest;
     guest.release();
+    this.#monitors.released(name);
     this.#handOver.left(name);
     return state;
   }

@@ -58,6 +58,11 @@ export class QmpMonitor {
     return { monitor: this.#path, state: this.#machine.state, ...reason };
   }
 
+  /** Somebody else knows that the guest is not here. A machine without a monitor has ended then: the next one is another. */
+  released(): void {
+    if (this.#waitsFor !== undefined) this.#machine.tell({ kind: 'shutdown' });
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#retry.stop();

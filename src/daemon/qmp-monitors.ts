@@ -40,6 +40,11 @@ export class QmpMonitors {
     this.#monitors.delete(guest);
   }
 
+  /** The guest was said to have left, by another than its monitor. */
+  released(guest: string): void {
+    this.#monitors.get(guest)?.released();
+  }
+
   /** Undefined: this guest has none. */
   status(guest: string): MachineStatus | undefined {
     return this.#monitors.get(guest)?.status;

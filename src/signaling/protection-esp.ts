@@ -70,7 +70,7 @@ export class EspProtection {
    */
   resume(next: number): void {
     if (next > this.#counter.next) this.#counter.jump(next);
-    this.#inbound.clear();
+    this.#inbound.renew();
   }
 
   /** From now on packets of this peer are expected. */

@@ -2,7 +2,7 @@
 const MOST = 32;
 
 interface Peer<State> {
-  readonly state: State;
+  state: State;
   /** something of it was authentic */
   proven: boolean;
 }
@@ -35,8 +35,9 @@ export class Peers<Key, State> {
     if (peer !== undefined) peer.proven = true;
   }
 
-  clear(): void {
-    this.#peers.clear();
+  /** Makes the state of each one anew. */
+  renew(): void {
+    for (const [key, peer] of this.#peers) peer.state = this.#make(key);
   }
 
   #forgetOne(): void {

@@ -92,6 +92,32 @@ t.test('QEMU comes, says what happens, ends, and comes again', async (t) => {
   await second.end();
 });
 
+t.test(
+  'QEMU is killed, somebody says that the guest is gone, and it is started again',
+  async (t) => {
+    const { monitors: all, changes, path } = monitors(t);
+    all.follow({ guest: 'vm1', path });
+    const arrivals = (count: number) =>
+      until('arrivals', () => (changes.length === count ? true : undefined));
+    const first = new Qemu(path);
+    await arrivals(1);
+    all.released('vm1');
+    t.match(
+      all.status('vm1'),
+      { state: 'running' },
+      'of a machine that is there its monitor tells',
+    );
+    await first.end();
+    await until('its end', () => (all.status('vm1')?.reason === undefined ? undefined : true));
+    all.released('vm1');
+    t.match(all.status('vm1'), { state: 'gone' });
+    const second = new Qemu(path);
+    await arrivals(2);
+    t.strictSame(changes, ['vm1 arrived', 'vm1 arrived']);
+    await second.end();
+  },
+);
+
 t.test('one that serves another client, one that is none, one that is forgotten', async (t) => {
   const { monitors: all, changes, path } = monitors(t);
   const accepted: Socket[] = [];

@@ -102,6 +102,12 @@ export class ForeignHost {
     });
   }
 
+  /** Waits until the daemon knows that it has ended. */
+  async machineIsGone(): Promise<void> {
+    const gone = async () => ((await this.guest()).machine?.state === 'gone' ? true : undefined);
+    await until('a machine that is gone', gone);
+  }
+
   async bindingIs(state: string): Promise<GuestStatus> {
     let seen: unknown;
     const probe = async () => {
