@@ -73,6 +73,7 @@ export interface VmResult {
     command: string;
     file?: string;
   };
+  /** The file with Figure 4, as it was asked for. */
   figure: string;
   machine: ThisMachine;
 }
