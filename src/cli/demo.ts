@@ -49,11 +49,11 @@ export async function demo(options: DemoArguments): Promise<number> {
   return options.vm === true ? await withMachine(options) : await withNamespaces(options);
 }
 
-function checkArguments({ vm, disk, figure }: DemoArguments): void {
-  if (vm === true) {
-    if (figure !== undefined) requireWritable(figure);
-    return;
+function checkArguments({ vm, disk, figure, capture }: DemoArguments): void {
+  for (const [word, file] of Object.entries({ figure, capture })) {
+    if (file !== undefined) requireWritable(word, file);
   }
+  if (vm === true) return;
   for (const [word, value] of Object.entries({ disk, figure })) {
     if (value === undefined) continue;
     throw new KagemushaError('USAGE', `--${word} belongs to --vm: kagemusha demo --vm --${word}`);
@@ -61,12 +61,12 @@ function checkArguments({ vm, disk, figure }: DemoArguments): void {
 }
 
 /** A minute's work must not be lost to a misspelt folder. */
-function requireWritable(file: string): void {
+function requireWritable(word: string, file: string): void {
   const folder = dirname(resolve(file));
   try {
     accessSync(folder, constants.W_OK);
   } catch (cause) {
-    const message = `--figure ${file}: cannot write into ${folder}; name a file in a folder that is there and yours`;
+    const message = `--${word} ${file}: cannot write into ${folder}; name a file in a folder that is there and yours`;
     throw new KagemushaError('USAGE', message, { cause });
   }
 }
@@ -94,7 +94,7 @@ async function withNamespaces(options: DemoArguments): Promise<number> {
 async function withMachine(options: DemoArguments): Promise<number> {
   const capture = options.capture === undefined ? {} : { capture: options.capture };
   const story = await runVmStory({ ...capture, disk: options.disk === true, progress });
-  const figure = resolve(options.figure ?? FIGURE);
+  const { figure = FIGURE } = options;
   writeFileSync(figure, figure4(story));
   const result: VmResult = { ...story, figure };
   print(options, result, describeVm);

@@ -18,6 +18,7 @@ t.test('options that belong to --vm are refused without it, before anything is m
       ['--vm', '--figure', '/nowhere/x.svg'],
       /USAGE: --figure \/nowhere\/x.svg: cannot write into /,
     ],
+    [['--capture', '/nowhere/x'], /USAGE: --capture \/nowhere\/x: cannot write into /],
     [['--vm', '--figure'], /USAGE: option '--figure <file>' argument missing/],
   ];
   for (const [words, err] of cases) {

@@ -33,11 +33,16 @@ export function split({ stop, resume, update, acknowledgement, first }: Marks): 
   // What waits in the tap reaches the guest when it runs.
   const reached = Math.max(first, resume);
   return {
-    hypervisor_ms: resume - stop,
-    trigger_ms: update - resume,
+    hypervisor_ms: micro(resume - stop),
+    trigger_ms: micro(update - resume),
     early: update < resume,
-    home_agent_ms: acknowledgement - update,
-    delivery_ms: reached - Math.max(acknowledgement, resume),
-    total_ms: reached - stop,
+    home_agent_ms: micro(acknowledgement - update),
+    delivery_ms: micro(reached - Math.max(acknowledgement, resume)),
+    total_ms: micro(reached - stop),
   };
+}
+
+/** Clocks tell no more than microseconds. */
+export function micro(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

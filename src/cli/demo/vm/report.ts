@@ -1,8 +1,9 @@
 import type { GuestStatus } from '../../../daemon/status.js';
+import type { ArrivalReport } from '../../../migration/index.js';
 import { PAPER } from '../configuration.js';
 import type { StreamReport } from '../tcp-stream.js';
 import { thisMachine } from '../this-machine.js';
-import { type Marks, split } from './blackout.js';
+import { type Marks, micro, split } from './blackout.js';
 import type { DiskResult } from './disk.js';
 import { type Echo, gapAround, statistics } from './echoes.js';
 import type { VmResult } from './result.js';
@@ -63,11 +64,11 @@ export function report(observed: Observed): VmStory {
       downtime_ms: migration.downtimeMs,
     },
     marks: {
-      stop_ms: stop - copy,
-      resume_ms: resume - copy,
-      binding_update_ms: update - copy,
-      binding_acknowledgement_ms: acknowledgement - copy,
-      first_packet_ms: first - copy,
+      stop_ms: micro(stop - copy),
+      resume_ms: micro(resume - copy),
+      binding_update_ms: micro(update - copy),
+      binding_acknowledgement_ms: micro(acknowledgement - copy),
+      first_packet_ms: micro(first - copy),
     },
     blackout: split(marks),
     binding: bindingOf(guest),
@@ -98,11 +99,14 @@ function bindingOf({ binding, protection, arrival }: GuestStatus): VmStory['bind
     careOfAddress: PAPER.careOf,
     homeAgent: PAPER.homeAgent,
     protection,
-    arrival:
-      arrival === undefined
-        ? undefined
-        : { trigger_ms: arrival.trigger, answer_ms: arrival.answer },
+    ...(arrival === undefined
+      ? {}
+      : { arrival: { trigger_ms: micro(arrival.trigger), ...answerOf(arrival) } }),
   };
+}
+
+function answerOf({ answer }: ArrivalReport): { answer_ms?: number } {
+  return answer === undefined ? {} : { answer_ms: micro(answer) };
 }
 
 function pingOf({ ping }: Observed, marks: Marks): VmStory['ping'] {
@@ -110,14 +114,15 @@ function pingOf({ ping }: Observed, marks: Marks): VmStory['ping'] {
   const { copy, stop } = marks;
   const back = stop + split(marks).total_ms;
   const last = echoes.slice(-REACHABLE);
+  const gap = gapAround(echoes, stop);
   return {
     command,
     interval_ms: interval,
     reachable_after: last.length === REACHABLE && last.every(({ rtt }) => rtt !== undefined),
-    gap_ms: gapAround(echoes, stop),
+    ...(gap === undefined ? {} : { gap_ms: micro(gap) }),
     before: statistics(echoes.filter(({ sentAt }) => sentAt < copy)),
     copy: statistics(echoes.filter(({ sentAt }) => sentAt >= copy && sentAt < stop)),
     after: statistics(echoes.filter(({ sentAt }) => sentAt >= back)),
-    echoes: echoes.map(({ sentAt, rtt }) => ({ at_ms: sentAt - copy, rtt_ms: rtt ?? null })),
+    echoes: echoes.map(({ sentAt, rtt }) => ({ at_ms: micro(sentAt - copy), rtt_ms: rtt ?? null })),
   };
 }

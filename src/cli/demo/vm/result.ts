@@ -41,7 +41,7 @@ export interface VmResult {
     homeAgent: string;
     protection: string;
     /** As the daemon on Host B saw it. */
-    arrival: { trigger_ms: number; answer_ms: number | undefined } | undefined;
+    arrival?: { trigger_ms: number; answer_ms?: number };
   };
   ping: {
     command: string;
@@ -49,7 +49,7 @@ export interface VmResult {
     /** The last twenty echo requests were all answered. */
     reachable_after: boolean;
     /** Between the last answer before and the first answered request after the blackout. */
-    gap_ms: number | undefined;
+    gap_ms?: number;
     /** Before the migration, while QEMU copies, through the tunnel. */
     before: EchoStatistics;
     copy: EchoStatistics;
@@ -73,6 +73,7 @@ export interface VmResult {
     command: string;
     file?: string;
   };
+  /** The file with Figure 4, as it was asked for. */
   figure: string;
   machine: ThisMachine;
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { PAPER_MIGRATION } from '../paper-figures.js';
 import { tabulate } from '../tabulate.js';
 import type { EchoStatistics } from './echoes.js';
@@ -104,7 +105,7 @@ Where each number comes from
   ping6            ${ping.command}
   machine          ${result.machine.cpu}, ${result.machine.cores} cores, ${result.machine.kernel} ${result.machine.architecture}, Node ${result.machine.node}
 
-Figure 4 is in ${result.figure}
+Figure 4 is in ${resolve(result.figure)}
 `;
 }
 
