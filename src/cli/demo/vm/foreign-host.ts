@@ -34,6 +34,11 @@ export interface ForeignHostOptions {
   path(name: string): string;
 }
 
+export interface AwaitOptions extends Omit<MachineOptions, 'netdev' | 'qmp'> {
+  /** Whether the daemon is told before that it comes (unless said otherwise), when it is there again, or has no monitor to tell it. */
+  readonly daemon?: 'told' | 'later' | 'without';
+}
+
 /** A foreign host with its daemon, which has `register = "qmp"` and listens to a monitor of its own. */
 export class ForeignHost {
   readonly #options: ForeignHostOptions;
@@ -83,14 +88,14 @@ export class ForeignHost {
   async awaitGuest(
     name: string,
     from = `unix:${this.#options.path(name)}`,
-    more: Omit<MachineOptions, 'netdev' | 'qmp'> = {},
+    { daemon = 'told', ...more }: AwaitOptions = {},
   ): Promise<Qemu> {
     const path = this.#options.path(`${name}.qmp`);
-    const monitors = [path, this.#options.monitor];
+    const monitors = daemon === 'without' ? [path] : [path, this.#options.monitor];
     const options = { ...more, netdev: tapNetdev(VM_TAP), qmp: monitors };
     const machine = VirtualMachine.await(this.netns, options, from);
     const qmp = await Qmp.connect(path);
-    await this.machineIs('awaited');
+    if (daemon === 'told') await this.machineIs('awaited');
     return { machine, qmp };
   }
 
