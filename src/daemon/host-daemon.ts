@@ -39,6 +39,7 @@ import type { Logger } from './log.js';
 import { LostDevices } from './lost-devices.js';
 import { ProbePace } from './probe-pace.js';
 import { QmpMonitors } from './qmp-monitors.js';
+import { Rehearsals } from './rehearsal.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
@@ -137,6 +138,7 @@ export class HostDaemon {
   readonly #slots = new TunnelSlots(MAX_GUESTS);
   readonly #streams: StreamPorts;
   readonly #monitors: QmpMonitors;
+  readonly #rehearsals: Rehearsals;
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
   readonly #pace = new ProbePace();
@@ -189,6 +191,7 @@ export class HostDaemon {
       log,
       changed: () => this.#republish.soon(),
     });
+    this.#rehearsals = new Rehearsals(config);
     this.#lostDevices = new LostDevices(log);
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
@@ -474,10 +477,16 @@ export class HostDaemon {
   /** What a guest's machine does. */
   #onMachine(name: string, change: VmChange, at: Millis | undefined): void {
     const guest = this.#guests.get(name);
-    if (change === 'awaited') guest?.expect();
-    else if (change === 'arrived' || change === 'returned') guest?.adopt(at);
-    else if (change === 'leaving') guest?.hold();
-    else guest?.release();
+    if (guest === undefined) return;
+    if (change === 'awaited') {
+      guest.expect();
+      this.#rehearsals.before(guest);
+      return;
+    }
+    this.#rehearsals.over(guest);
+    if (change === 'arrived' || change === 'returned') guest.adopt(at);
+    else if (change === 'leaving') guest.hold();
+    else guest.release();
   }
 
   /** A device went away under the engine. */
