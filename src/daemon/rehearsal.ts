@@ -15,36 +15,44 @@ import { tunnelServices } from './tunnel-path.js';
 const TIMES = 20;
 
 /** Between two rehearsals. */
-const STAYS: Millis = 10_000;
+const PAUSE: Millis = 10_000;
 
 const silent = pino({ level: 'silent' });
 
 /** The configuration of a host, as far as a guest's tunnels depend on it. */
 export type RehearsedHost = Parameters<typeof tunnelServices>[0] & Pick<HostConfig, 'tunnelMtu'>;
 
-/** Rehearses the arrivals of the guests of one host, each that is awaited once, and hundreds at the same time only once. */
+/** A guest, as far as it takes part. */
+type Rehearsed = Pick<Guest, 'config' | 'careOfAddress'>;
+
+/** When to rehearse the arrivals of one host's guests: when one begins to be awaited, and of hundreds at the same time one. */
 export class Rehearsals {
   readonly #host: RehearsedHost;
-  readonly #awaited = new WeakSet<Guest>();
+  readonly #clock: () => Millis;
+  readonly #rehearse: typeof rehearseArrival;
+  readonly #awaited = new WeakSet<Rehearsed>();
   #last: Millis = Number.NEGATIVE_INFINITY;
 
-  constructor(host: RehearsedHost) {
+  /** @param rehearse another one in tests */
+  constructor(host: RehearsedHost, clock = monotonicNow, rehearse = rehearseArrival) {
     this.#host = host;
+    this.#clock = clock;
+    this.#rehearse = rehearse;
   }
 
   /** The guest is awaited. Told again, when its machine may be about to run, this costs nothing. */
-  before(guest: Guest): void {
+  before(guest: Rehearsed): void {
     if (this.#awaited.has(guest)) return;
     this.#awaited.add(guest);
     const { config, careOfAddress } = guest;
-    const now = monotonicNow();
-    if (careOfAddress === undefined || now < this.#last + STAYS) return;
+    const now = this.#clock();
+    if (careOfAddress === undefined || now < this.#last + PAUSE) return;
     this.#last = now;
-    rehearseArrival(this.#host, config, careOfAddress);
+    this.#rehearse(this.#host, config, careOfAddress);
   }
 
   /** It is not awaited any more. */
-  over(guest: Guest): void {
+  over(guest: Rehearsed): void {
     this.#awaited.delete(guest);
   }
 }
@@ -54,7 +62,7 @@ export class Rehearsals {
  * sent, counted, logged or kept, and no sequence number is used up. What runs for the first time takes several times as long, and
  * when the real one arrives its Binding Update is waited for.
  *
- * @returns what the double sent, one for each time; none where there are no descriptors or memory left for it
+ * @returns what the double sent; nothing where there are no descriptors or no memory left for it
  */
 export function rehearseArrival(
   host: RehearsedHost,
