@@ -5,6 +5,7 @@
 #include "engine_wrap.h"
 #include "notify.h"
 #include "privileges.h"
+#include "schedule.h"
 
 namespace kagemusha {
 namespace {
@@ -53,6 +54,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openSpareSockets", Napi::Function::New<openSpareSockets>(env, "openSpareSockets"));
   exports.Set("adoptSpareSockets", Napi::Function::New<adoptSpareSockets>(env, "adoptSpareSockets"));
   exports.Set("replaceProcess", Napi::Function::New<replaceProcess>(env, "replaceProcess"));
+  exports.Set("shortenSlice", Napi::Function::New<shortenSlice>(env, "shortenSlice"));
   exports.Set("names", names(env));
   exports.Set("ring", ring(env));
   exports.Set("noSequence", kNoSequence);

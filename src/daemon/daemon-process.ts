@@ -1,4 +1,4 @@
-import { notifySocket } from '../datapath/index.js';
+import { notifySocket, shortenSlice } from '../datapath/index.js';
 import { KagemushaError } from '../errors.js';
 import { controlRoutes, type GuestHandlers } from './control-routes.js';
 import { createControlServer } from './control-server.js';
@@ -6,6 +6,9 @@ import type { Logger } from './log.js';
 import { createMetrics } from './metrics.js';
 import { createNotifier } from './notify.js';
 import type { CaptureDevice, DaemonStatus, ReloadAnswer } from './status.js';
+
+/** Microseconds: about as long as it takes to send a Binding Update. */
+const TURN = 1000;
 
 /** What the process needs of a daemon, whichever it is. */
 export interface Role {
@@ -54,6 +57,8 @@ export async function serve(role: Role, log: Logger): Promise<void> {
   });
   // What went wrong is in the log.
   process.on('SIGHUP', () => void reload().catch(() => {}));
+  // Asleep for most of the time, and awaited when it wakes: a guest's processors may be busy beside it.
+  shortenSlice(TURN);
   role.start();
   log.info({ socket: role.controlSocket }, 'ready');
   notifier.ready();

@@ -127,10 +127,12 @@ export class GuestHome {
     return this.#tunnel && { homeAddress: this.address, ...this.#tunnel };
   }
 
-  /** A Binding Update may have to leave at any moment: the numbers that it needs are written down now. */
+  /** A Binding Update may have to leave at any moment: what it needs of the store is written down, or read, now. */
   prepare(): void {
+    const { homeAgent, protection } = this;
     this.#sequence.prepare();
-    if (this.protection.kind === 'esp') this.protection.prepare();
+    if (protection.kind === 'esp') protection.prepare();
+    if (protection.kind !== 'none' && homeAgent !== undefined) protection.expect(homeAgent);
   }
 
   /** The binding stands, or the home agent was asked for it. */

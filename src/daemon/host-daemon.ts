@@ -40,6 +40,7 @@ import { LostDevices } from './lost-devices.js';
 import { type Asked, HandOver } from './peers/hand-over.js';
 import { ProbePace } from './probe-pace.js';
 import { QmpMonitors } from './qmp-monitors.js';
+import { Rehearsals } from './rehearsal.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
@@ -152,6 +153,7 @@ export class HostDaemon {
     take: () => (this.#slots.taken < MAX_GUESTS ? this.#slots.take() : undefined),
     release: (slot) => this.#slots.release(slot),
   };
+  readonly #rehearsals: Rehearsals;
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
   readonly #pace = new ProbePace();
@@ -206,6 +208,7 @@ export class HostDaemon {
       log,
       changed: () => this.#republish.soon(),
     });
+    this.#rehearsals = new Rehearsals(config);
     this.#lostDevices = new LostDevices(log);
     this.#streams = new StreamPorts(this.#engine, log, (port) =>
       this.#byPort.get(port)?.onPortConnected(),
@@ -517,25 +520,28 @@ export class HostDaemon {
   /** What a guest's machine does. */
   #onMachine(name: string, change: VmChange, at: Millis | undefined): void {
     const guest = this.#guests.get(name);
+    if (guest === undefined) return;
+    if (change !== 'awaited') this.#rehearsals.over(guest);
     switch (change) {
       case 'awaited':
-        guest?.expect();
+        guest.expect();
+        this.#rehearsals.before(guest);
         break;
       case 'arrived':
-        guest?.adopt(at);
+        guest.adopt(at);
         break;
       case 'departing':
         this.#handOver.departing(name);
         break;
       case 'leaving':
-        guest?.hold();
+        guest.hold();
         this.#handOver.leaving(name, at);
         break;
       case 'returned':
         void this.#onReturned(name, at);
         break;
       case 'left':
-        guest?.release();
+        guest.release();
         this.#handOver.left(name);
         break;
     }

@@ -23,6 +23,7 @@ export {
   replaceProcess,
   type Side,
   type SignalerSpec,
+  shortenSlice,
   type Table,
   type TunnelSpec,
 } from './native.js';

@@ -219,6 +219,7 @@ export interface NativeModule {
   openSpareSockets(count: number, xdp: boolean): number[];
   adoptSpareSockets(fds: readonly number[]): void;
   replaceProcess(path: string, argv: readonly string[], environment: readonly string[]): never;
+  shortenSlice(microseconds: number): boolean;
   /** In a sequence word: nothing is known of the next number. */
   readonly noSequence: number;
   /** The counters in the order of their blocks; drop reasons close every block. */
@@ -307,4 +308,13 @@ export function replaceProcess(
  */
 export function notifySocket(path: string, message: string): void {
   translated(() => loadNative().notifySocket(path, message));
+}
+
+/**
+ * Linux 6.12 and later let this thread, when it wakes, go before those whose turns on a processor are longer than `microseconds` (100 to
+ * 100,000; a few thousand unless asked for); its share of the processor stays what it is, and what it starts runs as ever. Needs no right.
+ * False: all is as before, for the thread is not under SCHED_OTHER or the kernel does not let it. Older kernels do nothing.
+ */
+export function shortenSlice(microseconds: number): boolean {
+  return translated(() => loadNative().shortenSlice(microseconds));
 }
