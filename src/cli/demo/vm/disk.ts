@@ -83,9 +83,11 @@ export class Disk {
     );
   }
 
-  /** How many records the machine has had confirmed. */
+  /** How many records the machine has had confirmed. @throws KagemushaError MACHINE_COMMAND when it says something else */
   static async written(machine: VirtualMachine): Promise<number> {
-    return Number(await machine.run('cat /tmp/written 2>/dev/null || echo 0'));
+    const said = await machine.run('cat /tmp/written 2>/dev/null || echo 0');
+    if (/^\d+\s*$/.test(said)) return Number(said);
+    throw new KagemushaError('MACHINE_COMMAND', `not a number of records: ${JSON.stringify(said)}`);
   }
 
   /** Ends the writing and compares. @param before how many there were when it moved */

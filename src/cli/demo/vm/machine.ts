@@ -8,6 +8,8 @@ import { type Netns, until } from '../netns.js';
 const FILES = join(CHECKOUT, '.setup', 'vm');
 const KERNEL = join(FILES, 'vmlinuz');
 const INITRAMFS = join(FILES, 'initramfs.gz');
+// The console belongs to the shell: of the kernel's messages only those of its end are there.
+const BOOT = 'console=ttyS0 quiet loglevel=1 panic=-1';
 const QEMU = '/usr/bin/qemu-system-x86_64';
 
 /** Why there can be no virtual machine here; false when there can. */
@@ -94,7 +96,7 @@ export class VirtualMachine {
       ...[QEMU, '-nodefaults', '-no-user-config', '-machine', machine],
       ...['-m', `${options.memoryMib ?? 160}`],
       ...['-display', 'none', '-serial', 'stdio', '-no-reboot'],
-      ...['-kernel', KERNEL, '-initrd', INITRAMFS, '-append', 'console=ttyS0 quiet panic=-1'],
+      ...['-kernel', KERNEL, '-initrd', INITRAMFS, '-append', BOOT],
       ...['-netdev', `${netdev},id=net`],
       ...['-device', `virtio-net-pci,netdev=net,romfile=,mac=${MAC}`],
       ...(drive === undefined ? [] : ['-drive', `${drive},if=virtio`]),
