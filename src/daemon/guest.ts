@@ -225,6 +225,11 @@ export class Guest {
     return this.#since;
   }
 
+  /** There is something of it to let go of. */
+  get isHeld(): boolean {
+    return this.#since !== undefined || this.#early || this.#isOpen;
+  }
+
   /** Another host may have registered it, which is not to have it. */
   reassert(): void {
     if (this.#since !== undefined) this.#register();
@@ -612,8 +617,15 @@ export class Guest {
   }
 
   #register(): void {
-    const type = this.#atHome === undefined ? 'register' : 'at-home';
-    for (const home of this.#homes) home.send({ type });
+    for (const home of this.#homes) {
+      if (this.#atHome === undefined) {
+        home.send({ type: 'register' });
+      } else {
+        // Another host may have registered it since it was at home the last time.
+        home.send({ type: 'release' });
+        home.send({ type: 'at-home' });
+      }
+    }
   }
 
   #isHere(since: Millis = this.#confirmedAt ?? wallClock()): void {
@@ -630,7 +642,8 @@ export class Guest {
   /** Says once how the arrival went: when the first packet came, or when none came for a long time. */
   #tellArrival(): void {
     clearTimeout(this.#telling);
-    this.#log.info({ arrival: this.#arrival?.report }, 'arrived');
+    const arrival = this.#arrival?.report;
+    if (arrival !== undefined) this.#log.info({ arrival }, 'arrived');
   }
 
   #transmit(packet: Uint8Array | string, { source, destination }: Envelope): void {

@@ -13,10 +13,12 @@ import { Authority } from '../../src/cli/demo/vm/certificates.js';
 import type { ForeignHost, Qemu } from '../../src/cli/demo/vm/foreign-host.js';
 import { noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
 import { end } from '../support/journey.js';
+import { SlowWire } from '../support/slow-wire.js';
 import { VirtualFleet } from '../support/virtual-fleet.js';
 
-/** It stands still for seconds: nearly all of its memory is copied then. */
+/** It stands still early: nearly all of its memory is copied then. */
 const STANDING = { 'max-bandwidth': 10_000_000, 'downtime-limit': 1_000_000 };
+const SLOW = 20_000_000;
 
 const said = async (daemon: Daemon, line: RegExp): Promise<true> =>
   await until(`${line}`, () => (line.test(daemon.log) ? true : undefined)).catch((cause: Error) => {
@@ -56,19 +58,25 @@ t.test(
       guest = to;
     };
 
-    await t.test('cancelled while it stands still: the early binding is given back', async (t) => {
-      const there = await b.awaitGuest('one');
-      await guest.qmp.do('migrate-set-parameters', STANDING);
-      await guest.qmp.do('migrate', { uri: uri('one') });
-      await guest.qmp.event('STOP');
-      await boundAt(b.careOf);
-      await guest.qmp.do('migrate_cancel');
-      await guest.qmp.event('RESUME');
-      await there.machine.kill();
-      await b.bindingIs('idle');
-      await a.bindingIs('at-home');
-      await reachedAt(t, a);
-    });
+    await t.test(
+      'it breaks while the guest stands still: the early binding is given back',
+      async (t) => {
+        const there = await b.awaitGuest('one');
+        await guest.qmp.do('migrate-set-parameters', STANDING);
+        const wire = new SlowWire(t, hosts.path('slow-one'), hosts.path('one'), SLOW);
+        await guest.qmp.do('migrate', { uri: uri('slow-one') });
+        await guest.qmp.event('STOP');
+        wire.hold();
+        await b.bindingIs('registered');
+        await boundAt(b.careOf);
+        wire.cut();
+        await guest.qmp.event('RESUME');
+        await there.machine.kill();
+        await b.bindingIs('idle');
+        await a.bindingIs('at-home');
+        await reachedAt(t, a);
+      },
+    );
 
     await t.test('no monitor where it comes: its first frame tells', async (t) => {
       const there = await b.awaitGuest('two', undefined, { daemon: 'without' });
@@ -100,9 +108,12 @@ t.test(
       const there = await c.awaitGuest('five');
       await guest.qmp.do('migrate-set-parameters', STANDING);
       const before = guest.qmp.events.length;
-      await guest.qmp.do('migrate', { uri: uri('five') });
+      const wire = new SlowWire(t, hosts.path('slow-five'), hosts.path('five'), SLOW);
+      await guest.qmp.do('migrate', { uri: uri('slow-five') });
       await guest.qmp.event('STOP', undefined, before);
+      wire.hold();
       await end(b.daemon, 'SIGKILL');
+      wire.go();
       await guest.qmp.event('MIGRATION', 'completed', before);
       await c.bindingIs('registered');
       await boundAt(c.careOf);

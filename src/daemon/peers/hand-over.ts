@@ -19,6 +19,8 @@ export interface Portable {
   readonly careOfAddress: Address | undefined;
   /** Since when it is here, milliseconds since 1970; undefined: it is not. */
   readonly since: Millis | undefined;
+  /** It is here, or registered here all the same: there is something to let go of. */
+  readonly isHeld: boolean;
   take(state: GuestState): void;
   registerEarly(): void;
   expectStragglers(from: Address): void;
@@ -159,6 +161,7 @@ export class HandOver {
       throw elsewhere(name, guest.since);
     }
     const { state } = guest;
+    if (!guest.isHeld) return { state };
     const conflict = guest.since !== undefined && machine === 'running';
     if (conflict) this.#dispute(guest, name, from);
     if (careOfAddress !== undefined) guest.sendStragglers(careOfAddress);
