@@ -57,6 +57,11 @@ export class GuestAtHome {
     void this.#tellKernel(address);
   }
 
+  /** The guest leaves. */
+  left(): void {
+    this.#driver.send({ type: 'left' });
+  }
+
   /**
    * What we send on the link does not reach this host's own kernel. Where it has an entry for the guest, that one changes over too;
    * without the right to (CAP_NET_ADMIN) it finds out by itself in some seconds (RFC 4861 7.3.3).

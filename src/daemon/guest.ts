@@ -304,6 +304,7 @@ export class Guest {
 
   /** The guest stands still to go to another host: no Binding Update of ours may overtake that host's. */
   hold(): void {
+    this.#atHome?.left();
     for (const home of this.#homes) home.send({ type: 'hold' });
   }
 
@@ -312,6 +313,7 @@ export class Guest {
     this.#log.info('the guest has left');
     this.#arrived = this.#early = this.#wasElsewhere = false;
     this.#arrival = this.#since = this.#confirmedAt = undefined;
+    this.#atHome?.left();
     this.#linkDriver.send({ type: 'left' });
     for (const home of this.#homes) home.release();
     this.#stragglers.letRunOut();

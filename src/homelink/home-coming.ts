@@ -26,6 +26,8 @@ export type HomeComingEvent =
   | { readonly type: 'packet'; readonly homeAgent: Address; readonly bytes: Uint8Array }
   /** The home agent has let go of this address: it is the guest's again. */
   | { readonly type: 'announce'; readonly address: Address }
+  /** The guest leaves: what is still to be announced would be a duplicate to a home agent that is to defend it (RFC 4862 5.4.4). */
+  | { readonly type: 'left' }
   /** An Ethernet frame from the home link. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   | { readonly type: 'tick' };
@@ -95,6 +97,9 @@ export class HomeComing {
         if (this.#homeAddresses.has(event.address)) {
           this.#announcements.set(event.address, { at: now, left: MAX_NEIGHBOR_ADVERTISEMENT });
         }
+        break;
+      case 'left':
+        this.#announcements.clear();
         break;
       case 'frame': {
         const reason = this.#frame(event.bytes);
