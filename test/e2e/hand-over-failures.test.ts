@@ -14,7 +14,7 @@ import type { ForeignHost, Qemu } from '../../src/cli/demo/vm/foreign-host.js';
 import { noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
 import { end } from '../support/journey.js';
 import { SlowWire } from '../support/slow-wire.js';
-import { VirtualFleet } from '../support/virtual-fleet.js';
+import { virtualFleet } from '../support/virtual-fleet.js';
 
 /** It stands still early: nearly all of its memory is copied then. */
 const STANDING = { 'max-bandwidth': 10_000_000, 'downtime-limit': 1_000_000 };
@@ -29,7 +29,7 @@ t.test(
   'whatever fails while it goes, the guest is reached in the end, and is in one place',
   { skip: noVirtualMachine, timeout: 400_000 },
   async (t) => {
-    const fleet = await VirtualFleet.build(t);
+    const fleet = await virtualFleet(t);
     const { a, b, c, hosts } = fleet;
     const { homeAgent, files } = hosts.testbed;
     for (const host of [a, b, c]) await host.start();

@@ -5,7 +5,7 @@ import { homeAgentStatus } from '../../src/cli/demo/processes.js';
 import type { ForeignHost } from '../../src/cli/demo/vm/foreign-host.js';
 import { noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
 import type { GuestStatus } from '../../src/daemon/status.js';
-import { VirtualFleet } from '../support/virtual-fleet.js';
+import { virtualFleet } from '../support/virtual-fleet.js';
 
 const skip = noVirtualMachine;
 
@@ -13,7 +13,7 @@ const skip = noVirtualMachine;
 const SLOWLY = { 'max-bandwidth': 40_000_000, 'downtime-limit': 100_000 };
 
 t.test('home, Host B, Host C, home', { skip, timeout: 240_000 }, async (t) => {
-  const fleet = await VirtualFleet.build(t);
+  const fleet = await virtualFleet(t);
   const { hosts } = fleet;
   const { homeAgent, files } = hosts.testbed;
   for (const host of [fleet.a, fleet.b, fleet.c]) await host.start();

@@ -3,6 +3,7 @@ import { answers } from '../measure.js';
 import { chooseAccelerator } from './accelerator.js';
 import { CountedStream } from './counted-stream.js';
 import { Disk } from './disk.js';
+import { Fleet } from './fleet.js';
 import type { Qemu } from './foreign-host.js';
 import { HOME_NODES, HomeLan } from './home-lan.js';
 import { type GuestOptions, VirtualHosts } from './hosts.js';
@@ -20,6 +21,7 @@ export interface StageOptions {
 /** The hosts, and a guest at home that has a TCP stream, and perhaps a disk, in use. */
 export interface Stage {
   readonly hosts: VirtualHosts;
+  readonly fleet: Fleet;
   readonly lan: HomeLan;
   readonly home: Qemu;
   /** What the machine at the destination must be like. */
@@ -38,30 +40,33 @@ export async function onStage<T>(
   options.progress(
     'building Host A, Home Agent, Host B and a correspondent, each in its namespace',
   );
-  const hosts = await VirtualHosts.build();
+  const away: (() => Promise<void>)[] = [];
   try {
+    const hosts = await VirtualHosts.build();
+    away.unshift(() => hosts.testbed.remove());
     const lan = await HomeLan.build(hosts.testbed);
-    try {
-      return await act(await prepare(hosts, lan, options));
-    } finally {
-      await lan.remove();
-    }
+    away.unshift(() => lan.remove());
+    const fleet = await Fleet.build(hosts);
+    away.unshift(() => fleet.remove());
+    return await act(await prepare(fleet, lan, options));
   } finally {
-    await hosts.testbed.remove();
+    for (const remove of away) await remove();
   }
 }
 
 async function prepare(
-  hosts: VirtualHosts,
+  fleet: Fleet,
   lan: HomeLan,
   { disk: wanted, progress }: StageOptions,
 ): Promise<Stage> {
   const { correspondent, storage } = lan;
-  const { testbed, hostB } = hosts;
+  const { hosts } = fleet;
+  const { testbed } = hosts;
   const choosing = chooseAccelerator(testbed.hostA);
-  progress('starting kagemusha home-agent and, on Host B, kagemusha host');
+  progress('starting kagemusha home-agent and, on Host A and Host B, kagemusha host');
   await testbed.startHomeAgent();
-  await hostB.start();
+  await fleet.a.start();
+  await fleet.b.start();
   const accelerator = await choosing;
   const disk = wanted
     ? await Disk.serve(storage, HOME_NODES.storage, hosts.path('disk.raw'))
@@ -71,13 +76,13 @@ async function prepare(
   const how = accelerator === 'kvm' ? 'KVM' : 'software emulation, no KVM that works here';
   const disks = disk === undefined ? '' : `, disk ${disk.url}`;
   progress(`booting a virtual machine of ${MEMORY_MIB} MB on Host A (${how}${disks})`);
-  const home = await hosts.boot(machine);
+  const home = await fleet.boot(machine);
   await fillMemory(home.machine);
   const kernel = (await home.machine.run('uname -sr')).trim();
   await disk?.startWriting(home.machine);
   await answers(correspondent, PAPER.guest);
   const stream = await CountedStream.open(home.machine, correspondent, HOME_NODES.correspondent);
-  return { hosts, lan, home, machine, kernel, stream, disk };
+  return { hosts, fleet, lan, home, machine, kernel, stream, disk };
 }
 
 /** As in a machine that has been up for a while, few of its pages are empty: QEMU does not copy those. */

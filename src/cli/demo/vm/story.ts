@@ -30,8 +30,9 @@ export async function runVmStory(options: VmStoryOptions): Promise<VmStory> {
 }
 
 async function act(stage: Stage, { capture: keep, progress }: VmStoryOptions): Promise<VmStory> {
-  const { hosts, lan, home, stream, disk } = stage;
-  const { testbed, hostB } = hosts;
+  const { hosts, fleet, lan, home, stream, disk } = stage;
+  const { testbed } = hosts;
+  const hostB = fleet.b;
   progress(
     `WAN and Host A's cable at ${WAN_BPS / 1e6} Mbit/s; the correspondent pings ${PAPER.guest}`,
   );
