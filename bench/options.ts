@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util';
 import { KagemushaError } from '../src/errors.js';
 import { PROFILES, type Profile } from './path/types.js';
 
-export const PARTS = ['micro', 'path', 'scale'] as const;
+export const PARTS = ['micro', 'path', 'scale', 'moves'] as const;
+/** Moves of the moves part unless told. */
+export const MOST_MOVES = 50;
 /** Guests of the scale part unless told. */
 export const MOST_GUESTS = 500;
 export type Part = (typeof PARTS)[number];
@@ -17,15 +19,18 @@ export interface BenchOptions {
   readonly rows: readonly string[] | undefined;
   /** Guests of the scale part. */
   readonly guests: number;
+  /** Of the moves part. */
+  readonly moves: number;
 }
 
-export const USAGE = `npm run bench -- [--only micro|path|scale] [--quick] [--rounds N] [--profile wire|shaped|all] [--rows A,B,…] [--guests N]
-  without --only   micro and path; scale only when it is asked for
+export const USAGE = `npm run bench -- [--only micro|path|scale|moves] [--quick] [--rounds N] [--profile wire|shaped|all] [--rows A,B,…] [--guests N] [--moves N]
+  without --only   micro and path; scale and moves only when they are asked for
   --quick          a minute at most, nothing is written
   --rounds N       of the path and scale parts, 3 unless told
   --profile P      of the path part, all unless told
   --rows A,B,…     of the path part; nothing is written
-  --guests N       of the scale part, 500 unless told; nothing is written with fewer`;
+  --guests N       of the scale part, 500 unless told; nothing is written with fewer
+  --moves N        of the moves part, 50 unless told; nothing is written with fewer`;
 
 /** @param known names of rows @throws KagemushaError USAGE */
 export function benchOptions(words: readonly string[], known: readonly string[]): BenchOptions {
@@ -42,6 +47,7 @@ export function benchOptions(words: readonly string[], known: readonly string[])
       profile !== 'all' ? [profile] : quick && values.profile === undefined ? ['wire'] : PROFILES,
     rows,
     guests: count('--guests', values.guests ?? (quick ? '20' : `${MOST_GUESTS}`), MOST_GUESTS),
+    moves: count('--moves', values.moves ?? (quick ? '4' : `${MOST_MOVES}`), MOST_MOVES),
   };
 }
 
@@ -56,6 +62,7 @@ function wordsOf(words: readonly string[]) {
         profile: { type: 'string' },
         rows: { type: 'string' },
         guests: { type: 'string' },
+        moves: { type: 'string' },
       },
     }).values;
   } catch (error) {

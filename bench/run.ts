@@ -4,7 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { endWithMaker, enterSandbox, insideSandbox } from '../src/cli/demo/sandbox.js';
 import { KagemushaError } from '../src/errors.js';
 import { microBenchmarks } from './micro.js';
-import { type BenchOptions, benchOptions, MOST_GUESTS, type Part, USAGE } from './options.js';
+import { describeMoves, runMoves } from './moves.js';
+import {
+  type BenchOptions,
+  benchOptions,
+  MOST_GUESTS,
+  MOST_MOVES,
+  type Part,
+  USAGE,
+} from './options.js';
 import { plot } from './path/plot.js';
 import { ROWS } from './path/rows.js';
 import { runPath } from './path/run-path.js';
@@ -59,7 +67,9 @@ async function run(part: Part, options: BenchOptions): Promise<number> {
     process.stderr.write(`not done within ${LIMIT} minutes\n`);
     process.exit(1);
   }, LIMIT * 60_000).unref();
-  await (part === 'path' ? pathPart(options) : scalePart(options));
+  if (part === 'path') await pathPart(options);
+  else if (part === 'scale') await scalePart(options);
+  else await movesPart(options);
   return 0;
 }
 
@@ -89,6 +99,14 @@ async function scalePart({ guests, rounds, quick }: BenchOptions): Promise<void>
   process.stdout.write(describeScale(result));
   if (quick || guests < MOST_GUESTS) progress('a part of the whole: nothing is written');
   else write('scale.json', JSON.stringify(result, null, 2));
+}
+
+async function movesPart({ moves, quick }: BenchOptions): Promise<void> {
+  const command = ['npm run bench --', ...words].join(' ');
+  const result = await runMoves({ moves, departures: quick ? 1 : 5, command, progress });
+  process.stdout.write(describeMoves(result));
+  if (quick || moves < MOST_MOVES) progress('a part of the whole: nothing is written');
+  else write('moves.json', JSON.stringify(result, null, 2));
 }
 
 function progress(line: string): void {

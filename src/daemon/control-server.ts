@@ -37,6 +37,7 @@ export async function createControlServer(options: ControlServerOptions): Promis
     server.close();
     throw cause instanceof KagemushaError ? cause : unusable(socketPath, cause);
   }
+  server.on('error', (error) => options.onFailure?.(error));
   return {
     socketPath,
     close: async () => {

@@ -15,7 +15,7 @@ import {
 import type { Address, Icmpv6Message } from '../wire/index.js';
 import type { GuestConfig, SecurityConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
-import { isSameAssociation, keepHomeState, storedHomeState } from './home-state.js';
+import { keepHomeState, storedHomeState } from './home-state.js';
 import type { Logger } from './log.js';
 import { mobilityNumbers } from './numbers.js';
 import { protectionOf } from './protection.js';
@@ -47,8 +47,8 @@ export interface GuestHomeServices {
   unbound(homeAddress: Address, reason: string): void;
   /** The home network's prefixes are these now. */
   prefixes(prefixes: readonly LearntPrefix[]): void;
-  /** The home agent has let go of the address, the guest is at home. */
-  returned(address: Address): void;
+  /** The guest is at home; with `wasBound` its home agent has let go of the address. */
+  returned(address: Address, wasBound: boolean): void;
 }
 
 /** The outer ends of a tunnel. */
@@ -143,24 +143,35 @@ export class GuestHome {
 
   /** What the next host of the guest needs to know. */
   get state(): HomeState {
-    const configured = this.#homeAgents.kind === 'list' ? this.#homeAgents.addresses : [];
-    return storedHomeState(this.#services.store, this.address, this.#security, configured);
+    const { store } = this.#services;
+    return storedHomeState(store, this.address, this.#security, this.#knownHomeAgents);
   }
 
-  /** What the guest's host before this one knew. Once this one has asked the home agent itself, only numbers count. */
-  take(state: HomeState): void {
+  get #knownHomeAgents(): readonly Address[] {
+    const configured = this.#homeAgents.kind === 'list' ? this.#homeAgents.addresses : [];
+    return this.homeAgent === undefined ? configured : [...configured, this.homeAgent];
+  }
+
+  /**
+   * What the guest's host before this one knew. Once this one has asked the home agent itself, only numbers count.
+   *
+   * @returns whether the home agent was asked under numbers that may have been used there
+   * @throws KagemushaError of the store
+   */
+  take(state: HomeState): boolean {
     const { store } = this.#services;
     const { sequence, ...numbers } = state;
     const isIdle = this.#registration.summary(monotonicNow()).state === 'idle';
     const isAhead = sequence !== undefined && isNewer(sequence, this.#sequence.next);
-    keepHomeState(store, isIdle || isAhead ? state : numbers, this.#security);
-    if (this.protection.kind === 'esp' && isSameAssociation(state.esp, this.#security)) {
-      this.protection.resume(state.esp.next);
-    }
+    const kept = isIdle || isAhead ? state : numbers;
+    const next = keepHomeState(store, kept, this.#security, this.#knownHomeAgents);
+    const isBehind = this.protection.kind === 'esp' && this.protection.resume(next ?? 1);
     if (isAhead || (isIdle && sequence !== undefined)) this.#sequence.jump(sequence);
-    if (!isIdle) return;
-    if (state.bound !== undefined) this.send({ type: 'told', homeAgent: state.bound.homeAgent });
+    if (isIdle && state.bound !== undefined) {
+      this.send({ type: 'told', homeAgent: state.bound.homeAgent });
+    }
     this.prepare();
+    return isBehind && this.#unanswered > 0;
   }
 
   /** The binding is another host's, whatever is stored of it. */
@@ -310,7 +321,7 @@ export class GuestHome {
         store.deleteRegistration(this.address);
         this.#services.unbound(this.address, 'the guest is at home');
         changed();
-        this.#services.returned(this.address);
+        this.#services.returned(this.address, output.wasBound);
         break;
     }
   }

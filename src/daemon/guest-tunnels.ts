@@ -50,6 +50,11 @@ export class GuestTunnels {
     this.#told.set(homeAddress, pathMtu);
   }
 
+  /** What was told was of the network before. */
+  forget(): void {
+    this.#told.clear();
+  }
+
   /** Octets that the path of a home address's tunnel takes, where that is less than the link does. */
   narrowed(homeAddress: Address): number | undefined {
     const pathMtu = this.status(homeAddress)?.pathMtu;

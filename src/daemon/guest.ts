@@ -6,6 +6,7 @@ import type {
   TunnelSpec,
 } from '../datapath/index.js';
 import { Drops } from '../drops.js';
+import { KagemushaError } from '../errors.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
 import { Arrival, GUEST_STATE_VERSION, type GuestState } from '../migration/index.js';
 import {
@@ -65,6 +66,9 @@ const WATCH_AGAIN_MS = 5;
 /** A guest to which nobody speaks has arrived all the same. */
 const TELL_ANYWAY_MS = 5_000;
 
+/** A machine does not stand still for longer. */
+const LONGEST_STOP_MS = 120_000;
+
 /** An ICMPv6 error is about a packet that no tunnel carried: whose it is then says whether it means anything. */
 const NO_TUNNEL_PACKET: ReadonlySet<string> = new Set(['quote_not_ours', 'quote_not_tunnel']);
 
@@ -82,8 +86,8 @@ export interface GuestServices {
   readonly slots: SlotPool;
   /** A tunnel or an address of this guest opened, closed or changed. */
   changed(): void;
-  /** It is here, and was not. @param since milliseconds since 1970 */
-  here(since: Millis): void;
+  /** It is here, and was not. */
+  here(): void;
   /** Somebody tells what its machine does. */
   monitored(): boolean;
 }
@@ -130,9 +134,12 @@ export class Guest {
   #arrival: Arrival | undefined;
   /** It is registered already while its machine stands still on the way here. */
   #early = false;
+  /** Its machine stands still, on the way to another host. */
+  #leaving = false;
   readonly #stragglers: Stragglers;
   #watching: NodeJS.Timeout | undefined;
   #telling: NodeJS.Timeout | undefined;
+  #coming: NodeJS.Timeout | undefined;
 
   /**
    * @param careOfAddress the configured one, or the one that was chosen for it; at home: the first home address
@@ -206,6 +213,7 @@ export class Guest {
 
   /** Nobody tells any more what its machine does: if it is not here, its first frame will. */
   onMonitorLost(): void {
+    if (this.#early) this.release();
     if (this.#since === undefined && this.#atHome === undefined) this.#watch();
   }
 
@@ -217,7 +225,8 @@ export class Guest {
   /** The guest is to come, and is elsewhere until then; told again while it comes. */
   expect(): void {
     if (this.#early) return;
-    if (this.#arrived || this.#isOpen) this.release();
+    if (this.isHeld) this.release();
+    this.#conflict = undefined;
     for (const home of this.#homes) home.prepare();
   }
 
@@ -227,17 +236,12 @@ export class Guest {
 
   /** There is something of it to let go of. */
   get isHeld(): boolean {
-    return this.#since !== undefined || this.#early || this.#isOpen;
+    return this.#since !== undefined || this.#early || this.#leaving || this.#isOpen;
   }
 
   /** Another host may have registered it, which is not to have it. */
   reassert(): void {
     if (this.#since !== undefined) this.#register();
-  }
-
-  /** Another host has it. @param conflict one line for people; undefined: that is over */
-  dispute(conflict: string | undefined): void {
-    this.#conflict = conflict;
   }
 
   /** What the next host of the guest needs to know. */
@@ -251,16 +255,25 @@ export class Guest {
     return { version: GUEST_STATE_VERSION, homes, linkLocals, ...known };
   }
 
-  /** What the guest's host before this one knew. */
+  /** What the guest's host before this one knew. What cannot be kept of it is lost: the home agent tells it again. */
   take({ homes, mac, linkLocals = [], stoppedAt }: GuestState): void {
-    for (const state of homes) {
-      const home = this.#homes.find(({ address }) => address === state.homeAddress);
-      home?.take(state);
-      if (state.pathMtu !== undefined) this.#tunnels.told(state.homeAddress, state.pathMtu);
+    let isBehind = false;
+    for (const home of this.#homes) {
+      const state = homes.find(({ homeAddress }) => homeAddress === home.address);
+      if (state === undefined) continue;
+      try {
+        if (home.take(state)) isBehind = true;
+      } catch (error) {
+        if (!(error instanceof KagemushaError)) throw error;
+        this.#log.warn({ code: error.code }, `not kept: ${error.message}`);
+      }
+      if (state.pathMtu !== undefined) this.#tunnels.told(home.address, state.pathMtu);
     }
+    // What was sent under numbers that were used before is a replay to the home agent: nobody will answer it.
+    if (isBehind && this.#since !== undefined) this.#register();
     const guest = { linkLocals, ...(mac === undefined ? {} : { mac }) };
     if (!this.#arrived) this.#linkDriver.send({ type: 'told', guest });
-    if (stoppedAt !== undefined) this.#coming.stopped(stoppedAt);
+    if (stoppedAt !== undefined) this.#next.stopped(stoppedAt);
   }
 
   /** What goes to its care-of address on another host is sent on to here. */
@@ -275,13 +288,18 @@ export class Guest {
 
   /**
    * Its machine stands still, and is about to run here: whatever the Home Agent takes its time for (RFC 6275 10.3.1: duplicate address
-   * detection for a first registration), it does meanwhile.
+   * detection for a first registration), it does meanwhile. False: it is registered already, or need not be.
    */
-  registerEarly(): void {
-    if (this.#arrived || this.#early || this.#atHome !== undefined) return;
+  registerEarly(): boolean {
+    if (this.isHeld || this.#atHome !== undefined) return false;
     this.#early = true;
     this.#register();
+    clearTimeout(this.#coming);
+    this.#coming = setTimeout(() => {
+      if (this.#early) this.release();
+    }, LONGEST_STOP_MS);
     this.#log.info('registered early, while its machine stands still');
+    return true;
   }
 
   /**
@@ -291,11 +309,11 @@ export class Guest {
    */
   adopt(at: Millis | undefined): void {
     if (at === undefined) this.#arrival = undefined;
-    else this.#coming.here(at);
+    else this.#next.here(at);
     if (!this.#early || this.#homes.some((home) => !home.isAsked)) this.#register();
-    this.#early = false;
+    this.#early = this.#leaving = false;
     this.#conflict = undefined;
-    this.#stragglers.endOnward();
+    this.#stragglers.arrived();
     if (this.#atHome === undefined) this.#arrive();
     if (at !== undefined) this.#watchArrival();
     this.#isHere(at);
@@ -304,21 +322,30 @@ export class Guest {
 
   /** The guest stands still to go to another host: no Binding Update of ours may overtake that host's. */
   hold(): void {
+    this.#leaving = true;
+    this.#since = undefined;
     this.#atHome?.left();
     for (const home of this.#homes) home.send({ type: 'hold' });
   }
 
-  /** The guest is on another host: its binding is that host's, and nothing is said of it, nor to it. */
-  release(): void {
+  /**
+   * The guest is on another host: its binding is that host's, and nothing is said of it, nor to it.
+   *
+   * @param why where that is strange, one line for people
+   * @param listenAfter milliseconds until its first frame counts again: a machine that should have stopped may not have
+   */
+  release(why?: string, listenAfter: Millis = 0): void {
     this.#log.info('the guest has left');
-    this.#arrived = this.#early = this.#wasElsewhere = false;
+    this.#arrived = this.#early = this.#leaving = this.#wasElsewhere = false;
     this.#arrival = this.#since = this.#confirmedAt = undefined;
+    this.#conflict = why;
+    clearTimeout(this.#coming);
     this.#atHome?.left();
     this.#linkDriver.send({ type: 'left' });
     for (const home of this.#homes) home.release();
+    this.#tunnels.forget();
     this.#stragglers.letRunOut();
-    this.#stragglers.endInbound();
-    if (this.#config.register === 'traffic' && this.#conflict === undefined) this.#watch();
+    if (this.#config.register === 'traffic') this.#listen(listenAfter);
   }
 
   /** Registers every home address now; at home: de-registers them. */
@@ -364,6 +391,7 @@ export class Guest {
   stop(): void {
     clearTimeout(this.#watching);
     clearTimeout(this.#telling);
+    clearTimeout(this.#coming);
     this.#stragglers.stop();
     this.#linkDriver.stop();
     this.#atHome?.stop();
@@ -580,7 +608,10 @@ export class Guest {
       const slot = this.slots[index] ?? 0;
       const resumed = known?.careOfAddress === this.#careOfAddress ? known : undefined;
       if (known !== undefined && resumed === undefined) this.#wasElsewhere = true;
-      if (known !== undefined) this.#confirmedAt = known.expiresAt - 1000 * known.lifetime;
+      if (known !== undefined) {
+        const confirmedAt = known.expiresAt - 1000 * known.lifetime;
+        this.#confirmedAt = Math.max(confirmedAt, this.#confirmedAt ?? 0);
+      }
       return new GuestHome(address, slot, this.#careOfAddress, this.#config, resumed, {
         engine,
         tunnels: this.#services.tunnels,
@@ -596,24 +627,27 @@ export class Guest {
         prefixes: (prefixes) => this.#renumber(prefixes),
         bound: (home, ends) => this.#bound(home, ends),
         unbound: (home, reason) => this.#routes?.unbound(home, reason),
-        returned: (home) => this.#returned(home),
+        returned: (...what) => this.#returned(...what),
       });
     });
   }
 
   #bound(home: Address, ends: TunnelBetween): void {
     this.#routes?.bound(home, ends);
+    // Who asked for it since has been answered like us: whoever knows better claims it.
+    if (this.#since === 0) this.#since = wallClock();
     this.#arrival?.answered(wallClock());
   }
 
-  #returned(home: Address): void {
-    this.#atHome?.announce(home);
+  #returned(home: Address, wasBound: boolean): void {
+    // A guest that has been here, and boots say, speaks for itself: an announcement would be a duplicate of what it is about to claim.
+    if (wasBound || this.#arrival !== undefined) this.#atHome?.announce(home);
     this.#arrival?.answered(wallClock());
     this.#tellArrival();
   }
 
   /** The arrival that is under way, or the next one. */
-  get #coming(): Arrival {
+  get #next(): Arrival {
     if (this.#arrival === undefined || this.#arrival.isHere) this.#arrival = new Arrival();
     return this.#arrival;
   }
@@ -630,14 +664,15 @@ export class Guest {
     }
   }
 
-  #isHere(since: Millis = this.#confirmedAt ?? wallClock()): void {
+  #isHere(since: Millis = this.#confirmedAt ?? 0): void {
     if (this.#since !== undefined) return;
     this.#since = since;
-    this.#services.here(since);
+    this.#services.here();
   }
 
   #watchArrival(): void {
     if (this.#atHome === undefined) this.#services.engine.watchFirstDelivery(this.port);
+    clearTimeout(this.#telling);
     this.#telling = setTimeout(() => this.#tellArrival(), TELL_ANYWAY_MS);
   }
 
@@ -711,7 +746,7 @@ export class Guest {
     if (isSignOfGuest(bytes, this.#config.homeAddresses)) {
       this.adopt(wallClock());
     } else {
-      this.#watching = setTimeout(() => this.#watch(), WATCH_AGAIN_MS);
+      this.#listen(WATCH_AGAIN_MS);
     }
   }
 
@@ -732,6 +767,12 @@ export class Guest {
   #arrive(): void {
     this.#arrived = true;
     this.#linkDriver.send({ type: 'arrived' });
+  }
+
+  #listen(after: Millis): void {
+    clearTimeout(this.#watching);
+    if (after === 0) this.#watch();
+    else this.#watching = setTimeout(() => this.#watch(), after);
   }
 
   #watch(): void {

@@ -1,6 +1,7 @@
 import type { BoundState, EspState, HomeState } from '../migration/index.js';
 import type { Address } from '../wire/index.js';
 import type { EspConfig, SecurityConfig } from './config/schema.js';
+import { espFloor } from './numbers.js';
 import {
   espReplayTop,
   espSequence,
@@ -35,26 +36,46 @@ export function storedHomeState(
   };
 }
 
-/** Keeps what a host before this one knew. Numbers never go back; those under other keys mean nothing here. */
-export function keepHomeState(store: Store, state: HomeState, security: SecurityConfig): void {
-  const { homeAddress, sequence, esp } = state;
+/**
+ * Numbers that another host may have reached further than ours would have by now, by its clock or by much signaling. What is further away
+ * is not believed: numbers do not go back, and an association that has none left is dead.
+ */
+const MARGIN = 3600;
+
+/**
+ * Keeps what a host before this one knew. Numbers of ESP never go back; those under other keys mean nothing here.
+ *
+ * @param homeAgents of the home network, as far as they are known: no others' windows are kept
+ * @returns the first number of ESP that it has not used
+ * @throws KagemushaError of the store
+ */
+export function keepHomeState(
+  store: Store,
+  { homeAddress, sequence, esp }: HomeState,
+  security: SecurityConfig,
+  homeAgents: readonly Address[],
+): number | undefined {
   if (sequence !== undefined) store.reserve(mobilitySequence(homeAddress), sequence);
-  if (security.kind !== 'esp' || !isSameAssociation(esp, security)) return;
-  const { spiOut, spiIn, keyId } = security;
-  const name = espSequence(homeAddress, spiOut, keyId);
-  if (esp.next > (store.reserved(name) ?? 0)) store.reserve(name, esp.next);
+  if (security.kind !== 'esp' || !isSameAssociation(esp, security)) return undefined;
+  const { spiIn, keyId } = security;
   for (const { homeAgent, top } of esp.replayTops) {
     const window = espReplayTop(homeAddress, spiIn, keyId, homeAgent);
-    if (top > (store.replayTop(window) ?? 0)) store.putReplayTop(window, top);
+    const known = store.replayTop(window) ?? 0;
+    const most = Math.max(known, espFloor({ ...security, spiOut: spiIn }, Date.now())) + MARGIN;
+    if (homeAgents.includes(homeAgent) && top > known && top <= most)
+      store.putReplayTop(window, top);
   }
+  const name = espSequence(homeAddress, security.spiOut, keyId);
+  const known = store.reserved(name) ?? 0;
+  const most = Math.max(known, espFloor(security, Date.now())) + MARGIN;
+  if (esp.next > most) return undefined;
+  if (esp.next > known) store.reserve(name, esp.next);
+  return esp.next;
 }
 
 /** Whether its numbers are those of this association. */
-export function isSameAssociation(
-  esp: EspState | undefined,
-  security: SecurityConfig,
-): esp is EspState {
-  return security.kind === 'esp' && esp?.spiOut === security.spiOut && esp.keyId === security.keyId;
+function isSameAssociation(esp: EspState | undefined, security: EspConfig): esp is EspState {
+  return esp?.spiOut === security.spiOut && esp.keyId === security.keyId;
 }
 
 function boundState({ homeAgent, careOfAddress, lifetime, expiresAt }: Registration): BoundState {

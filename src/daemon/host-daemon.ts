@@ -44,7 +44,6 @@ import { Rehearsals } from './rehearsal.js';
 import { drainSlowPath } from './slow-path.js';
 import type { CaptureDevice, GuestStatus, HostStatus, PingAnswer } from './status.js';
 import type { Store } from './store/index.js';
-import type { SlotPool } from './stragglers.js';
 import { StreamPorts } from './stream-ports.js';
 import { tunnelEvents } from './tunnel-events.js';
 import { type TunnelServices, tunnelServices } from './tunnel-path.js';
@@ -54,6 +53,11 @@ import { uplinkGone } from './uplink.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;
+/** Tunnels that carry what comes late for guests that have just moved. */
+const MAX_LATE = 256;
+
+/** Until the first frame of a guest counts that another host has taken, milliseconds: of a machine that should have stopped, say. */
+const LISTEN_AFTER_CLAIM = 30_000;
 
 /** The random delay, the proof and the router's answer take about two seconds (RFC 4862 5.4); milliseconds. */
 const PROOF_WAIT = 4000;
@@ -148,11 +152,8 @@ export class HostDaemon {
   readonly #streams: StreamPorts;
   readonly #monitors: QmpMonitors;
   readonly #handOver: HandOver;
-  /** of tunnels that carry what comes late; those of home addresses come first */
-  readonly #spareSlots: SlotPool = {
-    take: () => (this.#slots.taken < MAX_GUESTS ? this.#slots.take() : undefined),
-    release: (slot) => this.#slots.release(slot),
-  };
+  /** of tunnels that carry what comes late */
+  readonly #lateSlots = new TunnelSlots(MAX_LATE, MAX_GUESTS);
   readonly #rehearsals: Rehearsals;
   readonly #drops: Drops;
   readonly #ping: TunnelPing;
@@ -200,7 +201,7 @@ export class HostDaemon {
       poll: config.poll,
       // A guest at home has a port on the home link besides its own; the link of the uplink has one.
       maxPorts: 2 * MAX_GUESTS + 1,
-      maxTunnels: MAX_GUESTS,
+      maxTunnels: MAX_GUESTS + MAX_LATE,
     });
     this.#tunnels = tunnelServices(config, {
       engine: this.#engine,
@@ -215,12 +216,22 @@ export class HostDaemon {
     );
     this.#monitors = new QmpMonitors(
       log,
-      (name, change, at) => this.#onMachine(name, change, at),
+      (name, change, at) => {
+        try {
+          this.#onMachine(name, change, at);
+        } catch (error) {
+          this.#failed(error);
+        }
+      },
       (name) => this.#guests.get(name)?.onMonitorLost(),
     );
     this.#handOver = new HandOver(peers, {
       guest: (name) => this.#guests.get(name),
-      machine: (name) => this.#monitors.status(name)?.state,
+      machine: (name) => {
+        const machine = this.#monitors.status(name);
+        return machine?.reason === undefined ? machine?.state : undefined;
+      },
+      release: (name, conflict) => this.#released(name, conflict),
       log,
     });
     this.#engine.onLost((which) => {
@@ -346,7 +357,7 @@ export class HostDaemon {
     const { state } = guest;
     guest.release();
     this.#monitors.released(name);
-    this.#handOver.left(name);
+    this.#handOver.forget(name);
     return state;
   }
 
@@ -364,6 +375,7 @@ export class HostDaemon {
   /** @throws KagemushaError GUEST_UNKNOWN */
   unbind(name: string): void {
     this.#guest(name).unbind();
+    this.#handOver.forget(name);
   }
 
   /** What peers ask. */
@@ -538,13 +550,27 @@ export class HostDaemon {
         this.#handOver.leaving(name, at);
         break;
       case 'returned':
-        void this.#onReturned(name, at);
+        this.#onReturned(name, at).catch((error: unknown) => this.#failed(error));
         break;
       case 'left':
         guest.release();
-        this.#handOver.left(name);
+        this.#handOver.forget(name);
         break;
     }
+  }
+
+  /** Another host has it. */
+  #released(name: string, conflict: string | undefined): void {
+    this.#guests.get(name)?.release(conflict, LISTEN_AFTER_CLAIM);
+    this.#monitors.released(name);
+  }
+
+  /** None: what comes late is lost. */
+  #takeLateSlot(): number | undefined {
+    if (this.#lateSlots.taken === MAX_LATE) return undefined;
+    const slot = this.#lateSlots.take();
+    this.#engine.resetTunnelCounters(slot);
+    return slot;
   }
 
   /** What its next host may have done already is asked first. */
@@ -601,9 +627,12 @@ export class HostDaemon {
         tunnelMtu: this.#config.tunnelMtu,
         tunnels: this.#tunnels,
         errors: this.#errors,
-        slots: this.#spareSlots,
+        slots: {
+          take: () => this.#takeLateSlot(),
+          release: (slot) => this.#lateSlots.release(slot),
+        },
         changed: () => this.#changes.ask(),
-        here: (since) => this.#handOver.arrived(config.name, since),
+        here: () => this.#handOver.arrived(config.name),
         monitored: () => this.#monitors.status(config.name)?.reason === undefined,
       });
       this.#guests.set(config.name, guest);
@@ -648,6 +677,7 @@ export class HostDaemon {
     if (guest.homePort !== undefined) this.#byPort.delete(guest.homePort);
     this.#turns.forget(guest);
     this.#monitors.forget(guest.config.name);
+    this.#handOver.forget(guest.config.name);
     const unstarted = this.#added.indexOf(guest);
     if (unstarted >= 0) this.#added.splice(unstarted, 1);
     guest.stop();

@@ -12,7 +12,7 @@ import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { PeerClient } from './peers/peer-client.js';
 import { peerRoutes } from './peers/peer-routes.js';
-import { createPeerServer, type PeerServer } from './peers/peer-server.js';
+import { PeerService } from './peers/peer-server.js';
 import { ensureSetup } from './setup.js';
 import { uplinkOpener } from './uplink.js';
 import { goOnWithoutRights } from './without-rights.js';
@@ -35,7 +35,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
   let daemon: HostDaemon | undefined;
   let changes: HostChanges | undefined;
   let link: LinkMonitor | undefined;
-  let peerServer: PeerServer | undefined;
+  let peerService: PeerService | undefined;
   try {
     const peers = peersOf(config);
     const devices = systemDevices(config, await uplinkOpener(config, store));
@@ -51,7 +51,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
     daemon = host;
     const failed = new Promise<KagemushaError>((resolve) => host.watchUplink(resolve));
     if (config.peering !== undefined) {
-      peerServer = await createPeerServer(config.peering, peerRoutes(host.handOver), log);
+      peerService = new PeerService(config.peering, peerRoutes(host.handOver), log);
     }
     if (config.uplink.kind === 'packet') link = watchLink(config.uplink.device, host, log);
     careOf.watch((chosen) => host.moveTo(chosen));
@@ -80,7 +80,7 @@ export async function runHost(configPath: string, log: Logger): Promise<void> {
     );
   } finally {
     link?.close();
-    await peerServer?.close();
+    await peerService?.close();
     await changes?.close();
     await careOf.close();
     daemon?.close();

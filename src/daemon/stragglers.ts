@@ -62,7 +62,14 @@ export class Stragglers {
     this.#onwardEnd = setTimeout(() => this.endOnward(), TAIL);
   }
 
-  /** What comes is for the guest here. */
+  /** The guest runs here: what comes is for it, and the last of what its old host sends on comes soon. */
+  arrived(): void {
+    this.endOnward();
+    if (this.#inbound === undefined) return;
+    clearTimeout(this.#inboundEnd);
+    this.#inboundEnd = setTimeout(() => this.endInbound(), TAIL);
+  }
+
   endOnward(): void {
     clearTimeout(this.#onwardEnd);
     if (this.#onward === undefined) return;
@@ -73,6 +80,7 @@ export class Stragglers {
 
   /** The guest's old host sends on what comes to its old care-of address. */
   expectFrom(from: Address): void {
+    this.endOnward();
     this.endInbound();
     const slot = this.#slots.take();
     if (slot === undefined) return;
@@ -100,22 +108,26 @@ export class Stragglers {
   table(tunnels: readonly TunnelSpec[], here: Omit<TunnelSpec, 'slot' | 'remote'>): TunnelSpec[] {
     const onward = this.#onward;
     const inbound = this.#inbound;
-    if (onward !== undefined) return leading(onward);
-    if (inbound === undefined) return [...tunnels];
-    return [
-      ...tunnels,
-      { ...here, slot: inbound.slot, remote: inbound.from, inbound: true, mssClamp: false },
-    ];
+    if (onward !== undefined) return leading(onward, here.mtu);
+    // A peer may say anything; the ends of two tunnels must not be the same.
+    const taken = tunnels.some(({ remote }) => remote === inbound?.from);
+    if (inbound === undefined || taken || inbound.from === here.local) return [...tunnels];
+    const { slot, from } = inbound;
+    return [...tunnels, { ...here, slot, remote: from, inbound: true }];
   }
 }
 
-function leading({ slot, tunnels, to }: Onward): TunnelSpec[] {
+function leading({ slot, tunnels, to }: Onward, mtu: number): TunnelSpec[] {
   const [first] = tunnels;
-  if (first === undefined) return [];
-  const { port: _, routes: _routes, signaling: _signaling, optimise: _optimise, ...way } = first;
+  if (first === undefined || first.local === to || first.remote === to) return [];
+  const { local, hopLimit, dscp } = first;
+  const outer = {
+    ...(hopLimit === undefined ? {} : { hopLimit }),
+    ...(dscp === undefined ? {} : { dscp }),
+  };
   const homeAddresses = tunnels.flatMap((tunnel) => tunnel.homeAddresses);
   return [
     ...tunnels.map((tunnel) => ({ ...tunnel, onward: true })),
-    { ...way, slot, side: 'home-agent', remote: to, homeAddresses },
+    { ...outer, slot, side: 'home-agent', local, remote: to, homeAddresses, mtu },
   ];
 }

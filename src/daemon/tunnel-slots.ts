@@ -2,10 +2,13 @@ import { KagemushaError } from '../errors.js';
 
 /** The lowest free counter block for each tunnel; the engine has a fixed number of them. */
 export class TunnelSlots {
+  readonly #first: number;
   readonly #capacity: number;
   readonly #taken = new Set<number>();
 
-  constructor(capacity: number) {
+  /** @param first of them */
+  constructor(capacity: number, first = 0) {
+    this.#first = first;
     this.#capacity = capacity;
   }
 
@@ -16,7 +19,7 @@ export class TunnelSlots {
 
   /** @throws KagemushaError TUNNELS_EXHAUSTED */
   take(): number {
-    for (let slot = 0; slot < this.#capacity; slot++) {
+    for (let slot = this.#first; slot < this.#first + this.#capacity; slot++) {
       if (this.#taken.has(slot)) continue;
       this.#taken.add(slot);
       return slot;

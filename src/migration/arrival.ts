@@ -16,6 +16,9 @@ export interface ArrivalReport {
   readonly blackout?: Millis;
 }
 
+/** No machine stands still for longer. */
+const LONGEST_STOP: Millis = 600_000;
+
 /** Watches one arrival; all times since 1970, by one clock but for that of the stop, which is the other host's. */
 export class Arrival {
   #stopped: Millis | undefined;
@@ -32,6 +35,8 @@ export class Arrival {
   /** The guest was here first. */
   here(at: Millis): void {
     this.#at ??= at;
+    // That of a migration which failed, say.
+    if (at - (this.#stopped ?? at) > LONGEST_STOP) this.#stopped = undefined;
   }
 
   /** A Binding Update left. The first one counts: that others were needed is part of the wait. */

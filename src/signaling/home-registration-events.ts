@@ -85,4 +85,8 @@ export type HomeRegistrationOutput =
   /** What was bound is another host's. */
   | { readonly type: 'released' }
   /** At home and de-registered: announce the home address on the home link with Override set (RFC 6275 11.5.5). */
-  | { readonly type: 'returned' };
+  | {
+      readonly type: 'returned';
+      /** The home agent defended the address until now: neighbours have its link-layer address for it. */
+      readonly wasBound: boolean;
+    };

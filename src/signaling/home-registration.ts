@@ -434,7 +434,7 @@ export class HomeRegistration {
         break;
       case 'not-here': {
         const next = this.#choice.next();
-        if (next === undefined) this.#home.finish();
+        if (next === undefined) this.#home.finish(false);
         else this.#home.changeHomeAgent(now, next);
         break;
       }

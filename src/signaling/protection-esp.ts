@@ -67,10 +67,13 @@ export class EspProtection {
   /**
    * Another host had the guest meanwhile. @param next the outbound numbers before this one may be used; the replay windows are read
    *   from their tops again
+   * @returns whether numbers had been used here that may have been used there
    */
-  resume(next: number): void {
-    if (next > this.#counter.next) this.#counter.jump(next);
+  resume(next: number): boolean {
+    const isBehind = next > this.#counter.next;
+    if (isBehind) this.#counter.jump(next);
     this.#inbound.renew();
+    return isBehind;
   }
 
   /** From now on packets of this peer are expected. */

@@ -16,7 +16,7 @@ export type ReturnHomeOutput =
   | { readonly type: 'transmit'; readonly signal: Signal }
   | { readonly type: 'unbound'; readonly reason: string }
   /** The home agent has let go of the home address: announce it on the home link, with Override set (RFC 6275 11.5.5). */
-  | { readonly type: 'returned' }
+  | { readonly type: 'returned'; readonly wasBound: boolean }
   /** Patience with the home agent has ended. */
   | { readonly type: 'unanswered' }
   /** This home agent has no binding of ours; another one may have. */
@@ -86,15 +86,15 @@ export class ReturnHome {
     if (this.#state.kind === 'returning') this.#begin(now, homeAgent, this.#state.binding);
   }
 
-  /** No home agent has a binding: the address is ours. */
-  finish(): void {
+  /** No home agent has a binding: the address is ours. @param wasBound one had until now, and defended it */
+  finish(wasBound: boolean): void {
     if (this.#state.kind !== 'returning') return;
     if (this.#state.binding !== undefined) {
       this.#outputs.push({ type: 'unbound', reason: 'de-registered, the guest is at home' });
     }
     this.#state = { kind: 'at-home' };
     this.#config.updates.clear();
-    this.#outputs.push({ type: 'returned' });
+    this.#outputs.push({ type: 'returned', wasBound });
   }
 
   /** The host leaves the home link, or no longer looks after the guest. */
@@ -110,7 +110,7 @@ export class ReturnHome {
   tick(now: Millis): void {
     const state = this.#state;
     if (state.kind !== 'returning') return;
-    if (state.binding !== undefined && now >= state.binding.expiresAt) this.finish();
+    if (state.binding !== undefined && now >= state.binding.expiresAt) this.finish(true);
     else if (now >= state.patienceUntil) {
       this.#state = { ...state, ...paceWithPatience(state, now) };
       this.#outputs.push({ type: 'unanswered' });
@@ -139,7 +139,7 @@ export class ReturnHome {
     }
     if (updates.acknowledged(signal, message) === undefined) return;
     const { status } = message;
-    if (status < 128) this.finish();
+    if (status < 128) this.finish(true);
     else if (NO_BINDING.has(status)) this.#notHere();
     else this.#refused(now, status);
   }
@@ -177,7 +177,7 @@ export class ReturnHome {
   #notHere(): void {
     const state = this.#state;
     const known = state.kind === 'returning' && state.binding?.homeAgent === state.homeAgent;
-    if (known) this.finish();
+    if (known) this.finish(true);
     else this.#outputs.push({ type: 'not-here' });
   }
 

@@ -2,7 +2,9 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { until } from '../../src/cli/demo/netns.js';
 import { type Asked, HandOver, type Portable } from '../../src/daemon/peers/hand-over.js';
+import { readClaim, readOffer } from '../../src/daemon/peers/peer-messages.js';
 import { peerRoutes } from '../../src/daemon/peers/peer-routes.js';
+import { keepsGuest } from '../../src/daemon/peers/possession.js';
 import { KagemushaError } from '../../src/errors.js';
 import type { GuestState, VmState } from '../../src/migration/index.js';
 import { type Address, parseAddress } from '../../src/wire/index.js';
@@ -44,9 +46,10 @@ class FakeGuest implements Portable {
       `take ${this.sequence}${stoppedAt === undefined ? '' : ` stopped ${stoppedAt}`}`,
     );
   }
-  registerEarly(): void {
+  registerEarly(): boolean {
     this.sequence += 1;
     this.done.push('early');
+    return true;
   }
   expectStragglers(from: Address): void {
     this.done.push(`from ${from}`);
@@ -54,15 +57,12 @@ class FakeGuest implements Portable {
   sendStragglers(to: Address): void {
     this.done.push(`to ${to}`);
   }
-  release(): void {
+  release(why?: string): void {
     this.since = undefined;
-    this.done.push('release');
+    this.done.push(why === undefined ? 'release' : `release: ${why}`);
   }
   reassert(): void {
     this.done.push('reassert');
-  }
-  dispute(conflict: string | undefined): void {
-    this.done.push(`dispute ${conflict}`);
   }
 }
 
@@ -87,6 +87,7 @@ class Host {
     this.handOver = new HandOver(this.peers, {
       guest: (asked) => (asked === 'vm1' ? guest : undefined),
       machine: () => this.machine,
+      release: (_, why) => guest.release(why),
       log,
     });
     t.teardown(() => this.handOver.stop());
@@ -136,20 +137,26 @@ function pair(t: Test, at: typeof B | 'home' = B): { b: Host; c: Host } {
 function runs(host: Host, since: number): void {
   host.machine = 'running';
   host.guest.since = since;
-  host.handOver.arrived('vm1', since);
+  host.handOver.arrived('vm1');
+}
+
+/** It stands still, to go. */
+function stops(host: Host, at?: number): void {
+  host.machine = 'leaving';
+  host.guest.since = undefined;
+  host.handOver.leaving('vm1', at);
 }
 
 t.test('from one foreign network to another', async (t) => {
   const { b, c } = pair(t);
   b.handOver.departing('vm1');
   await until('a knock', () => (c.asked.includes('knock') ? true : undefined));
-  b.machine = 'leaving';
-  b.handOver.leaving('vm1', 2000);
-  await c.does('take 7 stopped 2000', `from ${B}`);
+  stops(b, 2000);
+  await c.does('take 7', 'take 7 stopped 2000', `from ${B}`);
   await b.does(`to ${C}`);
   b.guest.release();
   b.machine = 'gone';
-  b.handOver.left('vm1');
+  b.handOver.forget('vm1');
   runs(c, 3000);
   await until('its answer', () => (c.guest.done.length >= 3 ? true : undefined));
   await b.does(`to ${C}`, 'release');
@@ -158,8 +165,7 @@ t.test('from one foreign network to another', async (t) => {
 
 t.test('from home: registered early, and given back when the migration fails', async (t) => {
   const { b: home, c } = pair(t, 'home');
-  home.machine = 'leaving';
-  home.handOver.leaving('vm1', undefined);
+  stops(home);
   await c.does('take 7', 'early');
   await until('the answer', () => (/was handed over/.test(home.said.join()) ? true : undefined));
   home.machine = 'running';
@@ -172,7 +178,7 @@ t.test('from home: registered early, and given back when the migration fails', a
 
 t.test('it comes back before its next host has answered', async (t) => {
   const { b: home, c } = pair(t, 'home');
-  home.handOver.leaving('vm1', undefined);
+  stops(home);
   await home.handOver.returned('vm1');
   await c.does('take 7', 'early', 'release');
   await home.does('take 8');
@@ -181,11 +187,10 @@ t.test('it comes back before its next host has answered', async (t) => {
 t.test('the next host is down: nothing waits, one line says so, and it hears later', async (t) => {
   const { b, c } = pair(t);
   c.down = true;
-  b.machine = 'leaving';
   b.handOver.departing('vm1');
-  b.handOver.leaving('vm1', 2000);
+  stops(b, 2000);
   await until('a line', () => (b.said.length > 0 ? true : undefined));
-  b.handOver.leaving('vm1', 2000);
+  stops(b, 2000);
   await b.handOver.returned('vm1');
   t.equal(b.said.filter((line) => /no hand-over: host-c: no answer/.test(line)).length, 1);
   t.match(b.handOver.status, [{ name: 'host-c', reason: 'host-c: no answer' }]);
@@ -202,40 +207,59 @@ t.test('the next host is down: nothing waits, one line says so, and it hears lat
 
 t.test('it runs on two hosts: the later one keeps it, both say so', async (t) => {
   const { b, c } = pair(t);
+  const lost = (host: Host): string | undefined =>
+    host.guest.done.find((word) => word.startsWith('release: '));
   runs(c, 3000);
-  await until('a loser', () => (b.guest.done.includes('release') ? true : undefined));
-  t.match(
-    b.guest.done[0],
-    /^dispute it runs here, and since later on host-c, .*kagemusha adopt vm1/,
-  );
+  t.match(await until('a loser', () => lost(b)), /and is on host-c, .*kagemusha adopt vm1/);
   await until('the winner', () => (/ran on host-b too/.test(c.said.join()) ? true : undefined));
 
   // The other way round: who claims is the earlier one.
   const again = pair(t);
   runs(again.c, 900);
-  await until('a loser', () => (again.c.guest.done.includes('release') ? true : undefined));
-  t.match(
-    again.c.guest.done.join(),
-    /dispute it runs here, and since later on host-b, which keeps it/,
-  );
+  t.match(await until('a loser', () => lost(again.c)), /and is on host-b, which keeps it/);
   t.strictSame(again.b.guest.done, ['reassert'], 'what the other one registered is undone');
   t.equal(again.b.guest.since, 1000);
+
+  // Nobody sees it run on the one that has it since later.
+  const unseen = pair(t);
+  unseen.b.machine = undefined;
+  runs(unseen.c, 900);
+  await unseen.b.does(`to ${C}`, 'release');
+  t.notOk(lost(unseen.c));
+});
+
+t.test('who keeps it: clocks may differ', async (t) => {
+  const ours = { since: 5000, now: 9000, runs: true };
+  const later = { since: 105_500, now: 109_000, runs: true };
+  t.equal(keepsGuest(ours, later, 9000), false, 'for 3.5 s, and we for 4 s');
+  t.equal(keepsGuest(ours, { ...later, since: 104_500 }, 9000), true);
+  t.equal(keepsGuest(ours, { ...later, since: 1e15 }, 9000), false, 'no later than now');
+  t.equal(keepsGuest({ ...ours, since: 9001 }, { ...later, since: 1e15 }, 9000), true);
+  t.equal(keepsGuest(ours, { ...later, since: 0 }, 9000), true, 'since nobody knows when');
+  t.equal(keepsGuest({ ...ours, runs: false }, { ...later, since: 0 }, 9000), false);
 });
 
 t.test('offers that mean nothing', async (t) => {
   const { b, c } = pair(t);
   c.machine = 'running';
   c.guest.since = 500;
-  b.handOver.leaving('vm1', 2000);
-  await until('a refusal', () => (/vm1 is here since/.test(b.said.join()) ? true : undefined));
+  stops(b, 2000);
+  await until('an offer', () => (c.asked.includes('offer') ? true : undefined));
   t.strictSame(c.guest.done, []);
   t.throws(() => c.handOver.onOffer('vm2', 'host-b', b.guest.state), { code: 'GUEST_UNKNOWN' });
-  t.strictSame(c.handOver.onClaim('vm2', 'host-b', { since: 1 }), {});
+  t.strictSame(c.handOver.onClaim('vm2', 'host-b', { since: 1, now: Date.now(), runs: true }), {});
 
-  // Somebody who does not await it keeps what it was told, and is no heir.
+  t.throws(() => readOffer({ state: { version: 9 } }), { code: 'STATE_VERSION' });
+  t.throws(() => readClaim({ since: -1, now: 0, runs: true }), { code: 'PEER_STRANGE' });
+  t.throws(() => readClaim({ since: 1, now: 0, runs: true, careOfAddress: 'ff02::1' }), {
+    code: 'PEER_STRANGE',
+  });
+
+  // Somebody who does not await it is no heir.
   const other = pair(t);
   other.c.machine = 'gone';
-  other.b.handOver.leaving('vm1', 2000);
-  await other.c.does('take 7 stopped 2000', `from ${B}`);
+  stops(other.b, 2000);
+  await until('an offer', () => (other.c.asked.includes('offer') ? true : undefined));
+  t.strictSame(other.c.guest.done, []);
   t.strictSame(other.b.guest.done, []);
 });

@@ -12,8 +12,8 @@ import {
 import { Authority } from '../../src/cli/demo/vm/certificates.js';
 import type { ForeignHost, Qemu } from '../../src/cli/demo/vm/foreign-host.js';
 import { noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
+import { SlowWire } from '../../src/cli/demo/vm/slow-wire.js';
 import { end } from '../support/journey.js';
-import { SlowWire } from '../support/slow-wire.js';
 import { virtualFleet } from '../support/virtual-fleet.js';
 
 /** It stands still early: nearly all of its memory is copied then. */
@@ -63,7 +63,7 @@ t.test(
       async (t) => {
         const there = await b.awaitGuest('one');
         await guest.qmp.do('migrate-set-parameters', STANDING);
-        const wire = new SlowWire(t, hosts.path('slow-one'), hosts.path('one'), SLOW);
+        const wire = new SlowWire(hosts.path('slow-one'), hosts.path('one'), SLOW);
         await guest.qmp.do('migrate', { uri: uri('slow-one') });
         await guest.qmp.event('STOP');
         wire.hold();
@@ -108,12 +108,13 @@ t.test(
       const there = await c.awaitGuest('five');
       await guest.qmp.do('migrate-set-parameters', STANDING);
       const before = guest.qmp.events.length;
-      const wire = new SlowWire(t, hosts.path('slow-five'), hosts.path('five'), SLOW);
+      const wire = new SlowWire(hosts.path('slow-five'), hosts.path('five'), SLOW);
       await guest.qmp.do('migrate', { uri: uri('slow-five') });
       await guest.qmp.event('STOP', undefined, before);
       wire.hold();
       await end(b.daemon, 'SIGKILL');
       wire.go();
+      t.teardown(() => wire.cut());
       await guest.qmp.event('MIGRATION', 'completed', before);
       await c.bindingIs('registered');
       await boundAt(c.careOf);

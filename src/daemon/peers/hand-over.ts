@@ -7,35 +7,37 @@ import { Retry } from '../retry.js';
 import {
   type Claim,
   type Expectation,
+  type Possession,
   readExpectation,
   readSurrender,
   type Surrender,
 } from './peer-messages.js';
+import { keepsGuest } from './possession.js';
 
 /** What the hand-over of a guest needs of it. */
 export interface Portable {
   readonly state: GuestState;
   /** On this host; undefined on its home link. */
   readonly careOfAddress: Address | undefined;
-  /** Since when it is here, milliseconds since 1970; undefined: it is not. */
+  /** Since when it is here, milliseconds since 1970, 0: since before anybody looked; undefined: it is not. */
   readonly since: Millis | undefined;
   /** It is here, or registered here all the same: there is something to let go of. */
   readonly isHeld: boolean;
   take(state: GuestState): void;
-  registerEarly(): void;
+  /** False: it need not, or cannot be. */
+  registerEarly(): boolean;
   expectStragglers(from: Address): void;
   sendStragglers(to: Address): void;
-  release(): void;
   /** Registers it again: another host may have done so. */
   reassert(): void;
-  /** Another host has it; undefined: that is over. One line for people. */
-  dispute(conflict: string | undefined): void;
 }
 
 export interface HandOverServices {
   guest(name: string): Portable | undefined;
   /** Undefined: nobody tells. */
   machine(name: string): VmState | undefined;
+  /** Another host has it: it is let go of. @param conflict why that is strange, one line for people */
+  release(name: string, conflict: string | undefined): void;
   readonly log: Logger;
 }
 
@@ -51,15 +53,12 @@ const PATIENCE: Millis = 500;
 /** Until a peer hears of a claim. */
 const RETRY = { first: 1_000, longest: 30_000 } as const;
 
-/** A peer that is to have a guest. */
-interface Heir {
-  readonly peer: Asked;
-  readonly early: boolean;
-}
-
 /** A guest on its way to another host. */
 interface Departure {
-  heir: Heir | undefined;
+  /** Who is to have it. */
+  heir: Asked | undefined;
+  /** It runs here again. */
+  hasReturned: boolean;
 }
 
 /**
@@ -91,83 +90,82 @@ export class HandOver {
 
   /** A migration of this guest has begun here. */
   departing(name: string): void {
-    for (const peer of this.#peers) void this.#ask(peer, name, 'knock', {});
+    if (this.#peers.length === 0) return;
+    const state = this.#services.guest(name)?.state;
+    if (state === undefined) return;
+    // What is told later may come too late: a machine can stop and run elsewhere within a millisecond.
+    for (const peer of this.#peers) this.#background(this.#expect(peer, name, 'knock', state));
   }
 
   /** Its machine stands still, to go. @param stoppedAt milliseconds since 1970, where that is known */
   leaving(name: string, stoppedAt: Millis | undefined): void {
     const guest = this.#services.guest(name);
     if (guest === undefined || this.#peers.length === 0) return;
-    const departure: Departure = { heir: undefined };
+    const departure: Departure = { heir: undefined, hasReturned: false };
     this.#departures.set(name, departure);
     const state = { ...guest.state, ...(stoppedAt === undefined ? {} : { stoppedAt }) };
-    for (const peer of this.#peers) void this.#offer(peer, name, state, departure);
+    for (const peer of this.#peers) this.#background(this.#offer(peer, name, state, departure));
   }
 
-  /** It runs here again. What its heir has done for it is to be known before it is registered. */
+  /** It runs here again: it is to be registered when this ends. What was done for it elsewhere is to be known before. */
   async returned(name: string): Promise<void> {
     const departure = this.#departures.get(name);
+    if (departure === undefined) return;
+    departure.hasReturned = true;
     this.#departures.delete(name);
-    const heir = departure?.heir;
-    if (heir?.early !== true) return;
+    const now = Date.now();
+    const claims = this.#peers.map((peer) => this.#claim(peer, name, now));
     const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE));
-    await Promise.race([this.#claim(heir.peer, name, Date.now()), patience]);
+    await Promise.race([Promise.all(claims), patience]);
   }
 
-  /** It has left: whatever is still answered now is for its next host. */
-  left(name: string): void {
+  /** It is not this host's any more, or was removed. */
+  forget(name: string): void {
+    this.#departures.delete(name);
     this.#forgetClaims(name);
   }
 
   /** It is here: who thinks to have it is told. */
-  arrived(name: string, since: Millis): void {
-    this.#departures.delete(name);
-    this.#forgetClaims(name);
-    for (const peer of this.#peers) void this.#claimUntilHeard(peer, name, since);
+  arrived(name: string): void {
+    this.forget(name);
+    for (const peer of this.#peers) this.#background(this.#claimUntilHeard(peer, name));
   }
 
-  onKnock(name: string): Expectation {
-    return this.#expectation(name, this.#known(name), false);
+  /** A guest may come. @throws KagemushaError GUEST_UNKNOWN */
+  onKnock(name: string, state: GuestState): Expectation {
+    const guest = this.#known(name);
+    if (!guest.isHeld) guest.take(state);
+    return this.#expectation(name, guest);
   }
 
-  /**
-   * A guest is about to come. @throws KagemushaError GUEST_UNKNOWN, GUEST_ELSEWHERE when it runs here
-   */
+  /** A guest is about to come. @throws KagemushaError GUEST_UNKNOWN */
   onOffer(name: string, from: string, state: GuestState): Expectation {
     const guest = this.#known(name);
-    const machine = this.#services.machine(name);
-    if (guest.since !== undefined && machine === 'running') throw elsewhere(name, guest.since);
-    if (guest.since !== undefined) return { awaited: false };
+    const expectation = this.#expectation(name, guest);
+    if (expectation.awaited === false) return expectation;
     guest.take(state);
     const bound = state.homes.find((home) => home.bound !== undefined)?.bound;
-    const early = bound === undefined && machine === 'awaited';
-    if (early) guest.registerEarly();
-    else if (bound !== undefined) guest.expectStragglers(bound.careOfAddress);
+    if (bound !== undefined) guest.expectStragglers(bound.careOfAddress);
+    const early = bound === undefined && expectation.awaited === true && guest.registerEarly();
     this.#services.log.info({ guest: name, from, early }, 'the guest is to come');
-    return this.#expectation(name, guest, early);
+    return expectation;
   }
 
-  /**
-   * It is there. Of two hosts where it runs the later one keeps it.
-   * @throws KagemushaError GUEST_ELSEWHERE: it is here since then
-   */
-  onClaim(name: string, from: string, { since, careOfAddress }: Claim): Surrender {
+  /** It is there. Of two hosts that have it one keeps it. */
+  onClaim(name: string, from: string, claim: Claim): Surrender {
     const guest = this.#services.guest(name);
     if (guest === undefined) return {};
-    const machine = this.#services.machine(name);
-    const isLeaving = machine === 'leaving' || machine === 'gone' || machine === 'awaited';
-    if (guest.since !== undefined && guest.since > since && !isLeaving) {
+    const ours = this.#possession(name, guest);
+    if (ours !== undefined && keepsGuest(ours, claim, Date.now())) {
       guest.reassert();
-      throw elsewhere(name, guest.since);
+      return { kept: ours };
     }
     const { state } = guest;
-    if (!guest.isHeld) return { state };
-    const conflict = guest.since !== undefined && machine === 'running';
-    if (conflict) this.#dispute(guest, name, from);
-    if (careOfAddress !== undefined) guest.sendStragglers(careOfAddress);
-    this.#departures.delete(name);
-    this.#forgetClaims(name);
-    guest.release();
+    if (!guest.isHeld) return { state: numbersOf(state) };
+    const conflict = ours?.runs === true;
+    if (claim.careOfAddress !== undefined) guest.sendStragglers(claim.careOfAddress);
+    this.forget(name);
+    this.#services.release(name, conflict ? this.#disputed(name, from) : undefined);
     this.#services.log.info({ guest: name, to: from }, 'another host has the guest');
     return { state, conflict };
   }
@@ -184,104 +182,142 @@ export class HandOver {
     throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}" is served there`);
   }
 
-  #expectation(name: string, { since, careOfAddress }: Portable, early: boolean): Expectation {
+  #expectation(name: string, { isHeld, careOfAddress }: Portable): Expectation {
     const machine = this.#services.machine(name);
-    const awaited = machine === undefined ? since === undefined : machine === 'awaited';
-    return { awaited, early, ...(careOfAddress === undefined ? {} : { careOfAddress }) };
+    const perhaps = isHeld ? false : 'perhaps';
+    const awaited = machine === undefined ? perhaps : machine === 'awaited';
+    return { awaited, ...(careOfAddress === undefined ? {} : { careOfAddress }) };
+  }
+
+  /** Undefined: it is not here, or about to be elsewhere. */
+  #possession(name: string, { since }: Portable): Possession | undefined {
+    const machine = this.#services.machine(name);
+    if (since === undefined || machine === 'leaving' || machine === 'gone') return undefined;
+    return { since, now: Date.now(), runs: machine === 'running' };
   }
 
   async #offer(peer: Asked, name: string, state: GuestState, departure: Departure): Promise<void> {
-    const expected = await this.#ask(peer, name, 'offer', { state });
-    if (expected?.awaited !== true || departure.heir !== undefined) return;
-    const early = expected.early === true;
-    departure.heir = { peer, early };
-    if (this.#departures.get(name) !== departure) {
-      // It came back before the answer did.
-      if (early) await this.#claim(peer, name, Date.now());
-      return;
-    }
+    const expected = await this.#expect(peer, name, 'offer', state);
+    const alone = this.#peers.length === 1;
+    const isHeir = expected?.awaited === true || (expected?.awaited === 'perhaps' && alone);
+    if (!isHeir || departure.heir !== undefined) return;
+    departure.heir = peer;
+    const guest = this.#services.guest(name);
+    // It came back before the answer did: what was offered is claimed back.
+    if (guest === undefined || departure.hasReturned) return;
     const { careOfAddress } = expected;
-    if (careOfAddress !== undefined) this.#services.guest(name)?.sendStragglers(careOfAddress);
+    if (careOfAddress !== undefined) guest.sendStragglers(careOfAddress);
     this.#services.log.info({ guest: name, to: peer.name }, 'the guest was handed over');
   }
 
-  async #claimUntilHeard(peer: Asked, name: string, since: Millis): Promise<void> {
+  async #claimUntilHeard(peer: Asked, name: string): Promise<void> {
     const key = `${name} ${peer.name}`;
     const retry = this.#claims.get(key) ?? new Retry(RETRY.first, RETRY.longest);
     this.#claims.set(key, retry);
-    const heard = await this.#claim(peer, name, since);
+    const since = this.#services.guest(name)?.since;
+    const heard = since === undefined || (await this.#claim(peer, name, since));
     if (this.#claims.get(key) !== retry) return;
     if (heard) this.#claims.delete(key);
-    else if (!this.#stopped) retry.later(() => void this.#claimUntilHeard(peer, name, since));
+    else if (!this.#stopped) retry.later(() => this.#background(this.#claimUntilHeard(peer, name)));
   }
 
   /** True: it was heard, whatever the answer. */
   async #claim(peer: Asked, name: string, since: Millis): Promise<boolean> {
-    const at = this.#services.guest(name)?.careOfAddress;
-    const body: Claim = { since, ...(at === undefined ? {} : { careOfAddress: at }) };
+    const guest = this.#services.guest(name);
+    if (guest === undefined) return true;
+    const { careOfAddress } = guest;
+    const runs = this.#services.machine(name) === 'running';
+    const at = careOfAddress === undefined ? {} : { careOfAddress };
+    const claim: Claim = { since, now: Date.now(), runs, ...at };
+    let answer: unknown;
     try {
-      const answer = readSurrender(await peer.ask(pathOf(name, 'claim'), body));
-      this.#troubles.delete(peer);
-      this.#surrendered(peer, name, answer);
-      return true;
+      answer = await peer.ask(pathOf(name, 'claim'), claim);
     } catch (error) {
-      if (!(error instanceof KagemushaError)) throw error;
-      if (error.code !== 'GUEST_ELSEWHERE') return this.#trouble(peer, name, error);
-      this.#lost(name, peer);
-      return true;
+      this.#trouble(peer, name, error);
+      return error instanceof KagemushaError && !error.code.startsWith('PEER_');
     }
+    this.#troubles.delete(peer);
+    // It may have left meanwhile, or been made anew.
+    if (this.#services.guest(name) !== guest || (guest.since ?? since) !== since) return true;
+    try {
+      this.#answered(peer, name, guest, readSurrender(answer));
+    } catch (error) {
+      this.#trouble(peer, name, error);
+    }
+    return true;
   }
 
-  #surrendered(peer: Asked, name: string, { state, conflict }: Surrender): void {
-    const guest = this.#services.guest(name);
-    if (guest === undefined || state === undefined) return;
-    guest.take(state);
-    const bound = state.homes.find((home) => home.bound !== undefined)?.bound;
-    if (bound !== undefined) guest.expectStragglers(bound.careOfAddress);
+  #answered(
+    peer: Asked,
+    name: string,
+    guest: Portable,
+    { kept, state, conflict }: Surrender,
+  ): void {
+    if (kept !== undefined) {
+      this.#lost(peer, name, guest, kept);
+      return;
+    }
+    if (state !== undefined) {
+      guest.take(state);
+      const bound = state.homes.find((home) => home.bound !== undefined)?.bound;
+      if (bound !== undefined) guest.expectStragglers(bound.careOfAddress);
+    }
     if (conflict !== true) return;
     const where = `its machine ran on ${peer.name} too, which has let go of it`;
     this.#services.log.error({ guest: name }, `${where}; stop the machine there`);
   }
 
-  /** Another host has it since later. */
-  #lost(name: string, peer: Asked): void {
-    const guest = this.#services.guest(name);
-    if (guest === undefined) return;
-    this.#forgetClaims(name);
-    this.#dispute(guest, name, peer.name);
-    guest.release();
+  /** Another host keeps it, and has reason to. */
+  #lost(peer: Asked, name: string, guest: Portable, theirs: Possession): void {
+    const ours = this.#possession(name, guest);
+    if (ours !== undefined && keepsGuest(ours, theirs, Date.now())) {
+      guest.reassert();
+      return;
+    }
+    this.forget(name);
+    this.#services.release(name, this.#disputed(name, peer.name));
   }
 
-  #dispute(guest: Portable, name: string, other: string): void {
+  /** One line for people, which the log has too. */
+  #disputed(name: string, other: string): string {
     const mend = `stop one of the two machines, then run kagemusha adopt ${name} where the other runs`;
-    const conflict = `it runs here, and since later on ${other}, which keeps it; ${mend}`;
-    guest.dispute(conflict);
+    const conflict = `it was here, and is on ${other}, which keeps it; if it runs here: ${mend}`;
     this.#services.log.error({ guest: name }, conflict);
+    return conflict;
   }
 
   /** Undefined: there was no answer, which the log tells of. */
-  async #ask(
+  async #expect(
     peer: Asked,
     name: string,
     verb: 'knock' | 'offer',
-    body: unknown,
+    state: GuestState,
   ): Promise<Expectation | undefined> {
     try {
-      const answer = readExpectation(await peer.ask(pathOf(name, verb), body));
+      const answer = readExpectation(await peer.ask(pathOf(name, verb), { state }));
       this.#troubles.delete(peer);
       return answer;
     } catch (error) {
-      if (!(error instanceof KagemushaError)) throw error;
       this.#trouble(peer, name, error);
       return undefined;
     }
   }
 
-  #trouble(peer: Asked, guest: string, { code, message }: KagemushaError): false {
-    if (this.#stopped || this.#troubles.get(peer) === message) return false;
+  /** What a peer says of a guest is an answer; that it cannot be asked is worth a line. */
+  #trouble(peer: Asked, guest: string, error: unknown): void {
+    if (!(error instanceof KagemushaError)) throw error;
+    const { code, message } = error;
+    if (code === 'GUEST_UNKNOWN') this.#troubles.delete(peer);
+    if (this.#stopped || code === 'GUEST_UNKNOWN' || this.#troubles.get(peer) === message) return;
     this.#troubles.set(peer, message);
     this.#services.log.warn({ guest, code }, `no hand-over: ${message}`);
-    return false;
+  }
+
+  /** What nobody waits for. */
+  #background(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      this.#services.log.error({ err: error }, 'a hand-over was not dealt with');
+    });
   }
 
   #forgetClaims(name: string): void {
@@ -293,14 +329,17 @@ export class HandOver {
   }
 }
 
+/** Of a guest that is not there: what was used under its keys is all that is worth telling. */
+function numbersOf({ version, homes }: GuestState): GuestState {
+  return {
+    version,
+    homes: homes.map(({ homeAddress, esp }) => ({
+      homeAddress,
+      ...(esp === undefined ? {} : { esp }),
+    })),
+  };
+}
+
 function pathOf(guest: string, verb: string): string {
   return `/v1/peer/guests/${encodeURIComponent(guest)}/${verb}`;
-}
-
-function elsewhere(name: string, since: Millis): KagemushaError {
-  return new KagemushaError('GUEST_ELSEWHERE', `${name} is here since ${at(since)}`);
-}
-
-function at(time: Millis): string {
-  return new Date(time).toISOString();
 }

@@ -11,6 +11,7 @@ export class PeerClient {
   readonly name: string;
   readonly #peer: PeerConfig;
   readonly #agent: Agent;
+  #closed = false;
 
   constructor(own: PeeringConfig, peer: PeerConfig) {
     this.name = peer.name;
@@ -41,6 +42,7 @@ export class PeerClient {
   }
 
   close(): void {
+    this.#closed = true;
     this.#agent.destroy();
   }
 
@@ -65,7 +67,8 @@ export class PeerClient {
       const late = setTimeout(() => call.destroy(new Error('no answer')), TIMEOUT_MS);
       call.on('error', (error: NodeJS.ErrnoException) => {
         // It was started again since the last question.
-        if (call.reusedSocket && error.code === 'ECONNRESET') resolve(this.#exchange(path, body));
+        const again = call.reusedSocket && error.code === 'ECONNRESET' && !this.#closed;
+        if (again) resolve(this.#exchange(path, body));
         else reject(this.#failure(error));
       });
       call.on('close', () => clearTimeout(late));

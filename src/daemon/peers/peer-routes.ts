@@ -10,7 +10,7 @@ export function peerRoutes(handOver: HandOver): Route[] {
     handle: (request) => ({ json: answer(request.parameters.name ?? '', request) }),
   });
   return [
-    route('knock', (guest) => handOver.onKnock(guest)),
+    route('knock', (guest, { body }) => handOver.onKnock(guest, readOffer(body))),
     route('offer', (guest, { body, caller = '' }) => {
       return handOver.onOffer(guest, caller, readOffer(body));
     }),

@@ -1,10 +1,12 @@
+import { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import { KagemushaError } from '../../errors.js';
 import type { PeeringConfig } from '../config/schema.js';
 import { httpListener, type Route } from '../http-service.js';
 import type { Logger } from '../log.js';
+import { Retry } from '../retry.js';
 
 export interface PeerServer {
   /** That it listens on. */
@@ -12,6 +14,54 @@ export interface PeerServer {
   close(): Promise<void>;
 }
 
+/** Days before a certificate ends in which the log says so at start. */
+const EXPIRY_WARNING = 14;
+
+/** Serves peers as soon as it can, and never stands in the way of the tunnels. */
+export class PeerService {
+  readonly #config: PeeringConfig;
+  readonly #routes: readonly Route[];
+  readonly #log: Logger;
+  readonly #retry = new Retry(1_000, 30_000);
+  #server: Promise<PeerServer | undefined>;
+  #told = false;
+
+  constructor(config: PeeringConfig, routes: readonly Route[], log: Logger) {
+    this.#config = config;
+    this.#routes = routes;
+    this.#log = log;
+    const { validTo } = new X509Certificate(config.certificate);
+    const days = (Date.parse(validTo) - Date.now()) / 86_400_000;
+    if (days < EXPIRY_WARNING) {
+      log.warn(
+        `the certificate of host.peering ends ${validTo}; peers take no other, make a new one`,
+      );
+    }
+    this.#server = this.#listen();
+  }
+
+  async close(): Promise<void> {
+    this.#retry.stop();
+    await (await this.#server)?.close();
+  }
+
+  async #listen(): Promise<PeerServer | undefined> {
+    try {
+      return await createPeerServer(this.#config, this.#routes, this.#log);
+    } catch (error) {
+      if (!(error instanceof KagemushaError)) throw error;
+      if (!this.#told) this.#log.warn({ code: error.code }, error.message);
+      this.#told = true;
+      this.#retry.later(() => {
+        this.#server = this.#listen();
+      });
+      return undefined;
+    }
+  }
+}
+
+/** Whoever has nothing to say is not waited for. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** A peer keeps its connection for the next guest. */
 const KEEP_ALIVE_MS = 600_000;
@@ -39,6 +89,7 @@ export async function createPeerServer(
       requestCert: true,
       rejectUnauthorized: true,
       minVersion: 'TLSv1.3',
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -55,7 +106,13 @@ export async function createPeerServer(
     if (performance.now() < saidAt + SAY_AGAIN_MS) return;
     saidAt = performance.now();
     const mend = 'a peer needs a certificate of the authority that this host names';
-    log.warn({ from: socket.remoteAddress, error: error.message }, `a caller was refused: ${mend}`);
+    const said = socket.authorizationError ?? error.message;
+    log.warn({ from: socket.remoteAddress, error: said }, `a caller was refused: ${mend}`);
+  });
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   const { host, port } = config.listen;
   await new Promise<void>((resolve, reject) => {
@@ -66,11 +123,13 @@ export async function createPeerServer(
     });
     server.listen({ host, port, ipv6Only: true }, resolve);
   });
+  server.on('error', (error) => log.error({ err: error }, 'peers are not served'));
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
+      // Those that have not proven themselves yet, too.
+      for (const socket of sockets) socket.destroy();
       await closed;
     },
   };

@@ -1,13 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { CHECKOUT } from '../../../checkout.js';
 import { endProcess, type Netns, until } from '../netns.js';
 import { nodeCommand } from '../processes.js';
 import { onReport, type StreamReport } from '../tcp-stream.js';
 import type { VirtualMachine } from './machine.js';
 
-const PEER = fileURLToPath(
-  new URL('../../../../dist/cli/demo/vm/counted-stream-peer.js', import.meta.url),
-);
+const PEER = join(CHECKOUT, 'dist/cli/demo/vm/counted-stream-peer.js');
 /** In the range for private use (RFC 6335), where no dissector expects a protocol. */
 const PORT = '49500';
 

@@ -1,11 +1,10 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import type { Test } from 'tap';
 
 const TICK_MS = 10;
 
 /**
- * A Unix socket that passes on to another one no faster than told, or not at all: a migration over it stands still for as long as a test
- * wants. QEMU's own limit does not hold while the machine stands still.
+ * A Unix socket that passes on to another one no faster than told, or not at all: a migration over it stands still for as long as is
+ * wanted. QEMU's own limit does not hold while the machine stands still.
  */
 export class SlowWire {
   readonly #server: Server;
@@ -15,12 +14,11 @@ export class SlowWire {
   #held = false;
 
   /** @param bytesPerSecond one way; the other way is as fast as it goes */
-  constructor(t: Test, path: string, to: string, bytesPerSecond: number) {
+  constructor(path: string, to: string, bytesPerSecond: number) {
     this.#to = to;
     this.#perTick = (bytesPerSecond * TICK_MS) / 1000;
     this.#server = createServer({ allowHalfOpen: true }, (from) => this.#carry(from));
     this.#server.listen(path);
-    t.teardown(() => this.#server.close());
   }
 
   /** Nothing passes any more. */
@@ -32,8 +30,9 @@ export class SlowWire {
     this.#held = false;
   }
 
-  /** It breaks. */
+  /** It breaks, or is not needed any more. */
   cut(): void {
+    this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 
