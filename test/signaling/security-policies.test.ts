@@ -28,7 +28,7 @@ const ERROR: Signal = {
 };
 
 function association(spiOut: number, spiIn: number, next = 1, tops = new Map<string, number>()) {
-  return espProtection({
+  const protection = espProtection({
     algorithms: AES_SHA1,
     keys: keysFor(AES_SHA1),
     spiOut,
@@ -38,6 +38,8 @@ function association(spiOut: number, spiIn: number, next = 1, tops = new Map<str
     replayTop: (peer) => tops.get(peer),
     accepted: (peer, top) => tops.set(peer, top),
   });
+  if (protection.kind !== 'esp') throw new Error(protection.kind);
+  return protection;
 }
 
 function node(protection: ReturnType<typeof association>): SecurityPolicies {
