@@ -147,7 +147,7 @@ export class GuestLink {
     this.#prefixes = new HomePrefixes({ prefix, ...as });
   }
 
-  /** What was learnt of the guest so far; nothing when it has left. */
+  /** What was learnt of the guest so far: its link-layer address only while it is here. */
   get known(): KnownGuest {
     const mac = this.#guest.kind === 'known' ? { mac: this.#guest.mac } : {};
     return { ...mac, linkLocals: [...this.#guestLinkLocals] };

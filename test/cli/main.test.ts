@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -12,6 +12,7 @@ import type {
   ReloadAnswer,
 } from '../../src/daemon/status.js';
 import { KagemushaError } from '../../src/errors.js';
+import type { GuestState } from '../../src/migration/index.js';
 import { parseAddress } from '../../src/wire/address.js';
 import { changes, home, homeAgentStatus, hostStatus, reload } from '../daemon/fixtures.js';
 import { shortDirectory } from '../support/short-directory.js';
@@ -280,6 +281,106 @@ t.test('bind, unbind, adopt and release wait for the outcome', async (t) => {
   then = { state: 'rejected', status: 132, reason: 'not home subnet' };
   t.match(await call('bind'), fails(1, /BINDING_REJECTED: vm1: rejected: not home subnet/));
   t.match(await call('unbind'), fails(1, /GUEST_UNKNOWN: no guest "x"/));
+});
+
+t.test('status: how a guest came, who else has it, and which peers cannot be asked', async (t) => {
+  const [guest] = hostStatus.guests;
+  if (guest === undefined) return t.fail('no guest');
+  const at = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  let told: Partial<typeof guest> = {};
+  let peers: HostStatus['peers'];
+  const socket = await stand(t, () => ({
+    ...hostStatus,
+    uplink: { kind: 'tun', device: 'kg0' },
+    guests: [{ ...guest, ...told }],
+    ...(peers === undefined ? {} : { peers }),
+    drops: {},
+  }));
+  const lines = async () => (await kagemusha(['--socket', socket])).out.split('\n').slice(2, -1);
+
+  const early = { at, hypervisor: 40.06, trigger: -12.34, answer: 1.5, firstPacket: 0 };
+  told = { arrival: { ...early, blackout: 41.04 } };
+  t.strictSame(await lines(), [
+    'vm1: arrived 2026-01-02T03:04:05.678Z: stood still for 40.1 ms, Binding Update 12.3 ms before it ran, answered 1.5 ms later, first packet 0.0 ms after that, not to be reached for 41.0 ms in all',
+  ]);
+  told = { arrival: { at, trigger: 0.21 } };
+  t.strictSame(await lines(), [
+    'vm1: arrived 2026-01-02T03:04:05.678Z: Binding Update after 0.2 ms, no answer yet',
+  ]);
+  told = { conflict: 'it runs here, and since later on host-c' };
+  peers = [{ name: 'host-c' }, { name: 'host-d', reason: 'host-d at ::1 port 7626: is away' }];
+  t.strictSame(await lines(), [
+    'vm1: it runs here, and since later on host-c',
+    'peer host-d at ::1 port 7626: is away',
+  ]);
+  const json = await kagemusha(['status', '--json', '--socket', socket]);
+  t.match(JSON.parse(json.out), { guests: [told], peers });
+});
+
+t.test('release and adopt: what one host writes, the next one reads', async (t) => {
+  const state: GuestState = {
+    version: 1,
+    homes: [{ homeAddress: parseAddress('2001:db8:2000::10'), sequence: 4711 }],
+  };
+  const adopted: (GuestState | undefined)[] = [];
+  const socket = await stand(t, () => hostStatus, undefined, {
+    release: (name) => {
+      if (name !== 'vm1') throw new KagemushaError('GUEST_UNKNOWN', `no guest "${name}"`);
+      return state;
+    },
+    adopt: (_, given) => void adopted.push(given),
+  });
+  const directory = t.testdir();
+  const path = (name: string): string => join(directory, name);
+  const file = path('vm1.state');
+  const call = (verb: string, where: string, guest = 'vm1') =>
+    kagemusha([verb, guest, '--state', where, '--socket', socket]);
+
+  t.strictSame(await call('release', file), {
+    code: 0,
+    out: `vm1: released; on the next host: kagemusha adopt vm1 --state ${file}\n`,
+    err: '',
+  });
+  t.equal(statSync(file).mode & 0o777, 0o600);
+  t.strictSame(JSON.parse(readFileSync(file, 'utf8')), state);
+  t.match(await call('adopt', file), { code: 0, out: 'vm1: registered for 60 s\n', err: '' });
+  t.strictSame(adopted.splice(0), [state]);
+  await kagemusha(['adopt', 'vm1', '--socket', socket]);
+  t.strictSame(adopted.splice(0), [undefined], 'without a file nothing is told');
+
+  const nowhere = path('none/vm1.state');
+  t.strictSame(await call('release', nowhere), {
+    code: 1,
+    out: `${JSON.stringify(state)}\n`,
+    err: `kagemusha: STATE_FILE: ${nowhere} cannot be written (ENOENT); the guest is released, its state is above\n`,
+  });
+  const other = path('vm9.state');
+  t.match(await call('release', other, 'vm9'), fails(1, /GUEST_UNKNOWN: no guest "vm9"/));
+  t.notOk(existsSync(other));
+
+  const write = (name: string, text: string): string => {
+    writeFileSync(path(name), text);
+    return path(name);
+  };
+  const refused: [file: string, line: RegExp][] = [
+    [nowhere, /STATE_FILE: \S+ cannot be read \(ENOENT\); write it with kagemusha release/],
+    [directory, /STATE_FILE: \S+ cannot be read \(EISDIR\)/],
+    [
+      write('half', '{"version": 1, "ho'),
+      /STATE_FILE: \S+half is no JSON; write it with kagemusha/,
+    ],
+    [
+      write('next', JSON.stringify({ ...state, version: 2 })),
+      /STATE_VERSION: the guest's state has version 2, and this kagemusha reads 1/,
+    ],
+    [
+      write('odd', JSON.stringify({ ...state, homes: [{ homeAddress: '1.2.3.4' }] })),
+      /STATE_INVALID: no state of a guest: homes\.0\.homeAddress: is no IPv6 address/,
+    ],
+    [write('null', 'null'), /STATE_INVALID: no state of a guest/],
+  ];
+  for (const [where, line] of refused) t.match(await call('adopt', where), fails(1, line), where);
+  t.strictSame(adopted, [], 'what is not understood is not adopted without');
 });
 
 t.test('guest add, guest remove, reload', async (t) => {

@@ -913,3 +913,49 @@ t.test('link-local addresses of the guest are remembered within bounds', (t) => 
   t.equal(ask(parseAddress('fe80::1:1')).length, 1, 'the first is forgotten');
   t.end();
 });
+
+t.test('told of the guest before it comes: believed at once, and asked all the same', (t) => {
+  const ownLinkLocal = {
+    destination: solicitedNode(GUEST_LINK_LOCAL),
+    source: HOME_ADDRESS,
+    message: solicitation(GUEST_LINK_LOCAL, [SLLA]),
+  };
+  t.equal(new GuestLinkHarness().ask(ownLinkLocal).length, 1, 'a neighbour, for all we know');
+
+  const harness = new GuestLinkHarness();
+  const guest = { mac: GUEST_MAC, linkLocals: [GUEST_LINK_LOCAL] };
+  t.same(harness.handle({ type: 'told', guest }), [{ type: 'guest', mac: GUEST_MAC }]);
+  t.equal(harness.link.wakeAt(), undefined, 'nothing is said to who is not there yet');
+  const said = frames(harness.handle({ type: 'arrived' }));
+  const asked = said.filter(({ message }) => message.kind === 'neighbor-solicitation');
+  t.match(asked, [{ message: { target: HOME_ADDRESS } }]);
+  t.equal(harness.ask(ownLinkLocal).length, 0, 'its own');
+  t.end();
+});
+
+t.test('told of what cannot be: only link-local addresses but the router are remembered', (t) => {
+  const harness = new GuestLinkHarness();
+  const linkLocals = [HOME_ROUTER, HOST_A, OTHER_LINK_LOCAL];
+  t.same(harness.handle({ type: 'told', guest: { linkLocals } }), [], 'no link-layer address');
+  t.same(harness.link.known, { linkLocals: [OTHER_LINK_LOCAL] });
+  const ask = (target: Address) =>
+    harness.ask({ destination: solicitedNode(target), message: solicitation(target, [SLLA]) });
+  t.equal(ask(HOME_ROUTER).length, 1);
+  t.equal(ask(HOST_A).length, 1);
+  t.equal(ask(OTHER_LINK_LOCAL).length, 0);
+  t.end();
+});
+
+t.test('known: what the guest itself has shown, until it leaves', (t) => {
+  const harness = new GuestLinkHarness();
+  harness.handle({ type: 'told', guest: { mac: GUEST_MAC, linkLocals: [] } });
+  t.same(harness.link.known, { linkLocals: [] }, 'hearsay is not passed on');
+  const router = { destination: HOME_ROUTER, message: solicitation(HOME_ROUTER, [SLLA]) };
+  harness.ask(router);
+  t.same(harness.link.known, { linkLocals: [GUEST_LINK_LOCAL] });
+  harness.ask({ ...router, source: HOME_ADDRESS });
+  t.same(harness.link.known, { mac: GUEST_MAC, linkLocals: [GUEST_LINK_LOCAL] });
+  harness.handle({ type: 'left' });
+  t.equal(harness.link.known.mac, undefined);
+  t.end();
+});

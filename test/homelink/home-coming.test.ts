@@ -147,6 +147,16 @@ t.test('RFC 6275 11.5.5: the home address is claimed with Override, three times'
   t.same(frames(harness.handle({ type: 'announce', address: HOME_AGENT })), [], 'nothing else is');
 });
 
+t.test('RFC 4862 5.4.4: who leaves claims nothing more, until it is back', async (t) => {
+  const harness = new Harness();
+  const announce = () => frames(harness.handle({ type: 'announce', address: HOME_ADDRESS }));
+  t.equal(announce().length, 1);
+  t.same(harness.handle({ type: 'left' }), []);
+  t.equal(harness.machine.wakeAt(), undefined);
+  t.same(harness.pass(10_000), [], 'the other two would be duplicates to the home agent');
+  t.equal([...announce(), ...frames(harness.pass(10_000))].length, 3);
+});
+
 t.test('RFC 6275 11.5.5: the home agent that asks for the home address is answered', async (t) => {
   const harness = new Harness();
   t.same(harness.hear(solicitation(HOME_ADDRESS), ROUTER, solicitedNode(HOME_ADDRESS)), []);

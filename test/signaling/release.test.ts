@@ -52,6 +52,23 @@ t.test('released while a home agent is sought, or at home', async (t) => {
   t.strictSame(home.pass(HOUR), []);
 });
 
+t.test('RFC 6275 11.5.5: released and at home again: de-registered anew', async (t) => {
+  const harness = RegistrationHarness.registered();
+  harness.pass(5000);
+  harness.handle({ type: 'at-home' });
+  harness.acknowledge();
+  const before = harness.updates.length;
+  harness.handle({ type: 'at-home' });
+  t.equal(harness.updates.length, before, 'nothing has changed');
+
+  harness.handle({ type: 'release' });
+  harness.handle({ type: 'at-home' });
+  t.equal(harness.updates.length, before + 1, 'another host may have registered it meanwhile');
+  t.match(harness.latest, { lifetime: 0, homeRegistration: true });
+  t.match(harness.summary, { state: 'deregistering' });
+  t.match(harness.acknowledge(), [{ type: 'returned' }]);
+});
+
 t.test('held: nothing is sent and nothing is believed until somebody decides', async (t) => {
   const held = () => {
     const harness = RegistrationHarness.registered({ lifetime: 60 });

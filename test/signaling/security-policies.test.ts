@@ -28,7 +28,7 @@ const ERROR: Signal = {
 };
 
 function association(spiOut: number, spiIn: number, next = 1, tops = new Map<string, number>()) {
-  return espProtection({
+  const protection = espProtection({
     algorithms: AES_SHA1,
     keys: keysFor(AES_SHA1),
     spiOut,
@@ -38,6 +38,8 @@ function association(spiOut: number, spiIn: number, next = 1, tops = new Map<str
     replayTop: (peer) => tops.get(peer),
     accepted: (peer, top) => tops.set(peer, top),
   });
+  if (protection.kind !== 'esp') throw new Error(protection.kind);
+  return protection;
 }
 
 function node(protection: ReturnType<typeof association>): SecurityPolicies {
@@ -143,6 +145,41 @@ t.test('each home agent numbers its packets itself, and has a window of its own'
   t.equal(restarted.read(first), undefined);
   t.same(reasons(restarted), [['esp_replayed', 1]]);
   t.match(restarted.read(ahead), { kind: 'mobility' });
+});
+
+t.test('resumed: no number that another host may have used is used again', async (t) => {
+  const protection = association(1000, 1001, 500);
+  const mobileNode = node(protection);
+  const number = () => {
+    const { payload } = parsePacket(sent(mobileNode.emit(UPDATE)));
+    return new DataView(payload.buffer, payload.byteOffset).getUint32(4);
+  };
+  t.equal(number(), 500);
+  protection.resume(900);
+  t.equal(number(), 900);
+  protection.resume(100);
+  t.equal(number(), 901, 'never back');
+  protection.resume(2 ** 32);
+  t.equal(mobileNode.emit(UPDATE), 'sequence_exhausted', 'the other host has used the last one');
+});
+
+t.test('resumed: who was asked is heard, from where the other host had heard it', async (t) => {
+  const tops = new Map<string, number>();
+  const protection = association(1000, 1001, 1, tops);
+  const mobileNode = node(protection);
+  const answer = (next: number) =>
+    parsePacket(sent(agent(association(1001, 1000, next)).emit(ACKNOWLEDGEMENT)));
+  mobileNode.emit(UPDATE);
+  tops.set(HOME_AGENT, 700);
+  protection.resume(10);
+  t.equal(mobileNode.read(answer(600)), undefined);
+  t.same(reasons(mobileNode), [['esp_replayed', 1]], 'the other host may have heard that one');
+  t.match(mobileNode.read(answer(701)), { kind: 'mobility', signal: { protection: 'esp' } });
+  t.equal(tops.get(HOME_AGENT), 701);
+
+  protection.resume(10);
+  t.equal(mobileNode.read(answer(701)), undefined, 'nothing is heard twice');
+  t.notOk(protection.expects(SECOND_AGENT), 'who was not asked is not expected');
 });
 
 t.test(

@@ -32,7 +32,8 @@ export function hostFaults(config: HostConfig): Fault[] {
   devices.take(uplink.device, 'the uplink');
   const peers = new Taken();
   for (const [i, { name }] of (config.peering?.peers ?? []).entries()) {
-    if (peers.take(name, name) === undefined) continue;
+    // As DNS names are compared (RFC 4343).
+    if (peers.take(name.toLowerCase(), name) === undefined) continue;
     const message = `"${name}" is the name of another peer; give each a name of its own`;
     faults.push({ path: ['host', 'peer', i, 'name'], message });
   }

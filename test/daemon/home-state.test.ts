@@ -1,0 +1,130 @@
+import t from 'tap';
+import { Secret } from '../../src/crypto/index.js';
+import type { EspConfig } from '../../src/daemon/config/schema.js';
+import { isSameAssociation, keepHomeState, storedHomeState } from '../../src/daemon/home-state.js';
+import {
+  espReplayTop,
+  espSequence,
+  MemoryStore,
+  mobilitySequence,
+} from '../../src/daemon/store/index.js';
+import type { EspState } from '../../src/migration/index.js';
+import { keysFor } from '../support/esp-keys.js';
+import { SECOND_AGENT } from '../support/registration-harness.js';
+import { CARE_OF, HOME_ADDRESS, HOME_AGENT } from '../support/testbed-addresses.js';
+
+const ALGORITHMS = { encryption: 'aes-128-cbc', authentication: 'hmac-sha1-96' } as const;
+const ESP: EspConfig = {
+  kind: 'esp',
+  ...ALGORITHMS,
+  spiOut: 1000,
+  spiIn: 1001,
+  replayWindow: 64,
+  keyFile: '/nowhere',
+  keyId: 'these',
+  keys: keysFor(ALGORITHMS),
+};
+const OTHER_KEYS: EspConfig = {
+  ...ESP,
+  keyId: 'others',
+  keys: { ...ESP.keys, authentication: new Secret(new Uint8Array(20)) },
+};
+const NONE = { kind: 'none' } as const;
+const SEQUENCE = mobilitySequence(HOME_ADDRESS);
+const NUMBERS = espSequence(HOME_ADDRESS, ESP.spiOut, ESP.keyId);
+const top = (homeAgent: typeof HOME_AGENT) =>
+  espReplayTop(HOME_ADDRESS, ESP.spiIn, ESP.keyId, homeAgent);
+
+/** The store of a host that had the guest. */
+function busy(expiresAt = Date.now() + 60_000): MemoryStore {
+  const store = new MemoryStore();
+  store.reserve(SEQUENCE, 4711);
+  store.reserve(NUMBERS, 900);
+  store.putReplayTop(top(HOME_AGENT), 70);
+  const binding = { careOfAddress: CARE_OF, lifetime: 60, expiresAt };
+  store.putRegistration({ homeAddress: HOME_ADDRESS, homeAgent: HOME_AGENT, ...binding });
+  return store;
+}
+
+const esp = (more: Partial<EspState> = {}): EspState => ({
+  spiOut: ESP.spiOut,
+  keyId: ESP.keyId,
+  next: 900,
+  replayTops: [{ homeAgent: HOME_AGENT, top: 70 }],
+  ...more,
+});
+const stateOf = (
+  store: MemoryStore,
+  security: EspConfig | typeof NONE = ESP,
+  agents = [HOME_AGENT],
+) => storedHomeState(store, HOME_ADDRESS, security, agents);
+
+t.test('a store with nothing in it tells no more than where to begin', async (t) => {
+  t.strictSame(stateOf(new MemoryStore(), NONE), { homeAddress: HOME_ADDRESS });
+  t.strictSame(stateOf(new MemoryStore()), {
+    homeAddress: HOME_ADDRESS,
+    esp: esp({ next: 1, replayTops: [] }),
+  });
+});
+
+t.test('what a store tells, another one keeps, and tells on', async (t) => {
+  const expiresAt = Date.now() + 60_000;
+  const state = stateOf(busy(expiresAt));
+  t.strictSame(state, {
+    homeAddress: HOME_ADDRESS,
+    sequence: 4711,
+    bound: { homeAgent: HOME_AGENT, careOfAddress: CARE_OF, lifetime: 60, expiresAt },
+    esp: esp(),
+  });
+  const next = new MemoryStore();
+  keepHomeState(next, state, ESP);
+  const { bound: _, ...numbers } = state;
+  t.strictSame(stateOf(next), numbers, 'the binding is not its own');
+});
+
+t.test('the home agent of the binding counts, whether it is configured or not', async (t) => {
+  t.strictSame(stateOf(busy(), ESP, []).esp, esp());
+  const store = busy();
+  store.putReplayTop(top(SECOND_AGENT), 5);
+  t.strictSame(stateOf(store, ESP, [SECOND_AGENT, HOME_AGENT]).esp?.replayTops, [
+    { homeAgent: SECOND_AGENT, top: 5 },
+    { homeAgent: HOME_AGENT, top: 70 },
+  ]);
+});
+
+t.test('what has run out is not bound any more', async (t) => {
+  t.equal(stateOf(busy(Date.now() - 1)).bound, undefined);
+  t.equal(stateOf(busy(Date.now() - 1)).sequence, 4711, 'its number was used all the same');
+});
+
+t.test('numbers under other keys, or another SPI, mean nothing here', async (t) => {
+  for (const other of [esp({ keyId: 'others' }), esp({ spiOut: 1002 })]) {
+    const store = new MemoryStore();
+    t.notOk(isSameAssociation(other, ESP));
+    keepHomeState(store, { homeAddress: HOME_ADDRESS, sequence: 7, esp: other }, ESP);
+    t.strictSame(stateOf(store), {
+      homeAddress: HOME_ADDRESS,
+      sequence: 7,
+      esp: esp({ next: 1, replayTops: [] }),
+    });
+  }
+  t.strictSame(stateOf(busy(), OTHER_KEYS).esp, esp({ keyId: 'others', next: 1, replayTops: [] }));
+  t.notOk(isSameAssociation(undefined, ESP));
+  t.notOk(isSameAssociation(esp(), NONE));
+  t.ok(isSameAssociation(esp(), ESP));
+
+  const plain = new MemoryStore();
+  keepHomeState(plain, { homeAddress: HOME_ADDRESS, esp: esp() }, NONE);
+  t.equal(plain.reserved(NUMBERS), undefined, 'without ESP there are none');
+});
+
+t.test('RFC 4303 2.2: numbers of ESP, and tops of windows, never go back', async (t) => {
+  const store = busy();
+  const older = esp({ next: 899, replayTops: [{ homeAgent: HOME_AGENT, top: 69 }] });
+  keepHomeState(store, { homeAddress: HOME_ADDRESS, esp: older }, ESP);
+  t.strictSame(stateOf(store).esp, esp());
+  const newer = esp({ next: 901, replayTops: [{ homeAgent: HOME_AGENT, top: 71 }] });
+  keepHomeState(store, { homeAddress: HOME_ADDRESS, esp: newer }, ESP);
+  t.strictSame(stateOf(store).esp, newer);
+  t.equal(stateOf(store).sequence, 4711, 'what is not told stays');
+});
