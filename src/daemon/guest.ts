@@ -196,7 +196,7 @@ export class Guest {
   start(): void {
     const { register } = this.#config;
     if (this.#atHome !== undefined) {
-      if (register === 'start') this.bind();
+      if (register === 'start') this.#begin();
       return;
     }
     // What a process before this one had registered is open again, but the guest may have left meanwhile (with a host that was
@@ -205,7 +205,7 @@ export class Guest {
     const awaited = register === 'traffic' || register === 'qmp';
     if (register === 'traffic' || (register === 'command' && resumed)) this.#watch();
     if (!awaited || resumed) this.#arrive();
-    if (register === 'start') this.bind();
+    if (register === 'start') this.#begin();
     // Until its machine's monitor says that it is: nothing is taken from a host that it may have gone to meanwhile.
     if (register === 'qmp' && resumed) this.hold();
     else if (resumed) this.#isHere(undefined);
@@ -273,7 +273,9 @@ export class Guest {
     if (isBehind && this.#since !== undefined) this.#register();
     const guest = { linkLocals, ...(mac === undefined ? {} : { mac }) };
     if (!this.#arrived) this.#linkDriver.send({ type: 'told', guest });
-    if (stoppedAt !== undefined) this.#next.stopped(stoppedAt);
+    if (stoppedAt === undefined) return;
+    this.#arrival ??= new Arrival();
+    this.#arrival.stopped(stoppedAt);
   }
 
   /** What goes to its care-of address on another host is sent on to here. */
@@ -351,7 +353,7 @@ export class Guest {
   /** Registers every home address now; at home: de-registers them. */
   bind(): void {
     this.#register();
-    this.#isHere(undefined);
+    this.#isHere(wallClock());
   }
 
   /** De-registers every home address. */
@@ -650,6 +652,12 @@ export class Guest {
   get #next(): Arrival {
     if (this.#arrival === undefined || this.#arrival.isHere) this.#arrival = new Arrival();
     return this.#arrival;
+  }
+
+  /** It is here since before this process looked. */
+  #begin(): void {
+    this.#register();
+    this.#isHere(undefined);
   }
 
   #register(): void {

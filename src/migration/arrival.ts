@@ -35,8 +35,6 @@ export class Arrival {
   /** The guest was here first. */
   here(at: Millis): void {
     this.#at ??= at;
-    // That of a migration which failed, say.
-    if (at - (this.#stopped ?? at) > LONGEST_STOP) this.#stopped = undefined;
   }
 
   /** A Binding Update left. The first one counts: that others were needed is part of the wait. */
@@ -63,7 +61,8 @@ export class Arrival {
     const at = this.#at;
     const sent = this.#sent;
     if (at === undefined || sent === undefined) return undefined;
-    const stopped = this.#stopped;
+    // That of a migration which failed, say.
+    const stopped = at - (this.#stopped ?? at) > LONGEST_STOP ? undefined : this.#stopped;
     const answered = this.#answered;
     const delivered = answered === undefined ? undefined : this.#delivered;
     const since = Math.max(at, answered ?? at);

@@ -126,7 +126,7 @@ t.test(
       await guest.qmp.do('cont');
       await b.machineIs('running');
       await c.bindingIs('idle');
-      const conflict = /it runs here, and since later on host-b, which keeps it/;
+      const conflict = /it was here, and is on host-b, which keeps it/;
       t.match((await c.guest()).conflict, conflict);
       await said(c.daemon, conflict);
       await said(b.daemon, /its machine ran on host-c too, which has let go of it/);

@@ -118,7 +118,7 @@ export class LoneGuest {
       tunnels: tunnelServices(config, { ...common, pace }),
       errors: sharedErrorBudget(),
       slots: { take: () => spare.shift(), release: (slot) => void spare.push(slot) },
-      here: (since) => void this.here.push(since),
+      here: () => void this.here.push(this.guest.since ?? -1),
       monitored: () => true,
     });
     t.teardown(() => {

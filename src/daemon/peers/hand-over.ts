@@ -142,6 +142,9 @@ export class HandOver {
   onOffer(name: string, from: string, state: GuestState): Expectation {
     const guest = this.#known(name);
     const expectation = this.#expectation(name, guest);
+    // Machines may be faster than we are: it runs here already.
+    const isLate = (state.stoppedAt ?? Number.POSITIVE_INFINITY) <= (guest.since ?? 0);
+    if (isLate) guest.take(state);
     if (expectation.awaited === false) return expectation;
     guest.take(state);
     const bound = state.homes.find((home) => home.bound !== undefined)?.bound;
