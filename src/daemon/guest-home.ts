@@ -15,7 +15,7 @@ import {
 import type { Address, Icmpv6Message } from '../wire/index.js';
 import type { GuestConfig, SecurityConfig } from './config/schema.js';
 import { Driver, monotonicNow } from './driver.js';
-import { keepHomeState, storedHomeState } from './home-state.js';
+import { keepReplayTops, numbersFrom, storedHomeState } from './home-state.js';
 import type { Logger } from './log.js';
 import { mobilityNumbers } from './numbers.js';
 import { protectionOf } from './protection.js';
@@ -159,19 +159,25 @@ export class GuestHome {
    * @throws KagemushaError of the store
    */
   take(state: HomeState): boolean {
-    const { store } = this.#services;
-    const { sequence, ...numbers } = state;
+    const { sequence } = state;
+    keepReplayTops(this.#services.store, state, this.#security, this.#knownHomeAgents);
+    const isBehind = this.#resume(state);
     const isIdle = this.#registration.summary(monotonicNow()).state === 'idle';
     const isAhead = sequence !== undefined && isNewer(sequence, this.#sequence.next);
-    const kept = isIdle || isAhead ? state : numbers;
-    const next = keepHomeState(store, kept, this.#security, this.#knownHomeAgents);
-    const isBehind = this.protection.kind === 'esp' && this.protection.resume(next ?? 1);
     if (isAhead || (isIdle && sequence !== undefined)) this.#sequence.jump(sequence);
     if (isIdle && state.bound !== undefined) {
       this.send({ type: 'told', homeAgent: state.bound.homeAgent });
     }
+    // What was told before costs nothing the second time: to write it down may take longer than a machine stands still.
     this.prepare();
     return isBehind && this.#unanswered > 0;
+  }
+
+  /** Goes on with the numbers of ESP where another host has ended. True: some may have been used twice. */
+  #resume(state: HomeState): boolean {
+    if (this.protection.kind !== 'esp') return false;
+    const next = numbersFrom(state, this.#security, this.protection.next);
+    return next !== undefined && this.protection.resume(next);
   }
 
   /** The binding is another host's, whatever is stored of it. */

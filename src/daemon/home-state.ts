@@ -43,34 +43,42 @@ export function storedHomeState(
 const MARGIN = 3600;
 
 /**
- * Keeps what a host before this one knew. Numbers of ESP never go back; those under other keys mean nothing here.
+ * Keeps how far the replay windows of a host before this one were. Those under other keys mean nothing here, nor do those of home agents
+ * that nobody knows.
  *
- * @param homeAgents of the home network, as far as they are known: no others' windows are kept
- * @returns the first number of ESP that it has not used
  * @throws KagemushaError of the store
  */
-export function keepHomeState(
+export function keepReplayTops(
   store: Store,
-  { homeAddress, sequence, esp }: HomeState,
+  { homeAddress, esp }: HomeState,
   security: SecurityConfig,
   homeAgents: readonly Address[],
-): number | undefined {
-  if (sequence !== undefined) store.reserve(mobilitySequence(homeAddress), sequence);
-  if (security.kind !== 'esp' || !isSameAssociation(esp, security)) return undefined;
+): void {
+  if (security.kind !== 'esp' || !isSameAssociation(esp, security)) return;
   const { spiIn, keyId } = security;
+  const most = espFloor({ ...security, spiOut: spiIn }, Date.now()) + MARGIN;
   for (const { homeAgent, top } of esp.replayTops) {
     const window = espReplayTop(homeAddress, spiIn, keyId, homeAgent);
     const known = store.replayTop(window) ?? 0;
-    const most = Math.max(known, espFloor({ ...security, spiOut: spiIn }, Date.now())) + MARGIN;
-    if (homeAgents.includes(homeAgent) && top > known && top <= most)
-      store.putReplayTop(window, top);
+    const isNew = top > known && top <= Math.max(known + MARGIN, most);
+    if (isNew && homeAgents.includes(homeAgent)) store.putReplayTop(window, top);
   }
-  const name = espSequence(homeAddress, security.spiOut, keyId);
-  const known = store.reserved(name) ?? 0;
-  const most = Math.max(known, espFloor(security, Date.now())) + MARGIN;
-  if (esp.next > most) return undefined;
-  if (esp.next > known) store.reserve(name, esp.next);
-  return esp.next;
+}
+
+/**
+ * From where on a host before this one has used no number of ESP; undefined where it says nothing of this association, or what it says
+ * cannot be.
+ *
+ * @param ours the next one here
+ */
+export function numbersFrom(
+  { esp }: HomeState,
+  security: SecurityConfig,
+  ours: number,
+): number | undefined {
+  if (security.kind !== 'esp' || !isSameAssociation(esp, security)) return undefined;
+  const most = Math.max(ours, espFloor(security, Date.now())) + MARGIN;
+  return esp.next <= most ? esp.next : undefined;
 }
 
 /** Whether its numbers are those of this association. */

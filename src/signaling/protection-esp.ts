@@ -59,6 +59,11 @@ export class EspProtection {
     );
   }
 
+  /** The number of the next packet, or one before it. */
+  get next(): number {
+    return this.#counter.next;
+  }
+
   /** The number of the next packet is reserved now, which takes its time. */
   prepare(): void {
     this.#counter.prepare();

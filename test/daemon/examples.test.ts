@@ -46,6 +46,21 @@ t.test(
   },
 );
 
+t.test('the example of peers, with certificates made as it says', async (t) => {
+  const peering = example('peering.toml');
+  const commands = peering.split('\n').filter((line) => /^# {3}\(?(umask|openssl)/.test(line));
+  t.equal(commands.length, 3);
+  execFileSync('sh', ['-ec', commands.map((line) => line.slice(1)).join('\n')], {
+    cwd: directory,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const tables = peering.replaceAll('/etc/kagemusha', directory);
+  const both = (text: string): string => text.replace('[[guest]]', `${tables}\n[[guest]]`);
+  const { peering: read } = loadHostConfig(placed('host.toml', both));
+  t.match(read?.peers, [{ name: 'host-c', host: '2001:db8:4000::3', port: 7626 }]);
+  t.equal(read?.peers.length, 1, 'itself is left out');
+});
+
 t.test('the example of a key file is no key', async (t) => {
   placed('vm1.keys.example');
   const keys = join(directory, 'vm1.keys.example');

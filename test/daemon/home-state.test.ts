@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Secret } from '../../src/crypto/index.js';
 import type { EspConfig } from '../../src/daemon/config/schema.js';
-import { keepHomeState, storedHomeState } from '../../src/daemon/home-state.js';
+import { keepReplayTops, numbersFrom, storedHomeState } from '../../src/daemon/home-state.js';
 import { espFloor } from '../../src/daemon/numbers.js';
 import {
   espReplayTop,
@@ -78,9 +78,10 @@ t.test('what a store tells, another one keeps, and tells on', async (t) => {
     esp: esp(),
   });
   const next = new MemoryStore();
-  keepHomeState(next, state, ESP, [HOME_AGENT]);
-  const { bound: _, ...numbers } = state;
-  t.strictSame(stateOf(next), numbers, 'the binding is not its own');
+  keepReplayTops(next, state, ESP, [HOME_AGENT]);
+  t.strictSame(stateOf(next).esp?.replayTops, state.esp?.replayTops);
+  t.equal(stateOf(next).bound, undefined, 'the binding is not its own');
+  t.equal(numbersFrom(state, ESP, 1), 900);
 });
 
 t.test('the home agent of the binding counts, whether it is configured or not', async (t) => {
@@ -101,46 +102,39 @@ t.test('what has run out is not bound any more', async (t) => {
 t.test('numbers under other keys, or another SPI, mean nothing here', async (t) => {
   for (const other of [esp({ keyId: 'others' }), esp({ spiOut: 1002 })]) {
     const store = new MemoryStore();
-    keepHomeState(store, { homeAddress: HOME_ADDRESS, sequence: 7, esp: other }, ESP, [HOME_AGENT]);
-    t.strictSame(stateOf(store), {
-      homeAddress: HOME_ADDRESS,
-      sequence: 7,
-      esp: esp({ next: 1, replayTops: [] }),
-    });
+    const state = { homeAddress: HOME_ADDRESS, sequence: 7, esp: other };
+    keepReplayTops(store, state, ESP, [HOME_AGENT]);
+    t.strictSame(stateOf(store).esp, esp({ next: 1, replayTops: [] }));
+    t.equal(numbersFrom(state, ESP, 1), undefined);
   }
   t.strictSame(stateOf(busy(), OTHER_KEYS).esp, esp({ keyId: 'others', next: 1, replayTops: [] }));
-
-  const plain = new MemoryStore();
-  keepHomeState(plain, { homeAddress: HOME_ADDRESS, esp: esp() }, NONE, [HOME_AGENT]);
-  t.equal(plain.reserved(NUMBERS), undefined, 'without ESP there are none');
+  const state = { homeAddress: HOME_ADDRESS, esp: esp() };
+  t.equal(numbersFrom(state, NONE, 1), undefined, 'without ESP there are none');
+  t.equal(numbersFrom({ homeAddress: HOME_ADDRESS }, ESP, 1), undefined);
 });
 
-t.test('RFC 4303 2.2: numbers of ESP, and tops of windows, never go back', async (t) => {
+t.test('RFC 4303 3.4.3: tops of windows never go back', async (t) => {
   const store = busy();
-  const older = esp({ next: 899, replayTops: [{ homeAgent: HOME_AGENT, top: 69 }] });
-  keepHomeState(store, { homeAddress: HOME_ADDRESS, esp: older }, ESP, [HOME_AGENT]);
-  t.strictSame(stateOf(store).esp, esp());
-  const newer = esp({ next: 901, replayTops: [{ homeAgent: HOME_AGENT, top: 71 }] });
-  keepHomeState(store, { homeAddress: HOME_ADDRESS, esp: newer }, ESP, [HOME_AGENT]);
-  t.strictSame(stateOf(store).esp, newer);
-  t.equal(stateOf(store).sequence, 4711, 'what is not told stays');
+  const keep = (top: number, homeAgent = HOME_AGENT): void => {
+    const told = esp({ replayTops: [{ homeAgent, top }] });
+    keepReplayTops(store, { homeAddress: HOME_ADDRESS, esp: told }, ESP, [HOME_AGENT]);
+  };
+  keep(69);
+  t.equal(store.replayTop(top(HOME_AGENT)), 70);
+  keep(71);
+  t.equal(store.replayTop(top(HOME_AGENT)), 71);
+  keep(2 ** 32 - 1);
+  t.equal(store.replayTop(top(HOME_AGENT)), 71, 'its answers would all be replays');
+  keep(72, SECOND_AGENT);
+  t.equal(store.replayTop(top(SECOND_AGENT)), undefined, 'no home agent of its');
 });
 
-t.test(
-  'numbers that no host can have reached are not believed, nor windows of others',
-  async (t) => {
-    const store = busy();
-    const floor = espFloor(ESP, Date.now());
-    const keep = (more: Partial<EspState>): number | undefined =>
-      keepHomeState(store, { homeAddress: HOME_ADDRESS, esp: esp(more) }, ESP, [HOME_AGENT]);
-    t.equal(keep({ next: 2 ** 32 }), undefined, 'an association without a number left is dead');
-    t.equal(keep({ next: floor + 5000 }), undefined);
-    t.equal(store.reserved(NUMBERS), 900);
-    t.equal(keep({ next: floor + 100 }), floor + 100);
-    t.equal(store.reserved(NUMBERS), floor + 100);
-    keep({ replayTops: [{ homeAgent: HOME_AGENT, top: 2 ** 32 - 1 }] });
-    t.equal(store.replayTop(top(HOME_AGENT)), 70, 'its answers would all be replays');
-    keep({ replayTops: [{ homeAgent: SECOND_AGENT, top: 71 }] });
-    t.equal(store.replayTop(top(SECOND_AGENT)), undefined, 'no home agent of its');
-  },
-);
+t.test('numbers that no host can have reached are not believed', async (t) => {
+  const floor = espFloor(ESP, Date.now());
+  const from = (next: number, ours = 900): number | undefined =>
+    numbersFrom({ homeAddress: HOME_ADDRESS, esp: esp({ next }) }, ESP, ours);
+  t.equal(from(2 ** 32), undefined, 'an association without a number left is dead');
+  t.equal(from(floor + 5000), undefined);
+  t.equal(from(floor + 100), floor + 100);
+  t.equal(from(floor + 5000, floor + 4000), floor + 5000, 'from where ours are');
+});
