@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import type { MovesResult, Spread } from '../bench/moves.js';
 import type { ScaleResult } from '../bench/path/scale.js';
 import type { Figures, PathResult, Profile, Summary } from '../bench/path/types.js';
 import type { DemoResult } from '../src/cli/demo/result.js';
+import type { VmResult } from '../src/cli/demo/vm/result.js';
 
 const file = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
 
@@ -22,6 +24,27 @@ t.test('the figures of the README are those of the committed result', async (t) 
     `| echo requests lost while registered | ${result.ping.lost} |`,
     `${result.binding.move_to_registered_ms} ms, of which`,
     `${result.tcp.longest_gap_ms} ms |`,
+  ];
+  for (const figure of figures) t.ok(readme.includes(figure), figure);
+});
+
+t.test('the figures of live migration are those of their result files', async (t) => {
+  const readme = file('README.md');
+  const { blackout } = JSON.parse(file('bench/results/demo-vm.json')) as VmResult;
+  const { trigger, added, early, rtt, echoes, tcp } = JSON.parse(
+    file('bench/results/moves.json'),
+  ) as MovesResult;
+  const spread = ({ median, least, most }: Spread): string =>
+    `${median.toFixed(1)} ms (${least.toFixed(1)} to ${most.toFixed(1)})`;
+  const figures = [
+    `| hypervisor: STOP to RESUME | about 1 s | ${blackout.hypervisor_ms.toFixed(0)} ms |`,
+    `| several hundred ms | ${(-blackout.trigger_ms).toFixed(0)} ms early |`,
+    `| about 1 s | ${blackout.home_agent_ms.toFixed(0)} ms |`,
+    `each 100 ms | - | ${blackout.total_ms.toFixed(0)} ms |`,
+    `| RESUME to Binding Update | ${spread(trigger)} |`,
+    `hypervisor's own | ${spread(added)}; the RTT to the Home Agent is ${rtt.toFixed(1)} ms |`,
+    `| the same from home, standing still | ${spread(early.added)} |`,
+    `| ${echoes.duplicates}, ${tcp.alive ? 0 : 1} |`,
   ];
   for (const figure of figures) t.ok(readme.includes(figure), figure);
 });
