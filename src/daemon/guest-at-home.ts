@@ -57,6 +57,11 @@ export class GuestAtHome {
     void this.#tellKernel(address);
   }
 
+  /** It comes from a network where it had a link-layer address of its host's for these. */
+  expectNeighbours(addresses: readonly Address[]): void {
+    this.#driver.send({ type: 'neighbours', addresses });
+  }
+
   /** The guest leaves. */
   left(): void {
     this.#driver.send({ type: 'left' });

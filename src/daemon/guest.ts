@@ -246,17 +246,17 @@ export class Guest {
 
   /** What the next host of the guest needs to know. */
   get state(): GuestState {
-    const { mac = this.#config.homeLink?.mac, linkLocals } = this.#link.known;
+    const { mac = this.#config.homeLink?.mac, linkLocals, neighbours = [] } = this.#link.known;
     const homes = this.#homes.map((home) => {
       const pathMtu = this.#tunnels.narrowed(home.address);
       return { ...home.state, ...(pathMtu === undefined ? {} : { pathMtu }) };
     });
     const known = mac === undefined ? {} : { mac };
-    return { version: GUEST_STATE_VERSION, homes, linkLocals, ...known };
+    return { version: GUEST_STATE_VERSION, homes, linkLocals, neighbours, ...known };
   }
 
   /** What the guest's host before this one knew. What cannot be kept of it is lost: the home agent tells it again. */
-  take({ homes, mac, linkLocals = [], stoppedAt }: GuestState): void {
+  take({ homes, mac, linkLocals = [], neighbours = [], stoppedAt }: GuestState): void {
     let isBehind = false;
     for (const home of this.#homes) {
       const state = homes.find(({ homeAddress }) => homeAddress === home.address);
@@ -271,7 +271,8 @@ export class Guest {
     }
     // What was sent under numbers that were used before is a replay to the home agent: nobody will answer it.
     if (isBehind && this.#since !== undefined) this.#register();
-    const guest = { linkLocals, ...(mac === undefined ? {} : { mac }) };
+    this.#atHome?.expectNeighbours(neighbours);
+    const guest = { linkLocals, neighbours, ...(mac === undefined ? {} : { mac }) };
     if (!this.#arrived) this.#linkDriver.send({ type: 'told', guest });
     if (stoppedAt === undefined) return;
     this.#arrival ??= new Arrival();
@@ -643,7 +644,10 @@ export class Guest {
 
   #returned(home: Address, wasBound: boolean): void {
     // A guest that has been here, and boots say, speaks for itself: an announcement would be a duplicate of what it is about to claim.
-    if (wasBound || this.#arrival !== undefined) this.#atHome?.announce(home);
+    if (wasBound || this.#arrival !== undefined) {
+      this.#atHome?.expectNeighbours([this.#config.homeRouter]);
+      this.#atHome?.announce(home);
+    }
     this.#arrival?.answered(wallClock());
     this.#tellArrival();
   }

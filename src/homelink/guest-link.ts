@@ -78,6 +78,8 @@ export type GuestLinkEvent =
 export interface KnownGuest {
   readonly mac?: Mac;
   readonly linkLocals: readonly Address[];
+  /** Whom it has asked for on its link: it has a link-layer address of ours for them, which at home nobody has. */
+  readonly neighbours?: readonly Address[];
 }
 
 export type GuestLinkOutput =
@@ -112,6 +114,8 @@ const QUICK_SEARCHES = 3;
 const HASTY_SEARCH: Millis = 250;
 /** Link-local addresses of the guest that are remembered. */
 const MAX_GUEST_LINK_LOCALS = 8;
+/** Neighbours of the guest that are remembered. */
+const MAX_NEIGHBOURS = 64;
 /** RFC 4443 2.4(f): enough for a guest that opens many connections at once. */
 const TOO_BIG_BURST = 50;
 const TOO_BIG_RATE = 100;
@@ -133,6 +137,7 @@ export class GuestLink {
   readonly #prefixes: HomePrefixes;
   readonly #tooBig = new TokenBucket(TOO_BIG_BURST, TOO_BIG_RATE);
   readonly #guestLinkLocals = new Set<Address>();
+  readonly #neighbours = new Set<Address>();
   #guest: Guest = { kind: 'absent' };
   #announcement: Announcement = { kind: 'done' };
   readonly #outputs: GuestLinkOutput[] = [];
@@ -150,7 +155,8 @@ export class GuestLink {
   /** What was learnt of the guest so far: its link-layer address only while it is here. */
   get known(): KnownGuest {
     const mac = this.#guest.kind === 'known' ? { mac: this.#guest.mac } : {};
-    return { ...mac, linkLocals: [...this.#guestLinkLocals] };
+    const neighbours = [...this.#neighbours];
+    return { ...mac, linkLocals: [...this.#guestLinkLocals], neighbours };
   }
 
   /** The next thing to do, until undefined. */
@@ -371,6 +377,7 @@ export class GuestLink {
     }
     // RFC 4861 7.2.4: who has no address yet is told through the group of all nodes.
     const destination = probing ? ALL_NODES : source;
+    if (!probing) this.#rememberNeighbour(target);
     this.#send(target, destination, mac, this.#advertisement(target, !probing));
     return undefined;
   }
@@ -417,9 +424,20 @@ export class GuestLink {
   }
 
   /** Believed until the guest says otherwise; it is asked all the same when it arrives. */
-  #told({ mac, linkLocals }: KnownGuest): void {
+  #told({ mac, linkLocals, neighbours = [] }: KnownGuest): void {
+    for (const address of neighbours) this.#rememberNeighbour(address);
     for (const address of linkLocals) if (isLinkLocal(address)) this.#rememberLinkLocal(address);
     if (mac !== undefined) this.#outputs.push({ type: 'guest', mac });
+  }
+
+  /** The last ones. */
+  #rememberNeighbour(address: Address): void {
+    this.#neighbours.delete(address);
+    this.#neighbours.add(address);
+    const [oldest] = this.#neighbours;
+    if (oldest !== undefined && this.#neighbours.size > MAX_NEIGHBOURS) {
+      this.#neighbours.delete(oldest);
+    }
   }
 
   #rememberLinkLocal(address: Address): void {

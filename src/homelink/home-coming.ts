@@ -10,6 +10,7 @@ import {
   ETHERTYPE_IPV6,
   emitEthernet,
   isUnspecified,
+  multicastMac,
   solicitedNode,
   UNSPECIFIED,
 } from '../wire/index.js';
@@ -26,6 +27,8 @@ export type HomeComingEvent =
   | { readonly type: 'packet'; readonly homeAgent: Address; readonly bytes: Uint8Array }
   /** The home agent has let go of this address: it is the guest's again. */
   | { readonly type: 'announce'; readonly address: Address }
+  /** Whom the guest has a link-layer address for that is not theirs: it was its host's on the network that it comes from. */
+  | { readonly type: 'neighbours'; readonly addresses: readonly Address[] }
   /** The guest leaves: what is still to be announced would be a duplicate to a home agent that is to defend it (RFC 4862 5.4.4). */
   | { readonly type: 'left' }
   /** An Ethernet frame from the home link. */
@@ -37,6 +40,9 @@ export type HomeComingOutput =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** What is no Neighbor Discovery and addressed to a home address: the home agent's answer, perhaps. */
   | { readonly type: 'packet'; readonly packet: Ipv6Packet };
+
+/** So many are looked for. */
+const MAX_NEIGHBOURS = 65;
 
 interface Announcement {
   readonly at: Millis;
@@ -58,6 +64,7 @@ export class HomeComing {
   /** link-layer addresses of home agents that were sought */
   readonly #homeAgents = new Map<Address, Mac>();
   readonly #announcements = new Map<Address, Announcement>();
+  readonly #neighbours = new Set<Address>();
   readonly #outputs: HomeComingOutput[] = [];
 
   constructor(config: HomeComingConfig) {
@@ -95,11 +102,18 @@ export class HomeComing {
         break;
       case 'announce':
         if (this.#homeAddresses.has(event.address)) {
+          this.#findNeighbours(event.address);
           this.#announcements.set(event.address, { at: now, left: MAX_NEIGHBOR_ADVERTISEMENT });
+        }
+        break;
+      case 'neighbours':
+        for (const address of event.addresses) {
+          if (this.#neighbours.size < MAX_NEIGHBOURS) this.#neighbours.add(address);
         }
         break;
       case 'left':
         this.#announcements.clear();
+        this.#neighbours.clear();
         break;
       case 'frame': {
         const reason = this.#frame(event.bytes);
@@ -140,6 +154,22 @@ export class HomeComing {
     const sourceMac = this.#config.mac;
     const bytes = icmpv6Frame({ sourceMac, destinationMac: mac, source, destination, message });
     this.#outputs.push({ type: 'frame', bytes });
+  }
+
+  /**
+   * Asks for them in the guest's name: the answers go to the guest, and have Override set (RFC 4861 7.2.4), so that it knows where they
+   * are. Its own entries would be good for half a minute more, and it would speak to nobody.
+   */
+  #findNeighbours(address: Address): void {
+    for (const target of this.#neighbours) {
+      if (this.#homeAddresses.has(target)) continue;
+      this.#send(address, solicitedNode(target), multicastMac(solicitedNode(target)), {
+        kind: 'neighbor-solicitation',
+        target,
+        options: [{ kind: 'source-link-layer-address', mac: this.#config.mac }],
+      });
+    }
+    this.#neighbours.clear();
   }
 
   /** A Neighbor Advertisement with the guest's own link-layer address and Override set. */

@@ -51,6 +51,8 @@ export interface GuestState {
   readonly mac?: Mac;
   /** Its link-local addresses. */
   readonly linkLocals?: readonly Address[];
+  /** Whom it spoke to on its link, as it believes: at home it is told where they really are. */
+  readonly neighbours?: readonly Address[];
   /** When its machine stood still to go, milliseconds since 1970. */
   readonly stoppedAt?: number;
 }
@@ -71,6 +73,7 @@ const moment = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 const MOST_HOMES = 64;
 const MOST_HOME_AGENTS = 32;
 const MOST_LINK_LOCALS = 16;
+const MOST_NEIGHBOURS = 64;
 
 const home = z.object({
   homeAddress: address,
@@ -102,6 +105,7 @@ const guestState = z.object({
   homes: z.array(home).max(MOST_HOMES),
   mac: mac.exactOptional(),
   linkLocals: z.array(address).max(MOST_LINK_LOCALS).exactOptional(),
+  neighbours: z.array(address).max(MOST_NEIGHBOURS).exactOptional(),
   stoppedAt: moment.exactOptional(),
 });
 

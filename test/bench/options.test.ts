@@ -12,6 +12,7 @@ t.test('nothing said: micro and path, all of it, three rounds', async (t) => {
     profiles: ['wire', 'shaped'],
     rows: undefined,
     guests: 500,
+    moves: 50,
   });
 });
 
@@ -25,6 +26,7 @@ t.test('what is said counts', async (t) => {
   t.match(options('--quick'), { quick: true, rounds: 1, profiles: ['wire'] });
   t.match(options('--quick --profile all'), { profiles: ['wire', 'shaped'] });
   t.match(options('--only scale --guests 50'), { parts: ['scale'], guests: 50 });
+  t.match(options('--only moves --moves 4'), { parts: ['moves'], moves: 4 });
   t.match(options('--only micro --only path'), { parts: ['path'] }, 'the last one');
 });
 
@@ -35,6 +37,7 @@ t.test('what is wrong is named', async (t) => {
     ['--rounds 0', /--rounds/],
     ['--rounds x', /--rounds/],
     ['--guests 501', /--guests.*500/],
+    ['--moves 51', /--moves.*50/],
     ['--profile fast', /--profile/],
     ['--quack', /--quack/],
     ['more', /more/],

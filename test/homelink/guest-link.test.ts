@@ -937,7 +937,7 @@ t.test('told of what cannot be: only link-local addresses but the router are rem
   const harness = new GuestLinkHarness();
   const linkLocals = [HOME_ROUTER, HOST_A, OTHER_LINK_LOCAL];
   t.same(harness.handle({ type: 'told', guest: { linkLocals } }), [], 'no link-layer address');
-  t.same(harness.link.known, { linkLocals: [OTHER_LINK_LOCAL] });
+  t.same(harness.link.known, { linkLocals: [OTHER_LINK_LOCAL], neighbours: [] });
   const ask = (target: Address) =>
     harness.ask({ destination: solicitedNode(target), message: solicitation(target, [SLLA]) });
   t.equal(ask(HOME_ROUTER).length, 1);
@@ -949,12 +949,14 @@ t.test('told of what cannot be: only link-local addresses but the router are rem
 t.test('known: what the guest itself has shown, until it leaves', (t) => {
   const harness = new GuestLinkHarness();
   harness.handle({ type: 'told', guest: { mac: GUEST_MAC, linkLocals: [] } });
-  t.same(harness.link.known, { linkLocals: [] }, 'hearsay is not passed on');
+  const nothing = { linkLocals: [], neighbours: [] };
+  t.same(harness.link.known, nothing, 'hearsay is not passed on');
   const router = { destination: HOME_ROUTER, message: solicitation(HOME_ROUTER, [SLLA]) };
   harness.ask(router);
-  t.same(harness.link.known, { linkLocals: [GUEST_LINK_LOCAL] });
+  const shown = { linkLocals: [GUEST_LINK_LOCAL], neighbours: [HOME_ROUTER] };
+  t.same(harness.link.known, shown);
   harness.ask({ ...router, source: HOME_ADDRESS });
-  t.same(harness.link.known, { mac: GUEST_MAC, linkLocals: [GUEST_LINK_LOCAL] });
+  t.same(harness.link.known, { mac: GUEST_MAC, ...shown });
   harness.handle({ type: 'left' });
   t.equal(harness.link.known.mac, undefined);
   t.end();

@@ -147,6 +147,41 @@ t.test('RFC 6275 11.5.5: the home address is claimed with Override, three times'
   t.same(frames(harness.handle({ type: 'announce', address: HOME_AGENT })), [], 'nothing else is');
 });
 
+t.test(
+  'RFC 4861 7.2.4: whom the guest has wrong is asked in its name, once it may speak',
+  async (t) => {
+    const harness = new Harness();
+    const addresses = [HOME_AGENT, ROUTER, HOME_ADDRESS];
+    t.same(harness.handle({ type: 'neighbours', addresses }), [], 'not yet');
+    const [first, second, claim, ...more] = frames(
+      harness.handle({ type: 'announce', address: HOME_ADDRESS }),
+    ).map(read);
+    t.equal(more.length, 0, 'nobody asks for itself');
+    t.match(claim?.message, { kind: 'neighbor-advertisement' });
+    for (const [asked, target] of [
+      [first, HOME_AGENT],
+      [second, ROUTER],
+    ] as const) {
+      t.match(asked, {
+        source: HOME_ADDRESS,
+        sourceMac: GUEST_MAC,
+        destination: solicitedNode(target),
+      });
+      t.match(asked?.message, {
+        kind: 'neighbor-solicitation',
+        target,
+        options: [{ kind: 'source-link-layer-address', mac: GUEST_MAC }],
+      });
+    }
+    harness.pass(10_000);
+    t.equal(frames(harness.handle({ type: 'announce', address: HOME_ADDRESS })).length, 1, 'once');
+
+    harness.handle({ type: 'neighbours', addresses });
+    harness.handle({ type: 'left' });
+    t.equal(frames(harness.handle({ type: 'announce', address: HOME_ADDRESS })).length, 1, 'left');
+  },
+);
+
 t.test('RFC 4862 5.4.4: who leaves claims nothing more, until it is back', async (t) => {
   const harness = new Harness();
   const announce = () => frames(harness.handle({ type: 'announce', address: HOME_ADDRESS }));

@@ -25,6 +25,7 @@ const STATE: GuestState = {
   ],
   mac: parseMac('52:54:00:12:34:56'),
   linkLocals: [parseAddress('fe80::1')],
+  neighbours: [parseAddress('2001:db8:2000::2')],
   stoppedAt: 1_800_000_000_000.25,
 };
 
@@ -37,7 +38,7 @@ t.test('a state survives its journey as JSON', async (t) => {
     { version: 1, homes: [] },
     'all may be missing',
   );
-  t.strictSame(travelled({ ...STATE, neighbours: 3 }), STATE, 'what is not known is left unread');
+  t.strictSame(travelled({ ...STATE, novelty: 3 }), STATE, 'what is not known is left unread');
 });
 
 t.test('what is no state is refused with the place', async (t) => {

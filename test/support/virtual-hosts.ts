@@ -3,12 +3,9 @@ import type { Test } from 'tap';
 import { PAPER } from '../../src/cli/demo/configuration.js';
 import { Netns } from '../../src/cli/demo/netns.js';
 import { type TestbedOptions, wireForeign } from '../../src/cli/demo/testbed.js';
+import { SECOND, SECOND_CARE_OF } from '../../src/cli/demo/vm/fleet.js';
 import { ForeignHost } from '../../src/cli/demo/vm/foreign-host.js';
 import { VirtualHosts } from '../../src/cli/demo/vm/hosts.js';
-
-/** The second foreign network, where Host C is. */
-const SECOND = { device: 'wan1', router: '2001:db8:4000::1', address: '2001:db8:4000::3' };
-const SECOND_CARE_OF = '2001:db8:4000::44';
 
 /** Host A and Host B with a Home Agent that runs, for as long as the test. */
 export async function virtualHosts(t: Test, options?: TestbedOptions): Promise<VirtualHosts> {

@@ -8,8 +8,8 @@ import { MAC } from './machine.js';
 import { Peers } from './peers.js';
 
 /** The second foreign network, where Host C is. */
-const SECOND = { device: 'wan1', router: '2001:db8:4000::1', address: '2001:db8:4000::3' };
-const SECOND_CARE_OF = '2001:db8:4000::44';
+export const SECOND = { device: 'wan1', router: '2001:db8:4000::1', address: '2001:db8:4000::3' };
+export const SECOND_CARE_OF = '2001:db8:4000::44';
 
 const ADDRESSES = {
   'host-a': PAPER.hostA,
