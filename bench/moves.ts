@@ -6,9 +6,9 @@ import { until } from '../src/cli/demo/netns.js';
 import { type Daemon, residentBytes } from '../src/cli/demo/processes.js';
 import { CountedStream } from '../src/cli/demo/vm/counted-stream.js';
 import { Fleet } from '../src/cli/demo/vm/fleet.js';
-import type { ForeignHost, Qemu } from '../src/cli/demo/vm/foreign-host.js';
 import { VirtualHosts } from '../src/cli/demo/vm/hosts.js';
 import { SlowWire } from '../src/cli/demo/vm/slow-wire.js';
+import type { Qemu, VmHost } from '../src/cli/demo/vm/vm-host.js';
 import type { ArrivalReport } from '../src/migration/index.js';
 import { type Machine, machine } from './machine.js';
 import { median } from './path/statistics.js';
@@ -161,7 +161,7 @@ class Journey {
   }
 
   /** @param hold the machine stands still for so long at least */
-  async #move(guest: Qemu, to: ForeignHost, what: string, hold = 0): Promise<Qemu> {
+  async #move(guest: Qemu, to: VmHost, what: string, hold = 0): Promise<Qemu> {
     const { hosts } = this.#fleet;
     this.#count += 1;
     const name = `m${this.#count}`;

@@ -99,7 +99,7 @@ withLock(() => {
   if (profile === 'vm') makeOptional('virtual machine', makeVm, fail);
   if (profile === 'test') {
     makeOptional('virtual machine, and no tests with it', makeVm);
-    makeOptional('libvirt, and no tests with it', () => makeTestLibvirt(join(STATE, 'libvirt')));
+    makeOptional('libvirt, and no tests with it', makeLibvirt);
   }
 });
 
@@ -147,6 +147,12 @@ function installOptionalPackages(packages) {
 function makeVm() {
   step('virtual machine', '.setup/vm/vmlinuz', hash(['scripts/test-vm.mjs']), () =>
     makeTestVm(join(STATE, 'vm')),
+  );
+}
+
+function makeLibvirt() {
+  step('libvirt for tests', '.setup/libvirt', hash(['scripts/test-libvirt.mjs']), () =>
+    makeTestLibvirt(join(STATE, 'libvirt')),
   );
 }
 

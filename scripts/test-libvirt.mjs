@@ -1,7 +1,7 @@
 // libvirt for test/e2e/libvirt.test.ts and the schema of examples/libvirt/domain.xml, unpacked in .setup/libvirt and not installed: Debian's
-// packages that are missing here (6 MB to fetch, 18 MB there). Where they cannot be had those tests are left out.
+// packages that are missing here. Where they cannot be had those tests are left out.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -12,9 +12,8 @@ const PACKAGES = [
   'libxml2-utils',
 ];
 
-/** Unpacks them in `directory` where that is not done. Throws when it cannot. */
+/** Unpacks them in `directory`. Throws when it cannot. */
 export function makeTestLibvirt(directory) {
-  if (existsSync(directory)) return;
   if (process.arch !== 'x64') throw new Error(`no test machine for ${process.arch}`);
   const work = mkdtempSync(join(tmpdir(), 'kagemusha-libvirt-'));
   try {
@@ -40,6 +39,7 @@ export function makeTestLibvirt(directory) {
     // Whole or not at all, on a file system that may be another one.
     rmSync(`${directory}.new`, { recursive: true, force: true });
     output('cp', ['-a', 'root', `${directory}.new`]);
+    rmSync(directory, { recursive: true, force: true });
     renameSync(`${directory}.new`, directory);
   } finally {
     rmSync(work, { recursive: true, force: true });

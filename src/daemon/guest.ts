@@ -8,7 +8,7 @@ import type {
 import { Drops } from '../drops.js';
 import { KagemushaError } from '../errors.js';
 import { GuestLink, type GuestLinkOutput, isSignOfGuest } from '../homelink/index.js';
-import { Arrival, GUEST_STATE_VERSION, type GuestState } from '../migration/index.js';
+import { GUEST_STATE_VERSION, type GuestState, LONGEST_STOP } from '../migration/index.js';
 import {
   type Envelope,
   type HomeRegistrationEvent,
@@ -37,6 +37,7 @@ import {
   type2HomeAddress,
   WireError,
 } from '../wire/index.js';
+import { ArrivalWatch } from './arrival-watch.js';
 import { portName } from './config/port-name.js';
 import type { GuestConfig } from './config/schema.js';
 import { Driver } from './driver.js';
@@ -53,6 +54,7 @@ import { type SlotPool, Stragglers } from './stragglers.js';
 import { tunnelEvents } from './tunnel-events.js';
 import type { QuotingMessage, TunnelServices } from './tunnel-path.js';
 import type { TunnelEnds } from './tunnel-ping.js';
+import { wallClock } from './wall-clock.js';
 
 /**
  * The link-layer address that the guest sees for its router and every neighbour: locally administered, the same on every
@@ -62,12 +64,6 @@ export const ROUTER_MAC: Mac = parseMac('02:6b:67:00:00:01');
 
 /** Between two looks at what a port says that was no sign of the guest: a chatty port costs little. */
 const WATCH_AGAIN_MS = 5;
-
-/** A guest to which nobody speaks has arrived all the same. */
-const TELL_ANYWAY_MS = 5_000;
-
-/** A machine does not stand still for longer. */
-const LONGEST_STOP_MS = 120_000;
 
 /** An ICMPv6 error is about a packet that no tunnel carried: whose it is then says whether it means anything. */
 const NO_TUNNEL_PACKET: ReadonlySet<string> = new Set(['quote_not_ours', 'quote_not_tunnel']);
@@ -130,15 +126,13 @@ export class Guest {
   /** Why it is not, though somebody thought so. */
   #conflict: string | undefined;
   #mac: Mac | undefined;
-  /** the last one that was seen, or that is to come */
-  #arrival: Arrival | undefined;
+  readonly #arrival: ArrivalWatch;
   /** It is registered already while its machine stands still on the way here. */
   #early = false;
   /** Its machine stands still, on the way to another host. */
   #leaving = false;
   readonly #stragglers: Stragglers;
   #watching: NodeJS.Timeout | undefined;
-  #telling: NodeJS.Timeout | undefined;
   #coming: NodeJS.Timeout | undefined;
 
   /**
@@ -158,6 +152,7 @@ export class Guest {
     this.#careOfAddress = careOfAddress;
     this.#services = services;
     this.#log = services.log.child({ guest: config.name });
+    this.#arrival = new ArrivalWatch(this.#log);
     this.#tunnels = new GuestTunnels(services.tunnels);
     this.#stragglers = new Stragglers(services.slots, () => services.changed());
     this.#errors = new ErrorBudget(services.errors);
@@ -274,9 +269,7 @@ export class Guest {
     this.#atHome?.expectNeighbours(neighbours);
     const guest = { linkLocals, neighbours, ...(mac === undefined ? {} : { mac }) };
     if (!this.#arrived) this.#linkDriver.send({ type: 'told', guest });
-    if (stoppedAt === undefined) return;
-    this.#arrival ??= new Arrival();
-    this.#arrival.stopped(stoppedAt);
+    if (stoppedAt !== undefined) this.#arrival.stopped(stoppedAt);
   }
 
   /** What goes to its care-of address on another host is sent on to here. */
@@ -300,7 +293,7 @@ export class Guest {
     clearTimeout(this.#coming);
     this.#coming = setTimeout(() => {
       if (this.#early) this.release();
-    }, LONGEST_STOP_MS);
+    }, LONGEST_STOP);
     this.#log.info('registered early, while its machine stands still');
     return true;
   }
@@ -311,14 +304,16 @@ export class Guest {
    * @param at since when, milliseconds since 1970; undefined: since some time ago
    */
   adopt(at: Millis | undefined): void {
-    if (at === undefined) this.#arrival = undefined;
-    else this.#next.here(at);
+    if (at === undefined) this.#arrival.forget();
+    else this.#arrival.here(at);
     if (!this.#early || this.#homes.some((home) => !home.isAsked)) this.#register();
     this.#early = this.#leaving = false;
     this.#conflict = undefined;
     this.#stragglers.arrived();
     if (this.#atHome === undefined) this.#arrive();
-    if (at !== undefined) this.#watchArrival();
+    if (at !== undefined && this.#atHome === undefined) {
+      this.#services.engine.watchFirstDelivery(this.port);
+    }
     this.#isHere(at);
     this.#log.info('the guest is here');
   }
@@ -340,7 +335,8 @@ export class Guest {
   release(why?: string, listenAfter: Millis = 0): void {
     this.#log.info('the guest has left');
     this.#arrived = this.#early = this.#leaving = this.#wasElsewhere = false;
-    this.#arrival = this.#since = this.#confirmedAt = undefined;
+    this.#arrival.forget();
+    this.#since = this.#confirmedAt = undefined;
     this.#conflict = why;
     clearTimeout(this.#coming);
     this.#atHome?.left();
@@ -393,8 +389,8 @@ export class Guest {
   /** Ends the timers; says nothing to the Home Agent (the guest lives on). */
   stop(): void {
     clearTimeout(this.#watching);
-    clearTimeout(this.#telling);
     clearTimeout(this.#coming);
+    this.#arrival.stop();
     this.#stragglers.stop();
     this.#linkDriver.stop();
     this.#atHome?.stop();
@@ -461,8 +457,7 @@ export class Guest {
     } else if (packet.kind === 'first-frame') {
       this.#onFirstFrame(packet.bytes);
     } else if (packet.kind === 'first-delivery') {
-      this.#arrival?.delivered(wallClock());
-      this.#tellArrival();
+      this.#arrival.delivered();
     } else if (packet.kind === 'too-big') {
       const mtu = packet.mtu ?? this.#services.tunnelMtu;
       this.#linkDriver.send({ type: 'too-big', bytes: packet.bytes, mtu });
@@ -553,7 +548,7 @@ export class Guest {
       return { ...home.status(now), ...(tunnel === undefined ? {} : { tunnel }) };
     });
     const tunnel = this.#tunnels.narrowest;
-    const arrival = this.#arrival?.report;
+    const arrival = this.#arrival.report;
     const homeAgent = bindings.find((home) => home.homeAgent !== undefined)?.homeAgent;
     const sum = (pick: (counter: (typeof counters)[number]) => number): number =>
       counters.reduce((total, counter) => total + pick(counter), 0);
@@ -623,7 +618,7 @@ export class Guest {
         log: this.#log,
         transmit: (signal) => {
           this.#transmit(this.#policies.emit(signal), signal);
-          this.#arrival?.sent(wallClock());
+          this.#arrival.sent();
         },
         transmitIcmpv6: (output) => this.#transmit(this.#policies.emitIcmpv6(output), output),
         changed: () => this.#services.changed(),
@@ -639,23 +634,17 @@ export class Guest {
     this.#routes?.bound(home, ends);
     // Who asked for it since has been answered like us: whoever knows better claims it.
     if (this.#since === 0) this.#since = wallClock();
-    this.#arrival?.answered(wallClock());
+    this.#arrival.answered();
   }
 
   #returned(home: Address, wasBound: boolean): void {
     // A guest that has been here, and boots say, speaks for itself: an announcement would be a duplicate of what it is about to claim.
-    if (wasBound || this.#arrival !== undefined) {
+    if (wasBound || this.#arrival.isSeen) {
       this.#atHome?.expectNeighbours([this.#config.homeRouter]);
       this.#atHome?.announce(home);
     }
-    this.#arrival?.answered(wallClock());
-    this.#tellArrival();
-  }
-
-  /** The arrival that is under way, or the next one. */
-  get #next(): Arrival {
-    if (this.#arrival === undefined || this.#arrival.isHere) this.#arrival = new Arrival();
-    return this.#arrival;
+    this.#arrival.answered();
+    this.#arrival.tell();
   }
 
   /** It is here since before this process looked. */
@@ -680,19 +669,6 @@ export class Guest {
     if (this.#since !== undefined) return;
     this.#since = since;
     this.#services.here();
-  }
-
-  #watchArrival(): void {
-    if (this.#atHome === undefined) this.#services.engine.watchFirstDelivery(this.port);
-    clearTimeout(this.#telling);
-    this.#telling = setTimeout(() => this.#tellArrival(), TELL_ANYWAY_MS);
-  }
-
-  /** Says once how the arrival went: when the first packet came, or when none came for a long time. */
-  #tellArrival(): void {
-    clearTimeout(this.#telling);
-    const arrival = this.#arrival?.report;
-    if (arrival !== undefined) this.#log.info({ arrival }, 'arrived');
   }
 
   #transmit(packet: Uint8Array | string, { source, destination }: Envelope): void {
@@ -799,11 +775,6 @@ export class Guest {
       this.#services.engine.setPeerMac(this.port, output.mac);
     }
   }
-}
-
-/** Milliseconds since 1970, finer than Date.now(). */
-export function wallClock(): Millis {
-  return performance.timeOrigin + performance.now();
 }
 
 /** The binding that needs attention most: the first that is not registered, else the first. */

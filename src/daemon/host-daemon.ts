@@ -33,7 +33,7 @@ import { sharedErrorBudget } from './error-budget.js';
 import { FewAtATime } from './few-at-a-time.js';
 import { ForeignNetwork, type NetworkPort } from './foreign-network.js';
 import { Gathered } from './gathered.js';
-import { Guest, isSignaling, ROUTER_MAC, wallClock } from './guest.js';
+import { Guest, isSignaling, ROUTER_MAC } from './guest.js';
 import type { LinkState } from './link-monitor.js';
 import type { Logger } from './log.js';
 import { LostDevices } from './lost-devices.js';
@@ -50,6 +50,7 @@ import { type TunnelServices, tunnelServices } from './tunnel-path.js';
 import { TunnelPing } from './tunnel-ping.js';
 import { TunnelSlots } from './tunnel-slots.js';
 import { uplinkGone } from './uplink.js';
+import { wallClock } from './wall-clock.js';
 
 /** Ports and tunnels of one host process. */
 const MAX_GUESTS = 1024;

@@ -12,7 +12,7 @@ import type { Logger } from './log.js';
 import { openStore } from './open-store.js';
 import { PeerClient } from './peers/peer-client.js';
 import { peerRoutes } from './peers/peer-routes.js';
-import { PeerService } from './peers/peer-server.js';
+import { PeerService } from './peers/peer-service.js';
 import { ensureSetup } from './setup.js';
 import { uplinkOpener } from './uplink.js';
 import { goOnWithoutRights } from './without-rights.js';

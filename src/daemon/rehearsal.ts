@@ -6,10 +6,11 @@ import type { Address } from '../wire/index.js';
 import type { GuestConfig, HostConfig } from './config/schema.js';
 import { monotonicNow } from './driver.js';
 import { sharedErrorBudget } from './error-budget.js';
-import { Guest, ROUTER_MAC, wallClock } from './guest.js';
+import { Guest, ROUTER_MAC } from './guest.js';
 import { ProbePace } from './probe-pace.js';
 import { MemoryStore } from './store/index.js';
 import { tunnelServices } from './tunnel-path.js';
+import { wallClock } from './wall-clock.js';
 
 /** The first time compiles, the next ones teach the compiler what it works with; more than these save nothing. */
 const TIMES = 20;
@@ -59,7 +60,7 @@ export class Rehearsals {
 
 /**
  * Lets a guest arrive that is a double of this one, with an engine whose devices are memory and a store that ends with it: nothing of it is
- * sent, counted, logged or kept, and no sequence number is used up. What runs for the first time takes several times as long, and
+ * sent, counted, logged or kept, and no sequence number is used up. What runs for the first time takes longer, and
  * when the real one arrives its Binding Update is waited for.
  *
  * @returns what the double sent; nothing where there are no descriptors or no memory left for it

@@ -1,11 +1,10 @@
 import type { TunnelSpec } from '../datapath/index.js';
+import { LONGEST_STOP } from '../migration/index.js';
 import type { Millis } from '../time.js';
 import type { Address } from '../wire/index.js';
 
 /** What the Home Agent sends to the old care-of address is on its way for no longer than this after the guest has left. */
 const TAIL: Millis = 5_000;
-/** A machine does not stand still for longer. */
-const LONGEST: Millis = 120_000;
 
 /** Counter blocks of the engine, of which there may be none left. */
 export interface SlotPool {
@@ -27,7 +26,7 @@ interface Inbound {
 
 /**
  * Packets that its Home Agent still sends to where a guest was: its old host sends them on to the new one, as an access router does
- * when a mobile node moves to the next (RFC 5568 4). Without the numbers to count them there is none, and they are lost.
+ * when a mobile node moves to the next (RFC 5568 3.2). Without the numbers to count them there is none, and they are lost.
  */
 export class Stragglers {
   readonly #slots: SlotPool;
@@ -51,7 +50,7 @@ export class Stragglers {
     const slot = this.#slots.take();
     if (slot === undefined) return;
     this.#onward = { slot, tunnels, to };
-    this.#onwardEnd = setTimeout(() => this.endOnward(), LONGEST);
+    this.#onwardEnd = setTimeout(() => this.endOnward(), LONGEST_STOP);
     this.#changed();
   }
 
@@ -85,7 +84,7 @@ export class Stragglers {
     const slot = this.#slots.take();
     if (slot === undefined) return;
     this.#inbound = { slot, from };
-    this.#inboundEnd = setTimeout(() => this.endInbound(), LONGEST);
+    this.#inboundEnd = setTimeout(() => this.endInbound(), LONGEST_STOP);
     this.#changed();
   }
 

@@ -377,7 +377,7 @@ export class GuestLink {
     }
     // RFC 4861 7.2.4: who has no address yet is told through the group of all nodes.
     const destination = probing ? ALL_NODES : source;
-    if (!probing) this.#rememberNeighbour(target);
+    if (!probing) remember(this.#neighbours, target, MAX_NEIGHBOURS);
     this.#send(target, destination, mac, this.#advertisement(target, !probing));
     return undefined;
   }
@@ -425,28 +425,14 @@ export class GuestLink {
 
   /** Believed until the guest says otherwise; it is asked all the same when it arrives. */
   #told({ mac, linkLocals, neighbours = [] }: KnownGuest): void {
-    for (const address of neighbours) this.#rememberNeighbour(address);
+    for (const address of neighbours) remember(this.#neighbours, address, MAX_NEIGHBOURS);
     for (const address of linkLocals) if (isLinkLocal(address)) this.#rememberLinkLocal(address);
     if (mac !== undefined) this.#outputs.push({ type: 'guest', mac });
   }
 
-  /** The last ones. */
-  #rememberNeighbour(address: Address): void {
-    this.#neighbours.delete(address);
-    this.#neighbours.add(address);
-    const [oldest] = this.#neighbours;
-    if (oldest !== undefined && this.#neighbours.size > MAX_NEIGHBOURS) {
-      this.#neighbours.delete(oldest);
-    }
-  }
-
   #rememberLinkLocal(address: Address): void {
-    if (address === this.#config.homeRouter) return;
-    this.#guestLinkLocals.delete(address);
-    this.#guestLinkLocals.add(address);
-    const [oldest] = this.#guestLinkLocals;
-    if (oldest !== undefined && this.#guestLinkLocals.size > MAX_GUEST_LINK_LOCALS) {
-      this.#guestLinkLocals.delete(oldest);
+    if (address !== this.#config.homeRouter) {
+      remember(this.#guestLinkLocals, address, MAX_GUEST_LINK_LOCALS);
     }
   }
 
@@ -468,4 +454,12 @@ export class GuestLink {
     this.#send(this.#config.homeRouter, answer.destination, ethernet.source, answer.message);
     return undefined;
   }
+}
+
+/** Adds an address as the newest one; of more than `most` the oldest is forgotten. */
+function remember(addresses: Set<Address>, address: Address, most: number): void {
+  addresses.delete(address);
+  addresses.add(address);
+  const [oldest] = addresses;
+  if (oldest !== undefined && addresses.size > most) addresses.delete(oldest);
 }

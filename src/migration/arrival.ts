@@ -16,8 +16,8 @@ export interface ArrivalReport {
   readonly blackout?: Millis;
 }
 
-/** No machine stands still for longer. */
-const LONGEST_STOP: Millis = 600_000;
+/** No machine stands still for longer on its way to another host. */
+export const LONGEST_STOP: Millis = 120_000;
 
 /** Watches one arrival; all times since 1970, by one clock but for that of the stop, which is the other host's. */
 export class Arrival {

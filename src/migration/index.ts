@@ -1,4 +1,4 @@
-export { Arrival, type ArrivalReport } from './arrival.js';
+export { Arrival, type ArrivalReport, LONGEST_STOP } from './arrival.js';
 export {
   type BoundState,
   type EspState,

@@ -1,11 +1,13 @@
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { until } from '../../src/cli/demo/netns.js';
 import { Authority, pem } from '../../src/cli/demo/vm/certificates.js';
 import { Secret } from '../../src/crypto/index.js';
 import type { PeeringConfig } from '../../src/daemon/config/schema.js';
 import type { Route } from '../../src/daemon/http-service.js';
 import { PeerClient } from '../../src/daemon/peers/peer-client.js';
 import { createPeerServer, type PeerServer } from '../../src/daemon/peers/peer-server.js';
+import { PeerService } from '../../src/daemon/peers/peer-service.js';
 
 const directory = t.testdir();
 const ours = new Authority(directory);
@@ -98,4 +100,19 @@ t.test('nobody there, or no room to listen', async (t) => {
     code: 'PEER_UNREACHABLE',
     message: /kagemusha running/,
   });
+});
+
+t.test('peers are served when there is room to listen, and nothing waits for it', async (t) => {
+  const { server } = await serve(t, host('host-b', 'host-c'));
+  const config = { ...host('host-b', 'host-c'), listen: { host: '::1', port: server.port } };
+  const said: string[] = [];
+  const log = pino({ base: null }, { write: (line: string) => void said.push(line) });
+  const service = new PeerService(config, routes, log);
+  t.teardown(() => service.close());
+  await until('a line', () => (/EADDRINUSE/.test(said.join('')) ? true : undefined));
+  t.match(said.join(''), /the certificate of host.peering ends/, 'within two weeks');
+  await server.close();
+  const c = client(t, host('host-c', 'host-b'), server.port);
+  const answer = await until('an answer', () => c.ask('/v1/echo', {}).catch(() => undefined));
+  t.match(answer, { caller: 'host-c' });
 });

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { loadHost } from '../../src/daemon/config/load.js';
 import { Rehearsals, rehearseArrival } from '../../src/daemon/rehearsal.js';
 import { PROTOCOL, parseAddress, parsePacket } from '../../src/wire/index.js';
+import { loadGuest, NO_MONITOR } from '../support/guest-file.js';
 
 const CARE_OF = parseAddress('2001:db8:3000::44');
 const HOME_AGENT = parseAddress('2001:db8:2000::1');
@@ -14,41 +14,23 @@ function host(directory: string) {
   const hex = (octets: number): string => '5a'.repeat(octets);
   const key = `encryption_key = "${hex(16)}"\nauthentication_key = "${hex(20)}"\n`;
   writeFileSync(keys, key, { mode: 0o600 });
-  const file = join(directory, 'host.toml');
-  writeFileSync(
-    file,
-    `[host]
-state_directory = "${directory}"
-
-[[guest]]
-name = "vm1"
-home_addresses = ["2001:db8:2000::10", "2001:db8:2000::11"]
-home_prefix = "2001:db8:2000::/64"
-home_agent = "${HOME_AGENT}"
-care_of_address = "${CARE_OF}"
-register = "qmp"
-qmp = "/run/kagemusha-nobody.qmp"
-port = { kind = "tap", device = "none" }
-
-[[guest.security]]
-home_address = "2001:db8:2000::10"
-kind = "esp"
+  const security = (home: string, lines: string): string =>
+    `[[guest.security]]\nhome_address = "${home}"\n${lines}\n`;
+  const esp = `kind = "esp"
 encryption = "aes-128-cbc"
 authentication = "hmac-sha1-96"
 spi_out = 1000
 spi_in = 1001
 replay_window = 1024
-key_file = "${keys}"
-
-[[guest.security]]
-home_address = "2001:db8:2000::11"
-kind = "none"
-`,
+key_file = "${keys}"`;
+  return loadGuest(
+    directory,
+    `home_addresses = ["2001:db8:2000::10", "2001:db8:2000::11"]
+care_of_address = "${CARE_OF}"
+register = "qmp"
+${NO_MONITOR}
+${security('2001:db8:2000::10', esp)}${security('2001:db8:2000::11', 'kind = "none"')}`,
   );
-  const { config } = loadHost(file);
-  const [guest] = config.guests;
-  if (guest === undefined) throw new Error('no guest');
-  return { config, guest };
 }
 
 t.test('a rehearsal seals the Binding Updates of every home address, all the way', (t) => {

@@ -75,7 +75,7 @@ t.test('a guest without stragglers has the tunnels that it has', async (t) => {
   t.strictSame([seen.changes, timers.pending], [0, 0]);
 });
 
-t.test('RFC 5568 4: what its tunnels bring goes on to its new place', async (t) => {
+t.test('RFC 5568 3.2: what its tunnels bring goes on to its new place', async (t) => {
   const { stragglers, table, seen, free } = stand(t);
   const routes = { signaling: true, optimise: true, routes: [] };
   const tunnels = [{ ...TUNNEL, ...routes, mssClamp: true }, SECOND];

@@ -10,9 +10,9 @@ import {
   nodeCommand,
 } from '../../src/cli/demo/processes.js';
 import { Authority } from '../../src/cli/demo/vm/certificates.js';
-import type { ForeignHost, Qemu } from '../../src/cli/demo/vm/foreign-host.js';
 import { noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
 import { SlowWire } from '../../src/cli/demo/vm/slow-wire.js';
+import type { Qemu, VmHost } from '../../src/cli/demo/vm/vm-host.js';
 import { end } from '../support/journey.js';
 import { virtualFleet } from '../support/virtual-fleet.js';
 
@@ -42,8 +42,8 @@ t.test(
         const { bindings } = await homeAgentStatus(files.homeAgentSocket);
         return bindings[0]?.careOfAddress === careOf ? true : undefined;
       });
-    const reachedAt = async (t: Test, host: ForeignHost): Promise<void> => {
-      await boundAt(host === a ? undefined : host.careOf);
+    const reachedAt = async (t: Test, host: VmHost): Promise<void> => {
+      await boundAt(host.careOf);
       await answers(homeAgent, PAPER.guest);
       for (const other of [a, b, c]) {
         if (other === host) continue;

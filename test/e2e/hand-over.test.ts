@@ -3,8 +3,8 @@ import { PAPER } from '../../src/cli/demo/configuration.js';
 import { answers } from '../../src/cli/demo/measure.js';
 import { endProcess, until } from '../../src/cli/demo/netns.js';
 import { homeAgentStatus } from '../../src/cli/demo/processes.js';
-import type { ForeignHost } from '../../src/cli/demo/vm/foreign-host.js';
 import { MAC, noVirtualMachine } from '../../src/cli/demo/vm/machine.js';
+import type { VmHost } from '../../src/cli/demo/vm/vm-host.js';
 import type { GuestStatus } from '../../src/daemon/status.js';
 import { virtualFleet } from '../support/virtual-fleet.js';
 
@@ -36,7 +36,7 @@ t.test('home, Host B, Host C, home', { skip, timeout: 240_000 }, async (t) => {
   });
 
   /** @param state that its binding has in the end */
-  const move = async (to: ForeignHost, name: string, state: string): Promise<GuestStatus> => {
+  const move = async (to: VmHost, name: string, state: string): Promise<GuestStatus> => {
     const next = await to.awaitGuest(name);
     await hosts.migrate(guest, `unix:${hosts.path(name)}`, SLOWLY);
     await to.bindingIs(state);

@@ -1,8 +1,6 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Test } from 'tap';
-import { loadHost } from '../../src/daemon/config/load.js';
 import { monotonicNow } from '../../src/daemon/driver.js';
 import { sharedErrorBudget } from '../../src/daemon/error-budget.js';
 import { Guest, ROUTER_MAC } from '../../src/daemon/guest.js';
@@ -14,8 +12,9 @@ import type { Signal } from '../../src/signaling/index.js';
 import { espProtection, SecurityPolicies } from '../../src/signaling/index.js';
 import { type Address, type Ipv6Packet, parsePacket } from '../../src/wire/index.js';
 import { counterFrom, keysFor, writeKeys } from './esp-keys.js';
+import { loadGuest, NO_MONITOR } from './guest-file.js';
 import { type BindingUpdate, bindingAcknowledgement } from './mobile-node-harness.js';
-import { CARE_OF, HOME_ADDRESS, HOME_AGENT } from './testbed-addresses.js';
+import { CARE_OF, HOME_ADDRESS } from './testbed-addresses.js';
 
 const ALGORITHMS = { encryption: 'aes-128-cbc', authentication: 'hmac-sha1-96' } as const;
 const KEYS = keysFor(ALGORITHMS);
@@ -99,10 +98,11 @@ export class LoneGuest {
   readonly here: number[] = [];
   readonly #engine: TellingEngine;
 
-  private constructor(t: Test, file: string, options: LoneGuestOptions) {
-    const { config } = loadHost(file);
-    const [guest] = config.guests;
-    if (guest === undefined) throw new Error('no guest');
+  private constructor(
+    t: Test,
+    { config, guest }: ReturnType<typeof loadGuest>,
+    options: LoneGuestOptions,
+  ) {
     this.store = options.store ?? new MemoryStore();
     this.agent = options.agent ?? new LoneAgent();
     this.#engine = new TellingEngine({ maxPorts: 1, maxTunnels: 2, maxSignalers: 1 });
@@ -133,21 +133,12 @@ export class LoneGuest {
     const directory = t.testdir();
     const keys = join(directory, 'keys');
     await writeKeys(keys, KEYS);
-    const file = join(directory, 'host.toml');
-    writeFileSync(
-      file,
-      `[host]
-state_directory = "${directory}"
-
-[[guest]]
-name = "vm1"
-home_addresses = ["${HOME_ADDRESS}"]
-home_prefix = "2001:db8:2000::/64"
-home_agent = "${HOME_AGENT}"
+    const loaded = loadGuest(
+      directory,
+      `home_addresses = ["${HOME_ADDRESS}"]
 care_of_address = "${careOfAddress}"
 register = "${register}"
-${register === 'qmp' ? `qmp = "/run/kagemusha-nobody.qmp"` : ''}
-port = { kind = "tap", device = "none" }
+${register === 'qmp' ? NO_MONITOR : ''}
 
 [guest.security]
 kind = "esp"
@@ -159,7 +150,7 @@ replay_window = 64
 key_file = "${keys}"
 `,
     );
-    return new LoneGuest(t, file, options);
+    return new LoneGuest(t, loaded, options);
   }
 
   /** The Binding Updates that left since it was asked the last time. */

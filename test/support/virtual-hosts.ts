@@ -4,8 +4,8 @@ import { PAPER } from '../../src/cli/demo/configuration.js';
 import { Netns } from '../../src/cli/demo/netns.js';
 import { type TestbedOptions, wireForeign } from '../../src/cli/demo/testbed.js';
 import { SECOND, SECOND_CARE_OF } from '../../src/cli/demo/vm/fleet.js';
-import { ForeignHost } from '../../src/cli/demo/vm/foreign-host.js';
 import { VirtualHosts } from '../../src/cli/demo/vm/hosts.js';
+import { VmHost } from '../../src/cli/demo/vm/vm-host.js';
 
 /** Host A and Host B with a Home Agent that runs, for as long as the test. */
 export async function virtualHosts(t: Test, options?: TestbedOptions): Promise<VirtualHosts> {
@@ -16,7 +16,7 @@ export async function virtualHosts(t: Test, options?: TestbedOptions): Promise<V
 }
 
 /** Another foreign host, on another network. */
-export async function hostC(t: Test, hosts: VirtualHosts): Promise<ForeignHost> {
+export async function hostC(t: Test, hosts: VirtualHosts): Promise<VmHost> {
   const { testbed } = hosts;
   const path = (name: string): string => hosts.path(name);
   const netns = await Netns.create(`${testbed.hostB.name}c`);
@@ -31,7 +31,7 @@ export async function hostC(t: Test, hosts: VirtualHosts): Promise<ForeignHost> 
     .replace(/^qmp = .*$/m, `qmp = "${monitor}"`)
     .replace(`"${PAPER.careOf}"`, `"${SECOND_CARE_OF}"`);
   await writeFile(config, text);
-  return new ForeignHost({
+  return new VmHost({
     netns,
     careOf: SECOND_CARE_OF,
     files: { config, socket },

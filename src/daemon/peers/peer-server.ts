@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { checkServerIdentity, type TLSSocket } from 'node:tls';
@@ -6,58 +5,11 @@ import { KagemushaError } from '../../errors.js';
 import type { PeeringConfig } from '../config/schema.js';
 import { httpListener, type Route } from '../http-service.js';
 import type { Logger } from '../log.js';
-import { Retry } from '../retry.js';
 
 export interface PeerServer {
   /** That it listens on. */
   readonly port: number;
   close(): Promise<void>;
-}
-
-/** Days before a certificate ends in which the log says so at start. */
-const EXPIRY_WARNING = 14;
-
-/** Serves peers as soon as it can, and never stands in the way of the tunnels. */
-export class PeerService {
-  readonly #config: PeeringConfig;
-  readonly #routes: readonly Route[];
-  readonly #log: Logger;
-  readonly #retry = new Retry(1_000, 30_000);
-  #server: Promise<PeerServer | undefined>;
-  #told = false;
-
-  constructor(config: PeeringConfig, routes: readonly Route[], log: Logger) {
-    this.#config = config;
-    this.#routes = routes;
-    this.#log = log;
-    const { validTo } = new X509Certificate(config.certificate);
-    const days = (Date.parse(validTo) - Date.now()) / 86_400_000;
-    if (days < EXPIRY_WARNING) {
-      log.warn(
-        `the certificate of host.peering ends ${validTo}; peers take no other, make a new one`,
-      );
-    }
-    this.#server = this.#listen();
-  }
-
-  async close(): Promise<void> {
-    this.#retry.stop();
-    await (await this.#server)?.close();
-  }
-
-  async #listen(): Promise<PeerServer | undefined> {
-    try {
-      return await createPeerServer(this.#config, this.#routes, this.#log);
-    } catch (error) {
-      if (!(error instanceof KagemushaError)) throw error;
-      if (!this.#told) this.#log.warn({ code: error.code }, error.message);
-      this.#told = true;
-      this.#retry.later(() => {
-        this.#server = this.#listen();
-      });
-      return undefined;
-    }
-  }
 }
 
 /** Whoever has nothing to say is not waited for. */

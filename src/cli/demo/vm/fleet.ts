@@ -2,10 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { PAPER } from '../configuration.js';
 import { Netns } from '../netns.js';
 import { wireForeign } from '../testbed.js';
-import { ForeignHost, type Qemu } from './foreign-host.js';
 import type { GuestOptions, VirtualHosts } from './hosts.js';
 import { MAC } from './machine.js';
 import { Peers } from './peers.js';
+import { type Qemu, VmHost } from './vm-host.js';
 
 /** The second foreign network, where Host C is. */
 export const SECOND = { device: 'wan1', router: '2001:db8:4000::1', address: '2001:db8:4000::3' };
@@ -24,12 +24,12 @@ type HostName = keyof typeof ADDRESSES;
  */
 export class Fleet {
   readonly hosts: VirtualHosts;
-  readonly a: ForeignHost;
-  readonly b: ForeignHost;
-  readonly c: ForeignHost;
+  readonly a: VmHost;
+  readonly b: VmHost;
+  readonly c: VmHost;
   readonly #third: Netns;
 
-  private constructor(hosts: VirtualHosts, made: Record<'a' | 'b' | 'c', ForeignHost>) {
+  private constructor(hosts: VirtualHosts, made: Record<'a' | 'b' | 'c', VmHost>) {
     this.hosts = hosts;
     this.a = made.a;
     this.b = made.b;
@@ -46,7 +46,7 @@ export class Fleet {
       const named = Object.entries(ADDRESSES).map(([name, address]) => ({ name, address }));
       const peers = new Peers(testbed.directory, named);
       const base = await readFile(testbed.files.host, 'utf8');
-      const host = async (name: HostName, netns: Netns, careOf?: string): Promise<ForeignHost> =>
+      const host = async (name: HostName, netns: Netns, careOf?: string): Promise<VmHost> =>
         await makeHost(hosts, base, { name, netns, careOf, tables: peers.tables(name) });
       return new Fleet(hosts, {
         a: await host('host-a', testbed.hostA),
@@ -80,7 +80,7 @@ interface HostParts {
 }
 
 /** @param base the configuration of the testbed's host */
-async function makeHost(hosts: VirtualHosts, base: string, parts: HostParts): Promise<ForeignHost> {
+async function makeHost(hosts: VirtualHosts, base: string, parts: HostParts): Promise<VmHost> {
   const { name, netns, careOf, tables } = parts;
   const path = (file: string): string => hosts.path(file);
   const files = { config: path(`${name}.toml`), socket: path(`${name}.sock`) };
@@ -94,6 +94,5 @@ async function makeHost(hosts: VirtualHosts, base: string, parts: HostParts): Pr
     .replace(/^care_of_address = .*$/m, where)
     .replace('[[guest]]', `${tables}[[guest]]`);
   await writeFile(files.config, config);
-  const plugged = careOf === undefined;
-  return new ForeignHost({ netns, careOf: careOf ?? '', files, monitor, path, plugged });
+  return new VmHost({ netns, careOf, files, monitor, path });
 }

@@ -3,9 +3,9 @@ import { KagemushaError } from '../../../errors.js';
 import { PAPER } from '../configuration.js';
 import { answers } from '../measure.js';
 import { buildTestbed, type Testbed, type TestbedOptions } from '../testbed.js';
-import { ForeignHost, plug, type Qemu, VM_TAP } from './foreign-host.js';
 import { type MachineOptions, tapNetdev, VirtualMachine } from './machine.js';
 import { Qmp } from './qmp.js';
+import { plug, type Qemu, VM_TAP, VmHost } from './vm-host.js';
 
 /** What may be chosen of a machine that is plugged in. */
 export interface GuestOptions extends Omit<MachineOptions, 'netdev' | 'qmp'> {
@@ -22,9 +22,9 @@ const AS_FAST_AS_IT_GOES = 1_000_000_000;
  */
 export class VirtualHosts {
   readonly testbed: Testbed;
-  readonly hostB: ForeignHost;
+  readonly hostB: VmHost;
 
-  private constructor(testbed: Testbed, hostB: ForeignHost) {
+  private constructor(testbed: Testbed, hostB: VmHost) {
     this.testbed = testbed;
     this.hostB = hostB;
   }
@@ -42,7 +42,7 @@ export class VirtualHosts {
       const path = (name: string): string => join(testbed.directory, name);
       const at = { config: files.host, socket: files.hostSocket };
       const host = { netns: hostB, careOf: PAPER.careOf, files: at, monitor, path };
-      return new VirtualHosts(testbed, new ForeignHost(host));
+      return new VirtualHosts(testbed, new VmHost(host));
     } catch (error) {
       await testbed.remove();
       throw error;

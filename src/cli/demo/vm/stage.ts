@@ -4,10 +4,10 @@ import { chooseAccelerator } from './accelerator.js';
 import { CountedStream } from './counted-stream.js';
 import { Disk } from './disk.js';
 import { Fleet } from './fleet.js';
-import type { Qemu } from './foreign-host.js';
 import { HOME_NODES, HomeLan } from './home-lan.js';
 import { type GuestOptions, VirtualHosts } from './hosts.js';
 import type { VirtualMachine } from './machine.js';
+import type { Qemu } from './vm-host.js';
 
 const MEMORY_MIB = 128;
 

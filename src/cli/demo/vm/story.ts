@@ -4,10 +4,10 @@ import { Pinging, shapeWire } from '../measure.js';
 import { until } from '../netns.js';
 import { Disk } from './disk.js';
 import { type Echo, readEchoes } from './echoes.js';
-import type { Qemu } from './foreign-host.js';
 import type { VirtualHosts } from './hosts.js';
 import { type Migration, report, type VmStory } from './report.js';
 import { onStage, type Stage, type StageOptions } from './stage.js';
+import type { Qemu } from './vm-host.js';
 import { ArrivalCapture } from './wan.js';
 
 export interface VmStoryOptions extends StageOptions {

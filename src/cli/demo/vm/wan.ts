@@ -3,8 +3,8 @@ import { captureOn, startCapture } from '../captures.js';
 import { PAPER } from '../configuration.js';
 import { listing, mayNotChangeUser, readCapture, readingCommand, timeOf } from '../listing.js';
 import { endProcess, type Netns } from '../netns.js';
-import { VM_TAP } from './foreign-host.js';
 import { HOME_NODES } from './home-lan.js';
+import { VM_TAP } from './vm-host.js';
 
 const KINDS = ['protected_binding_update', 'protected_binding_acknowledgement'] as const;
 

@@ -22,14 +22,13 @@ export interface Qemu {
   readonly qmp: Qmp;
 }
 
-export interface ForeignHostOptions {
+export interface VmHostOptions {
   readonly netns: Netns;
-  readonly careOf: string;
+  /** Undefined: on the home network. */
+  readonly careOf: string | undefined;
   readonly files: { readonly config: string; readonly socket: string };
   /** Where the daemon listens to QEMU. */
   readonly monitor: string;
-  /** QEMU's tap is plugged in somewhere already: a host on the home network. */
-  readonly plugged?: boolean;
   /** Where the files of a machine are. */
   path(name: string): string;
 }
@@ -39,13 +38,13 @@ export interface AwaitOptions extends Omit<MachineOptions, 'netdev' | 'qmp'> {
   readonly daemon?: 'told' | 'later' | 'without';
 }
 
-/** A foreign host with its daemon, which has `register = "qmp"` and listens to a monitor of its own. */
-export class ForeignHost {
-  readonly #options: ForeignHostOptions;
+/** A host of virtual machines with its daemon, which has `register = "qmp"` and listens to a monitor of its own. */
+export class VmHost {
+  readonly #options: VmHostOptions;
   #daemon: Daemon | undefined;
   #plugged = false;
 
-  constructor(options: ForeignHostOptions) {
+  constructor(options: VmHostOptions) {
     this.#options = options;
   }
 
@@ -53,7 +52,7 @@ export class ForeignHost {
     return this.#options.netns;
   }
 
-  get careOf(): string {
+  get careOf(): string | undefined {
     return this.#options.careOf;
   }
 
@@ -69,7 +68,8 @@ export class ForeignHost {
   async start(): Promise<void> {
     const { config, socket } = this.#options.files;
     this.#daemon = await startDaemon(this.netns, 'host', config, socket);
-    if (this.#options.plugged === true) return;
+    // At home the guest needs no tunnel: its tap is on the home link.
+    if (this.careOf === undefined) return;
     await bridgeTap(this.netns);
     if (!this.#plugged) await plug(this.netns, 'br-vm1');
     this.#plugged = true;
